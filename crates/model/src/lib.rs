@@ -1,0 +1,51 @@
+//! The words of Hindsight as plain data: signals and their tables, attribute values, ids, time, and the records
+//! that pass between the crates that decide (alerts, incidents).
+//!
+//! What this crate is not: it opens no file and no socket, and reads no clock but through [`Clock`].
+//! The two traits that stand for the outside ([`Clock`], [`SqlSource`]) live here so that rules, incidents and
+//! post-mortems can be written, tested and replayed without a SQL engine.
+//!
+//! ```
+//! use hindsight_model::{Attributes, AnyValue, Table};
+//! let mut attributes = Attributes::new();
+//! attributes.insert("http.route".into(), AnyValue::String("/checkout".into()));
+//! attributes.insert("retries".into(), AnyValue::Int(3));
+//! assert_eq!(hindsight_model::attributes_to_json(&attributes), r#"{"http.route":"/checkout","retries":3}"#);
+//! assert_eq!(Table::Spans.sort_key(), ["service_name", "timestamp"]);
+//! ```
+
+mod alert;
+mod clock;
+mod ids;
+mod incident;
+mod promoted;
+mod schema;
+mod severity;
+mod signal;
+mod sql;
+mod system_table;
+mod table;
+mod tick;
+mod time;
+mod value;
+
+pub use alert::{AlertInstance, AlertState, Evaluation, IncidentSpec, Labels, Outcome, Transition};
+pub use clock::{Clock, LogicalClock, SystemClock};
+pub use ids::{IdError, IncidentId, NodeId, SpanId, Tenant, TraceId};
+pub use incident::{
+    Incident, IncidentSeverity, IncidentStatus, IncidentTimes, Suspect, TimelineKind, TimelineRow,
+    TimelineSource,
+};
+pub use promoted::{
+    PROMOTED_LOGS, PROMOTED_METRICS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED,
+    promoted_column,
+};
+pub use schema::{exemplar_fields, span_event_fields, span_link_fields, summary_quantile_fields};
+pub use severity::severity_word;
+pub use signal::Signal;
+pub use sql::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource, SqlStats, SqlValue};
+pub use system_table::SystemTable;
+pub use table::Table;
+pub use tick::{OutboxEntry, SloSlice, SloStatus, TickCommit};
+pub use time::{DurationError, join_nanos, parse_duration, split_nanos, timestamp_from_micros, to_micros};
+pub use value::{AnyValue, Attributes, ValueError, attributes_from_json, attributes_to_json};

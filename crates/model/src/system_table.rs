@@ -1,0 +1,20 @@
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::{SqlError, Tenant};
+
+/// A table whose rows are the program's own state (`incidents`, `blocks`, …), made afresh for each query.
+#[async_trait::async_trait]
+pub trait SystemTable: std::fmt::Debug + Send + Sync {
+    /// The name that users type.
+    fn name(&self) -> &'static str;
+
+    /// Column names and types, in order.
+    fn schema(&self) -> SchemaRef;
+
+    /// The rows that this tenant may see (QRY-3), in no particular order.
+    ///
+    /// # Errors
+    /// [`SqlError::Failed`] when the state cannot be read.
+    async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError>;
+}
