@@ -39,6 +39,9 @@ pub struct OutboxEntry {
     pub payload: String,
     /// Logical time of the transition behind it.
     pub created_at: Timestamp,
+    /// Why it must not be sent, if it must not; it is then recorded only (ticks caught up after a long stop).
+    #[serde(default)]
+    pub unsent: Option<String>,
 }
 
 /// One minute of one SLO: a row of `slo_slices`. Late data replaces a slice and raises its revision.
