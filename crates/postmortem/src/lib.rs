@@ -1,1 +1,3 @@
-//! Hindsight: the postmortem crate.
+//! The written record of an incident.
+
+pub mod chart;

@@ -1,0 +1,151 @@
+//! Server-drawn SVG, shared by the report and the pages: pure functions from plain data to text, no script needed.
+//!
+//! Every text from outside is escaped and cut to a bounded length; unknown is a gap, never a zero; colours are CSS
+//! variables of [`stylesheet`], so one drawing serves light, dark and print.
+//!
+//! ```
+//! use hindsight_postmortem::chart::{LineChart, Series, Unit, line_chart};
+//! let from: jiff::Timestamp = "2026-05-04T14:00:00Z".parse()?;
+//! let to: jiff::Timestamp = "2026-05-04T15:00:00Z".parse()?;
+//! let series = Series { name: "checkout".into(), points: vec![(from, Some(0.01)), (to, Some(0.14))] };
+//! let chart = LineChart { series: vec![series], ..LineChart::new("errors", "Error rate", Unit::Percent, from, to) };
+//! assert!(line_chart(&chart).contains("<svg"));
+//! # Ok::<(), jiff::Error>(())
+//! ```
+
+mod diagram;
+mod escape;
+mod events;
+mod labels;
+mod line;
+mod palette;
+mod scale;
+mod spark;
+mod table;
+mod unit;
+
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+pub use diagram::{DiagramEdge, DiagramNode, NodeState, ServiceDiagram, service_diagram};
+pub use escape::{escape, html_id, shorten};
+pub use line::line_chart;
+pub use palette::{PALETTE_SIZE, colour_class, colour_index};
+pub use spark::sparkline;
+pub use unit::{Unit, exact, people_duration};
+
+/// Series drawn in colour; further ones are drawn thin and grey as "others".
+pub const MAX_SERIES: usize = 8;
+/// Points of one series that are drawn; more are thinned to the lowest and highest of each stretch.
+pub const MAX_POINTS: usize = 1_200;
+/// Event lines drawn; later ones are counted in the legend.
+pub const MAX_EVENTS: usize = 24;
+/// Rows of the data table under a chart; the rest is named and left to the SQL.
+pub const MAX_TABLE_ROWS: usize = 400;
+
+/// One line of a chart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// What the line is; decides its colour.
+    pub name: String,
+    /// Values in order of time; `None` is a gap and is drawn as one.
+    pub points: Vec<(Timestamp, Option<f64>)>,
+}
+
+/// Something that happened, drawn as a vertical line on every chart of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventLine {
+    /// When.
+    pub at: Timestamp,
+    /// `deploy`, `flag`, `alert`, `note`, `trigger`, `onset`, `detected`, `mitigated`, …: decides shape and word.
+    pub kind: String,
+    /// The sentence shown in the legend and on hover.
+    pub label: String,
+}
+
+/// The range that was normal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Band {
+    /// Lower edge, in the chart's unit.
+    pub low: f64,
+    /// Upper edge, in the chart's unit.
+    pub high: f64,
+    /// What it was measured from.
+    pub label: String,
+}
+
+/// A dashed horizontal line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// Where, in the chart's unit.
+    pub value: f64,
+    /// What it stands for (`fires above 2 %`).
+    pub label: String,
+}
+
+/// Everything a line chart shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineChart {
+    /// Unique on its page; used for element ids.
+    pub id: String,
+    /// What is drawn.
+    pub title: String,
+    /// What it shows and why it matters.
+    pub caption: String,
+    /// Unit of every value.
+    pub unit: Unit,
+    /// Left end of the time axis.
+    pub from: Timestamp,
+    /// Right end of the time axis.
+    pub to: Timestamp,
+    /// The lines.
+    pub series: Vec<Series>,
+    /// The vertical lines.
+    pub events: Vec<EventLine>,
+    /// What was normal, if known.
+    pub baseline: Option<Band>,
+    /// Dashed lines (fire, recover).
+    pub thresholds: Vec<Threshold>,
+    /// Whether the axis starts at zero: yes for rates and shares.
+    pub zero_based: bool,
+    /// Zone of the time axis, written on it.
+    pub timezone: TimeZone,
+    /// Ways onward (`as SQL`), as text and address; addresses that are not `/…`, `#…` or `https:` are dropped.
+    pub links: Vec<(String, String)>,
+}
+
+impl LineChart {
+    /// An empty chart in UTC that starts at zero.
+    pub fn new(
+        id: impl Into<String>,
+        title: impl Into<String>,
+        unit: Unit,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            title: title.into(),
+            caption: String::new(),
+            unit,
+            from,
+            to,
+            series: Vec::new(),
+            events: Vec::new(),
+            baseline: None,
+            thresholds: Vec::new(),
+            zero_based: true,
+            timezone: TimeZone::UTC,
+            links: Vec::new(),
+        }
+    }
+}
+
+/// The one small stylesheet of design tokens and shared forms (PAGES): light and dark from the same names, print
+/// overrides. Report and pages both embed it; pages add their frame.
+pub fn stylesheet() -> &'static str {
+    include_str!("style.css")
+}
