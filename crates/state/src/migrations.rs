@@ -42,12 +42,13 @@ CREATE INDEX evaluations_at ON evaluations (tenant, at);
 
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    tenant TEXT NOT NULL, receiver TEXT NOT NULL, dedup_key TEXT NOT NULL, payload TEXT NOT NULL,
-    created_at INTEGER NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    tenant TEXT NOT NULL, receiver TEXT NOT NULL, dedup_key TEXT NOT NULL,
+    subject TEXT NOT NULL, payload TEXT NOT NULL, created_at INTEGER NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL, lease_until INTEGER, sent_at INTEGER, last_error TEXT,
     UNIQUE (receiver, dedup_key)
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (status, not_before);
+CREATE INDEX outbox_subject ON outbox (receiver, subject, id) WHERE status = 'pending';
 
 CREATE TABLE slices (
     tenant TEXT NOT NULL, slo TEXT NOT NULL, minute INTEGER NOT NULL,

@@ -49,7 +49,9 @@ pub struct OutboxCounts {
 
 impl State {
     /// Claims up to `limit` (at most [`CLAIM_MAX`]) notifications that are due at `now`, oldest first. Until
-    /// `now + lease` nobody else gets them; after that they are due again.
+    /// `now + lease` nobody else gets them; after that they are due again. Of one receiver's rows with the same
+    /// subject (the dedup key up to its last `/`: one episode of one alert) only the first is claimed, so that
+    /// "resolved" never overtakes "firing".
     ///
     /// # Errors
     /// [`crate::Error::Database`] when the claim cannot be written; nothing is claimed then.
@@ -58,8 +60,11 @@ impl State {
         let mut transaction = self.begin().await?;
         let rows = sqlx::query(
             "UPDATE outbox SET lease_until = ?1, attempts = attempts + 1 WHERE id IN (\
-             SELECT id FROM outbox WHERE status = 'pending' AND not_before <= ?2 \
-             AND (lease_until IS NULL OR lease_until <= ?2) ORDER BY not_before, id LIMIT ?3) RETURNING *",
+             SELECT id FROM outbox o WHERE status = 'pending' AND not_before <= ?2 \
+             AND (lease_until IS NULL OR lease_until <= ?2) AND NOT EXISTS (\
+             SELECT 1 FROM outbox earlier WHERE earlier.status = 'pending' AND earlier.receiver = o.receiver \
+             AND earlier.subject = o.subject AND earlier.id < o.id) \
+             ORDER BY not_before, id LIMIT ?3) RETURNING *",
         )
         .bind(now.saturating_add(span_nanos(lease)))
         .bind(now)
@@ -215,12 +220,13 @@ async fn insert(
 ) -> Result<u64> {
     let created_at = nanos("a notification", entry.created_at)?;
     let done = sqlx::query(
-        "INSERT INTO outbox (tenant, receiver, dedup_key, payload, created_at, status, not_before, last_error) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (receiver, dedup_key) DO NOTHING",
+        "INSERT INTO outbox (tenant, receiver, dedup_key, subject, payload, created_at, status, not_before, \
+         last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (receiver, dedup_key) DO NOTHING",
     )
     .bind(tenant.as_str())
     .bind(&entry.receiver)
     .bind(&entry.dedup_key)
+    .bind(subject(&entry.dedup_key))
     .bind(&entry.payload)
     .bind(created_at)
     .bind(status)
@@ -230,6 +236,10 @@ async fn insert(
     .await
     .map_err(failed("queue a notification"))?;
     Ok(done.rows_affected())
+}
+
+fn subject(dedup_key: &str) -> &str {
+    dedup_key.rsplit_once('/').map_or(dedup_key, |(subject, _)| subject)
 }
 
 fn claimed_row(row: &SqliteRow) -> Result<Claimed> {
