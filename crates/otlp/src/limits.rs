@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use hindsight_model::Tenant;
+use jiff::Timestamp;
+
+/// The most bytes that [`crate::decode`] looks at. Far above the server's own limit; it keeps every offset inside
+/// a batch below 2^31 even when each byte becomes eight in the canonical JSON.
+pub const BODY_BYTES_MAX: usize = 192 << 20;
+
+/// What one request may ask for (LIM-1). Beyond a limit the item is refused and counted, except where it says cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attributes in one list: of a resource, a scope, a record, an event or a link. Beyond it the record (for a
+    /// resource or scope: every record under it) is refused. Default 256.
+    pub attributes_max: usize,
+    /// Bytes of text in one attribute value or log body, its nested values together. Longer ones are cut, with a
+    /// remark. Default 64 KiB.
+    pub value_bytes_max: usize,
+    /// Arrays and key-value lists inside each other. Deeper makes the request unusable. Default 32.
+    pub depth_max: usize,
+    /// How far before now an event may lie. Default 30 days.
+    pub past: Duration,
+    /// How far after now an event may lie. Default 10 minutes.
+    pub future: Duration,
+    /// Rejections kept with an excerpt; the rest is only counted. Default 100.
+    pub rejections_kept_max: usize,
+    /// Bytes that resource, scope and metric texts may come to when repeated on every row of the request, at most
+    /// 1 GiB. Beyond it rows are refused. Default 256 MiB.
+    pub shared_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attributes_max: 256,
+            value_bytes_max: 64 << 10,
+            depth_max: 32,
+            past: Duration::from_hours(30 * 24),
+            future: Duration::from_mins(10),
+            rejections_kept_max: 100,
+            shared_bytes_max: 256 << 20,
+        }
+    }
+}
+
+/// What decoding needs to know beside the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeContext<'a> {
+    /// Whose data it is.
+    pub tenant: &'a Tenant,
+    /// When the request came; the time of a log that has none.
+    pub arrival: Timestamp,
+    /// What the window of allowed event times is relative to.
+    pub now: Timestamp,
+    /// The limits to keep.
+    pub limits: &'a Limits,
+}
