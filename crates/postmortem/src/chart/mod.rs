@@ -29,6 +29,7 @@ mod tests;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 pub use diagram::{DiagramEdge, DiagramNode, NodeState, ServiceDiagram, service_diagram};
 pub use escape::{escape, html_id, shorten};
@@ -56,7 +57,8 @@ pub struct Series {
 }
 
 /// Something that happened, drawn as a vertical line on every chart of a page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventLine {
     /// When.
     pub at: Timestamp,
@@ -67,7 +69,8 @@ pub struct EventLine {
 }
 
 /// The range that was normal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Band {
     /// Lower edge, in the chart's unit.
     pub low: f64,
@@ -78,7 +81,8 @@ pub struct Band {
 }
 
 /// A dashed horizontal line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// Where, in the chart's unit.
     pub value: f64,

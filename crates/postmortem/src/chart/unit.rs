@@ -1,5 +1,8 @@
+use serde::{Deserialize, Serialize};
+
 /// What a number measures, and so how people say it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// A bare number.
     #[default]

@@ -1,0 +1,262 @@
+//! `postmortem.md`: front matter, sections, and the structured lines inside them.
+//!
+//! A [`Document`] keeps the text it was read from; what is structured (timeline rows, whys, lessons, actions,
+//! generated regions) is read out of that text on demand with line numbers. So writing a document that was read
+//! gives the same bytes, and prose that the program did not generate is never touched (PM-2).
+
+mod actions;
+mod dates;
+mod front;
+mod front_write;
+mod lessons;
+mod regions;
+mod timeline;
+mod whys;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::Path;
+
+pub use actions::{ActionItem, ActionStatus, ActionTable, Priority};
+pub use dates::parse_instant;
+pub use front::{
+    Communication, Communications, Detection, FrontMatter, Impact, Person, SCHEMA, SloImpact, Status, Times,
+    Visibility,
+};
+pub use lessons::Lesson;
+pub use regions::{Region, merge_regions, region};
+pub use timeline::TimelineEntry;
+pub use whys::{Why, WhyTree};
+
+use crate::files::{MAX_DOCUMENT_BYTES, read_text};
+use crate::{Error, Result};
+
+/// A post-mortem as read or drafted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The facts of the front matter.
+    pub front: FrontMatter,
+    front_text: String,
+    body: String,
+}
+
+/// A heading and what stands under it, up to the next heading of the same or a higher level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The heading without its `#`.
+    pub heading: String,
+    /// Number of `#`.
+    pub level: usize,
+    /// Line of the heading in the file, from 1.
+    pub line: usize,
+    /// The text under it, sub-sections included, as bytes of the body.
+    pub range: Range<usize>,
+}
+
+impl Document {
+    /// A new document; the front matter is written in our form, the body is taken as it is.
+    pub fn new(front: FrontMatter, body: impl Into<String>) -> Self {
+        let front_text = front_write::write(&front);
+        Self { front, front_text, body: body.into() }
+    }
+
+    /// Reads the text of a post-mortem; `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`Error::Document`] with the line when the front matter is missing, has an unknown key or a wrong value.
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let at = |line: usize, message: String| Error::Document { path: path.to_owned(), line, message };
+        let missing = "a post-mortem starts with front matter between two lines of `---`";
+        let rest = text
+            .strip_prefix("---\n")
+            .or_else(|| text.strip_prefix("---\r\n"))
+            .ok_or_else(|| at(1, missing.to_owned()))?;
+        let end = front_end(rest).ok_or_else(|| at(1, format!("{missing}; the second one is missing")))?;
+        let front_text = &text[..text.len() - rest.len() + end.end];
+        let front = front::parse(&rest[..end.start]).map_err(|(line, message)| at(line + 1, message))?;
+        let document = Self { front, front_text: front_text.to_owned(), body: rest[end.end..].to_owned() };
+        document.actions().map_err(|(line, message)| at(line, message))?;
+        Ok(document)
+    }
+
+    /// Reads `postmortem.md` in a directory, or the file itself.
+    ///
+    /// # Errors
+    /// As [`Document::parse`], and when the file cannot be read or is too large.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = file_of(path);
+        Self::parse(&read_text(&file, MAX_DOCUMENT_BYTES)?, &file)
+    }
+
+    /// The file's text: for a document that was read, byte for byte what was read.
+    pub fn write(&self) -> String {
+        format!("{}{}", self.front_text, self.body)
+    }
+
+    /// Everything after the front matter.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The front matter as it stands in the file, fences included.
+    pub fn front_text(&self) -> &str {
+        &self.front_text
+    }
+
+    /// Line of a front matter key, from 1; the first line when it is absent.
+    pub fn front_line(&self, key: &str) -> usize {
+        let is_key = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+        self.front_text.lines().position(is_key).map_or(1, |index| index + 1)
+    }
+
+    /// Line in the file of a byte of the body, from 1.
+    pub fn line_of(&self, offset: usize) -> usize {
+        self.first_body_line() + self.body[..offset.min(self.body.len())].matches('\n').count()
+    }
+
+    fn first_body_line(&self) -> usize {
+        1 + self.front_text.matches('\n').count()
+    }
+
+    /// Every line of the body with its line number in the file.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let first = self.first_body_line();
+        self.body.lines().enumerate().map(move |(index, line)| (first + index, line))
+    }
+
+    /// The headings, in order; none inside code fences or comments.
+    pub fn sections(&self) -> Vec<Section> {
+        let mut heads: Vec<(usize, String, usize, usize)> = Vec::new();
+        let mut offset = 0;
+        let mut fenced = false;
+        for (index, line) in self.body.split_inclusive('\n').enumerate() {
+            fenced ^= line.trim_start().starts_with("```");
+            let level = line.bytes().take_while(|b| *b == b'#').count();
+            if !fenced && (1..=6).contains(&level) && line[level..].starts_with(' ') {
+                let heading = line[level..].trim().trim_end_matches('#').trim().to_owned();
+                heads.push((level, heading, self.first_body_line() + index, offset + line.len()));
+            }
+            offset += line.len();
+        }
+        let start_of = |index: usize| line_start(&self.body, heads[index].3);
+        (0..heads.len())
+            .map(|index| {
+                let (level, heading, line, start) = heads[index].clone();
+                let next = (index + 1..heads.len()).find(|next| heads[*next].0 <= level);
+                let end = next.map_or(self.body.len(), start_of);
+                Section { heading, level, line, range: start..end.max(start) }
+            })
+            .collect()
+    }
+
+    /// The section with this heading, whatever its case and level.
+    pub fn section(&self, heading: &str) -> Option<Section> {
+        self.sections().into_iter().find(|section| section.heading.eq_ignore_ascii_case(heading))
+    }
+
+    /// The text of a section without its heading; empty when there is none.
+    pub fn section_text(&self, heading: &str) -> &str {
+        self.section(heading).map_or("", |section| &self.body[section.range])
+    }
+
+    /// Lines of a section with their numbers in the file.
+    fn section_lines(&self, heading: &str) -> Vec<(usize, &str)> {
+        let Some(section) = self.section(heading) else { return Vec::new() };
+        let first = self.line_of(section.range.start);
+        self.body[section.range].lines().enumerate().map(|(index, line)| (first + index, line)).collect()
+    }
+
+    /// The rows of `## Timeline`, in the order written.
+    pub fn timeline(&self) -> Vec<TimelineEntry> {
+        timeline::parse(&self.section_lines("Timeline"), &self.front)
+    }
+
+    /// The whys of `## Five whys`, in the order written.
+    pub fn whys(&self) -> WhyTree {
+        whys::parse(&self.section_lines("Five whys"))
+    }
+
+    /// The lessons of `## Lessons`, in the order written.
+    pub fn lessons(&self) -> Vec<Lesson> {
+        lessons::parse(&self.section_lines("Lessons"))
+    }
+
+    /// The table of `## Action items`; empty when there is none.
+    ///
+    /// # Errors
+    /// The line and what is wrong, for an unknown column or a date that is none. A document that was read by
+    /// [`Document::parse`] has no such error.
+    pub fn actions(&self) -> std::result::Result<ActionTable, (usize, String)> {
+        actions::parse(&self.section_lines("Action items"))
+    }
+
+    /// The generated regions, in order.
+    pub fn regions(&self) -> Vec<Region> {
+        regions::find(&self.body)
+    }
+
+    /// Takes over from a fresh draft what nobody edited here: generated regions whose checksum still holds, and the
+    /// front matter if it carries its own checksum and that holds. Everything else stays byte for byte (PM-2).
+    #[must_use]
+    pub fn regenerated(&self, fresh: &Self) -> Self {
+        let keep_front = !front_write::is_untouched(&self.front_text);
+        let (front, front_text) = if keep_front {
+            (self.front.clone(), self.front_text.clone())
+        } else {
+            (fresh.front.clone(), fresh.front_text.clone())
+        };
+        Self { front, front_text, body: merge_regions(&self.body, &fresh.body) }
+    }
+
+    /// The text that a regeneration would keep: edited regions, prose, and the front matter unless it is untouched.
+    pub fn kept_text(&self) -> String {
+        let mut out = String::new();
+        if !front_write::is_untouched(&self.front_text) {
+            out.push_str(&self.front_text);
+        }
+        let mut from = 0;
+        for region in self.regions().iter().filter(|region| !region.edited) {
+            out.push_str(&self.body[from..region.inner.start]);
+            from = region.inner.end;
+        }
+        out.push_str(&self.body[from..]);
+        out
+    }
+}
+
+/// `postmortem.md` for a directory, the path itself for a file.
+pub(crate) fn file_of(path: &Path) -> std::path::PathBuf {
+    if path.is_dir() { path.join("postmortem.md") } else { path.to_owned() }
+}
+
+/// Ids of evidence cited as `[E1]`, in order, each once.
+pub fn cited_evidence(text: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (start, _) in text.match_indices("[E") {
+        let digits: String = text[start + 2..].chars().take_while(char::is_ascii_digit).collect();
+        let id = format!("E{digits}");
+        if !digits.is_empty() && text[start + 2 + digits.len()..].starts_with(']') && !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// Where the closing fence stands: its first byte and the byte after its line.
+fn front_end(rest: &str) -> Option<Range<usize>> {
+    let mut offset = 0;
+    for line in rest.split_inclusive('\n') {
+        if line.trim_end() == "---" {
+            return Some(offset..offset + line.len());
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// First byte of the line that ends just before `end`.
+fn line_start(text: &str, end: usize) -> usize {
+    text[..end].trim_end_matches('\n').rfind('\n').map_or(0, |index| index + 1)
+}
