@@ -28,6 +28,7 @@
 
 mod answer;
 mod attributes;
+mod back;
 mod decode;
 mod encoding;
 mod error;
@@ -42,6 +43,7 @@ mod tally;
 mod wire;
 
 pub use answer::{bad_request, response, status};
+pub use back::to_requests;
 pub use decode::{Decoded, decode, decode_parsed};
 pub use encoding::Encoding;
 pub use error::{DecodeError, TableError};
@@ -51,4 +53,4 @@ pub use request::{Request, decode_request, encode_request};
 pub use request_time::{shift_request, time_range};
 
 #[cfg(test)]
-mod tests {}
+mod tests;

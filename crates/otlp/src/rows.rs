@@ -18,7 +18,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
 
 pub(crate) use logs::write_logs;
 pub(crate) use metrics::write_metrics;
-pub(crate) use spans::write_traces;
+pub(crate) use points::TEMPORALITIES;
+pub(crate) use spans::{KINDS, STATUS_CODES, write_traces};
 
 /// The data points of a metric; one for a metric without data, which is refused as one.
 pub(crate) fn points(metric: &Metric) -> usize {
