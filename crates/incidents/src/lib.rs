@@ -1,1 +1,55 @@
-//! Hindsight: the incidents crate.
+//! Incidents: their life, their timeline, and ranked suspects (POSTMORTEM §1–§3).
+//!
+//! The deciding parts are pure. [`apply`] turns alert transitions into incidents; [`analyse`] turns one incident
+//! and the [`Telemetry`] around it into an onset, a timeline, suspects and impact. Only [`gather()`] asks SQL, and
+//! only [`Runner`] touches state.
+//!
+//! What this crate is not: it sends nothing, renders nothing, and never says "the cause"; a [`Suspect`] is a
+//! hypothesis with its reasons. Methods know no service, metric or threshold of one system.
+//!
+//! Invariants: every analysis is a function of (incident, transitions, telemetry, now), so that a replay finds
+//! what the live run found; an incident and the cursor that led to it are saved in one transaction; a row that a
+//! person wrote is never rewritten.
+//!
+//! ```
+//! use hindsight_incidents::{Direction, change_points};
+//! let mut errors: Vec<Option<f64>> = (0..30).map(|minute| Some(0.01 + 0.002 * f64::from(minute % 3))).collect();
+//! errors.extend((0..10).map(|minute| Some(0.20 + 0.002 * f64::from(minute % 2))));
+//! let found = change_points(&errors);
+//! assert_eq!(found.len(), 1);
+//! assert_eq!((found[0].index, found[0].direction()), (30, Direction::Up));
+//! ```
+//!
+//! [`Suspect`]: hindsight_model::Suspect
+
+mod affected;
+mod analysis;
+mod change_point;
+mod changes;
+mod error;
+mod format;
+pub mod gather;
+mod graph;
+mod impact;
+mod life;
+mod onset;
+mod runner;
+mod series;
+mod statistics;
+mod suspects;
+mod telemetry;
+mod timeline;
+
+pub use affected::Affected;
+pub use analysis::{Analysis, analyse};
+pub use change_point::{ChangePoint, Direction, change_points};
+pub use changes::{Change, version_changes};
+pub use error::{Error, Result};
+pub use gather::gather;
+pub use graph::ServiceGraph;
+pub use impact::Impact;
+pub use life::{Life, apply};
+pub use onset::{Indicator, Onset};
+pub use runner::{Declaration, Runner};
+pub use series::Series;
+pub use telemetry::{AttributeCount, Edge, GaugeSeries, ServiceSeries, Telemetry, VersionSeries};

@@ -1,0 +1,302 @@
+//! Asks SQL for the [`Telemetry`] of a stretch of time: a handful of bounded queries.
+
+pub mod queries;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hindsight_model::{SqlRequest, SqlSource, SqlValue, Tenant};
+use jiff::Timestamp;
+
+use crate::gather::queries::{GaugeGrain, ROWS_MAX};
+use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
+use crate::{
+    AttributeCount, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry, VersionSeries,
+};
+
+/// Longest stretch gathered at once; of a longer one the latest part is taken.
+pub const MINUTES_MAX: i64 = 24 * 60;
+
+/// Columns of `spans` whose values may tell who is affected.
+const AFFECTED_COLUMNS: [&str; 7] = [
+    "http_route",
+    "rpc_method",
+    "service_version",
+    "service_instance_id",
+    "host_name",
+    "k8s_pod_name",
+    "deployment_environment_name",
+];
+
+/// Reads what `spans`, `logs` and `metrics` say about the whole minutes of `[from, to)`, cut to the latest
+/// [`MINUTES_MAX`]. A minute that has only begun at `to` is left out: half a minute looks like a loss of traffic.
+/// Missing signals leave their part empty and a sentence in `gaps`.
+///
+/// # Errors
+/// [`Error::Sql`] when a query fails, [`Error::Answer`] when its rows cannot be read.
+pub async fn gather(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Telemetry> {
+    let to = floor_minute(to);
+    let from = floor_minute(from).max(plus_minutes(to, -MINUTES_MAX)).min(to);
+    let mut telemetry = Telemetry::empty(from, to);
+    let asker = Asker { sql, tenant };
+    requests(&asker, &mut telemetry).await?;
+    log_errors(&asker, &mut telemetry).await?;
+    versions(&asker, &mut telemetry).await?;
+    edges(&asker, &mut telemetry).await?;
+    gauges(&asker, &mut telemetry).await?;
+    Ok(telemetry)
+}
+
+/// Adds who is affected: the requests of `service` in `[from, to)` by attribute value.
+///
+/// # Errors
+/// As [`gather()`].
+pub async fn gather_attributes(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    telemetry: &mut Telemetry,
+    service: &str,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<()> {
+    let asker = Asker { sql, tenant };
+    for column in AFFECTED_COLUMNS {
+        let rows = asker.rows("who is affected", queries::attribute(from, to, service, column)).await?;
+        telemetry.attributes.extend(rows.iter().filter_map(|row| {
+            Some(AttributeCount {
+                service: service.to_owned(),
+                attribute: column.to_owned(),
+                value: text(row, 0)?.to_owned(),
+                bad: whole(row, 1),
+                good: whole(row, 2),
+            })
+        }));
+    }
+    Ok(())
+}
+
+/// The service graph of `[from, to)` alone: what joining alerts by distance needs.
+///
+/// # Errors
+/// As [`gather()`].
+pub async fn gather_graph(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<ServiceGraph> {
+    let asker = Asker { sql, tenant };
+    let rows = asker.rows("calls between services", queries::edges(from, to, None)).await?;
+    let mut graph = ServiceGraph::default();
+    for row in &rows {
+        if let (Some(caller), Some(callee)) = (text(row, 0), text(row, 1)) {
+            graph.add(caller, callee);
+        }
+    }
+    Ok(graph)
+}
+
+type Row = Vec<SqlValue>;
+
+struct Asker<'a> {
+    sql: &'a dyn SqlSource,
+    tenant: &'a Tenant,
+}
+
+impl Asker<'_> {
+    async fn rows(&self, what: &'static str, sql: String) -> Result<Vec<Row>> {
+        let request = SqlRequest::new(sql).tenant(self.tenant.clone());
+        let answer = self.sql.sql(request).await.map_err(|source| Error::Sql { what, source })?;
+        answer.rows().map_err(|source| Error::Answer { what, source })
+    }
+}
+
+async fn requests(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
+    let rows = asker.rows("requests", queries::requests(telemetry.from, telemetry.to, None)).await?;
+    note(telemetry, "spans of requests", rows.len());
+    let minutes = telemetry.minutes();
+    for row in &rows {
+        let (Some(service), Some(slot)) = (text(row, 0), slot(telemetry, row, 1)) else { continue };
+        let series =
+            telemetry.services.entry(service.to_owned()).or_insert_with(|| ServiceSeries::empty(minutes));
+        series.calls[slot] = number(row, 2);
+        series.errors[slot] = number(row, 3);
+        series.p50_ms[slot] = number(row, 4);
+        series.p95_ms[slot] = number(row, 5);
+    }
+    let alive: Vec<bool> =
+        (0..minutes).map(|slot| telemetry.services.values().any(|s| s.calls[slot].is_some())).collect();
+    for series in telemetry.services.values_mut() {
+        fill_silence(&mut series.calls, &alive);
+        fill_silence(&mut series.errors, &alive);
+    }
+    Ok(())
+}
+
+/// A known service that is not seen in a minute in which others are received nothing in it. A minute in which
+/// nobody is seen stays a gap: then it is the telemetry that is missing.
+fn fill_silence(series: &mut Series, alive: &[bool]) {
+    let first = series.iter().position(Option::is_some).unwrap_or(series.len());
+    for (slot, alive) in series.iter_mut().zip(alive).skip(first) {
+        if *alive {
+            *slot = Some(slot.unwrap_or(0.0));
+        }
+    }
+}
+
+async fn log_errors(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
+    let minutes = telemetry.minutes();
+    let sending = asker.rows("logs", queries::logging_services(telemetry.from, telemetry.to)).await?;
+    note(telemetry, "logs", sending.len());
+    // Where logs come at all, a minute without an error record is a zero rather than a gap.
+    for service in sending.iter().filter_map(|row| text(row, 0)) {
+        let series =
+            telemetry.services.entry(service.to_owned()).or_insert_with(|| ServiceSeries::empty(minutes));
+        series.log_errors.fill(Some(0.0));
+    }
+    let rows = asker.rows("error logs", queries::log_errors(telemetry.from, telemetry.to, None)).await?;
+    for row in &rows {
+        let (Some(service), Some(slot)) = (text(row, 0), slot(telemetry, row, 1)) else { continue };
+        if let Some(series) = telemetry.services.get_mut(service) {
+            series.log_errors[slot] = number(row, 2);
+        }
+    }
+    Ok(())
+}
+
+async fn versions(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
+    let rows = asker.rows("versions", queries::versions(telemetry.from, telemetry.to, None)).await?;
+    note(telemetry, "`service.version`", rows.len());
+    let minutes = telemetry.minutes();
+    let mut found: BTreeMap<(String, String), VersionSeries> = BTreeMap::new();
+    for row in &rows {
+        let (Some(service), Some(version), Some(slot)) =
+            (text(row, 0), text(row, 1), slot(telemetry, row, 2))
+        else {
+            continue;
+        };
+        let series = found.entry((service.to_owned(), version.to_owned())).or_insert_with(|| VersionSeries {
+            service: service.to_owned(),
+            version: version.to_owned(),
+            spans: vec![None; minutes],
+            calls: vec![None; minutes],
+            errors: vec![None; minutes],
+        });
+        series.spans[slot] = number(row, 3);
+        series.calls[slot] = number(row, 4);
+        series.errors[slot] = number(row, 5);
+    }
+    telemetry.versions = found.into_values().collect();
+    Ok(())
+}
+
+async fn edges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
+    let (from, to) = (telemetry.from, telemetry.to);
+    let mut found: BTreeMap<(String, String), Edge> = BTreeMap::new();
+    let between = asker.rows("calls between services", queries::edges(from, to, None)).await?;
+    note(telemetry, "calls between services", between.len());
+    add_edges(telemetry, &mut found, &between, true);
+    let peers = asker.rows("calls to peers", queries::peers(from, to, None)).await?;
+    if peers.len() >= ROWS_MAX {
+        note(telemetry, "calls to peers", peers.len());
+    }
+    add_edges(telemetry, &mut found, &peers, false);
+    // A peer by the name of a service whose own spans are seen is that service.
+    let known: BTreeSet<&str> = telemetry.services.keys().map(String::as_str).collect();
+    for edge in found.values_mut() {
+        edge.resolved = edge.resolved || known.contains(edge.callee.as_str());
+    }
+    telemetry.edges = found.into_values().collect();
+    Ok(())
+}
+
+fn add_edges(
+    telemetry: &Telemetry,
+    found: &mut BTreeMap<(String, String), Edge>,
+    rows: &[Row],
+    resolved: bool,
+) {
+    let minutes = telemetry.minutes();
+    for row in rows {
+        let (Some(caller), Some(callee), Some(slot)) = (text(row, 0), text(row, 1), slot(telemetry, row, 2))
+        else {
+            continue;
+        };
+        let edge = found.entry((caller.to_owned(), callee.to_owned())).or_insert_with(|| Edge {
+            caller: caller.to_owned(),
+            callee: callee.to_owned(),
+            resolved,
+            calls: vec![None; minutes],
+            errors: vec![None; minutes],
+            p95_ms: vec![None; minutes],
+        });
+        edge.resolved |= resolved;
+        edge.calls[slot] = Some(edge.calls[slot].unwrap_or(0.0) + number(row, 3).unwrap_or(0.0));
+        edge.errors[slot] = Some(edge.errors[slot].unwrap_or(0.0) + number(row, 4).unwrap_or(0.0));
+        edge.p95_ms[slot] = number(row, 5);
+    }
+}
+
+async fn gauges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
+    let (from, to) = (telemetry.from, telemetry.to);
+    let mut rows = asker.rows("gauges", queries::gauges(from, to, GaugeGrain::Attributes)).await?;
+    if rows.len() >= ROWS_MAX {
+        // Too many series to tell apart: one per metric says less, but about all the time.
+        rows = asker.rows("gauges", queries::gauges(from, to, GaugeGrain::Metric)).await?;
+    }
+    note(telemetry, "gauges", rows.len());
+    let minutes = telemetry.minutes();
+    let mut found: BTreeMap<[String; 3], GaugeSeries> = BTreeMap::new();
+    for row in &rows {
+        let (Some(service), Some(metric), Some(slot)) = (text(row, 0), text(row, 1), slot(telemetry, row, 4))
+        else {
+            continue;
+        };
+        // Without attributes the canonical text is `{}`, which merges nothing.
+        let attributes = text(row, 2).unwrap_or_default();
+        let key = [service.to_owned(), metric.to_owned(), attributes.to_owned()];
+        let series = found.entry(key).or_insert_with(|| GaugeSeries {
+            service: service.to_owned(),
+            metric: metric.to_owned(),
+            attributes: attributes.to_owned(),
+            unit: text(row, 3).unwrap_or_default().to_owned(),
+            values: vec![None; minutes],
+        });
+        series.values[slot] = number(row, 5);
+    }
+    telemetry.gauges = found.into_values().collect();
+    Ok(())
+}
+
+/// Remembers that a signal is missing or was cut.
+fn note(telemetry: &mut Telemetry, what: &str, rows: usize) {
+    if rows == 0 {
+        telemetry.gaps.push(format!("no {what} between {} and {}", telemetry.from, telemetry.to));
+    } else if rows >= ROWS_MAX {
+        telemetry.gaps.push(format!("only the first {ROWS_MAX} rows about {what} were read"));
+    }
+}
+
+fn slot(telemetry: &Telemetry, row: &Row, column: usize) -> Option<usize> {
+    let at = row.get(column)?.as_time()?;
+    usize::try_from(minutes_between(telemetry.from, at)).ok().filter(|slot| *slot < telemetry.minutes())
+}
+
+fn text(row: &Row, column: usize) -> Option<&str> {
+    row.get(column)?.as_str()
+}
+
+fn number(row: &Row, column: usize) -> Option<f64> {
+    row.get(column)?.as_f64().filter(|value| value.is_finite())
+}
+
+fn whole(row: &Row, column: usize) -> u64 {
+    match row.get(column) {
+        Some(SqlValue::Int(count)) => u64::try_from(*count).unwrap_or(0),
+        _ => 0,
+    }
+}

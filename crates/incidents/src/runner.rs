@@ -1,0 +1,349 @@
+//! Carries the decisions out: reads transitions, asks SQL, saves incidents with their timelines.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hindsight_model::{
+    AlertState, Incident, IncidentId, IncidentSeverity, IncidentStatus, IncidentTimes, SqlSource, Tenant,
+    TimelineKind, TimelineRow, TimelineSource, Transition,
+};
+use hindsight_state::{Consumed, PAGE_MAX, State, TransitionFilter};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use crate::gather::{gather, gather_attributes, gather_graph};
+use crate::life::TITLE_CHARS_MAX;
+use crate::series::plus_minutes;
+use crate::{Analysis, Error, Life, Result, ServiceGraph, Telemetry, analyse, apply};
+
+/// Longest note in characters.
+pub(crate) const NOTE_CHARS_MAX: usize = 8_000;
+/// A live incident is analysed again when this much logical time has passed.
+pub(crate) const REANALYSE_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// After its end an incident is followed this long, so that the calm after it is seen.
+pub(crate) const FOLLOW_AFTER_END: SignedDuration = SignedDuration::from_mins(15);
+/// How much before detection is gathered: an hour in which it may have begun, half an hour of normal before.
+const GATHER_BEFORE_MINUTES: i64 = 90;
+/// How much of the service graph is read to join alerts by distance.
+const GRAPH_MINUTES: i64 = 30;
+/// Pages of transitions read in one tick; the rest waits for the next.
+const PAGES_MAX: usize = 10;
+
+/// Follows one tenant's incidents.
+pub struct Runner {
+    state: State,
+    sql: Arc<dyn SqlSource>,
+    tenant: Tenant,
+    /// Logical time of each incident's last analysis. Its lock also keeps two changes of an incident apart.
+    analysed: Mutex<BTreeMap<IncidentId, Timestamp>>,
+}
+
+/// An incident that a person declares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declaration {
+    /// One line that names who is affected.
+    pub title: String,
+    /// How bad.
+    pub severity: IncidentSeverity,
+    /// The services that are hurt, as far as known.
+    pub services: Vec<String>,
+    /// When it was noticed.
+    pub at: Timestamp,
+}
+
+impl Runner {
+    /// A runner over this state and telemetry; it begins where the last one of this tenant stopped.
+    pub fn new(state: State, sql: Arc<dyn SqlSource>, tenant: Tenant) -> Self {
+        Self { state, sql, tenant, analysed: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Applies the transitions since the last tick and analyses the incidents that are due: those that changed, and
+    /// live or just ended ones every [`REANALYSE_EVERY`]. Returns the incidents that were saved, with the cursor, in
+    /// one transaction. When the telemetry cannot be read, incidents are saved without analysis, and the next
+    /// tick tries again.
+    ///
+    /// # Errors
+    /// [`Error::State`]; nothing was saved then, and the next tick repeats the work.
+    pub async fn on_tick(&self, now: Timestamp) -> Result<Vec<IncidentId>> {
+        let mut analysed = self.analysed.lock().await;
+        let reader = format!("incidents/{}", self.tenant);
+        let seen = self.state.cursor(&reader).await.map_err(state("read the incidents' cursor"))?;
+        let (seq, news) = self.news(seen).await?;
+        let stored = self.stored().await?;
+        let changed = self.apply(&stored, &news, now).await?;
+
+        let changed_ids: BTreeSet<IncidentId> = changed.iter().map(|i| i.id).collect();
+        let touched = |i: &Incident| news.iter().any(|t| i.alerts.contains_key(&t.episode));
+        let due = stored
+            .into_iter()
+            .filter(|i| !changed_ids.contains(&i.id))
+            .filter(|i| is_due(i, analysed.get(&i.id).copied(), now) || (i.status.is_live() && touched(i)));
+        let work: Vec<Incident> = changed.into_iter().chain(due).collect();
+        if work.is_empty() && seq == seen {
+            return Ok(Vec::new());
+        }
+        let mut saves = Vec::with_capacity(work.len());
+        let mut done = Vec::new();
+        for incident in work {
+            let id = incident.id;
+            let (save, was_analysed) = self.followed(incident, now).await?;
+            saves.push(save);
+            done.extend(was_analysed.then_some(id));
+        }
+        self.state
+            .save_incidents(&saves, Some(Consumed { reader: &reader, seq }))
+            .await
+            .map_err(state("save the incidents"))?;
+        analysed.extend(done.into_iter().map(|id| (id, now)));
+        Ok(saves.iter().map(|(incident, _)| incident.id).collect())
+    }
+
+    /// What the telemetry says about one incident now, who is affected included.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIncident`], [`Error::State`], or [`Error::Sql`] and [`Error::Answer`] when the telemetry
+    /// cannot be read.
+    pub async fn analysis(&self, id: IncidentId, now: Timestamp) -> Result<(Analysis, Telemetry)> {
+        let incident = self.incident(id).await?;
+        let (transitions, mut telemetry) = self.material(&incident, now).await?;
+        let first = analyse(&incident, &transitions, &telemetry, now);
+        let Some(onset) = first.onset else { return Ok((first, telemetry)) };
+        let until = first.impact.to.unwrap_or(telemetry.to);
+        let sql = self.sql.as_ref();
+        gather_attributes(sql, &self.tenant, &mut telemetry, &onset.service, onset.at, until).await?;
+        Ok((analyse(&incident, &transitions, &telemetry, now), telemetry))
+    }
+
+    /// Opens an incident that a person declared. Alerts may join it by distance; only a person ends it.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for an empty or overlong title, [`Error::State`] when it cannot be saved.
+    pub async fn declare(&self, declaration: Declaration) -> Result<Incident> {
+        let title = checked("title", &declaration.title, TITLE_CHARS_MAX)?;
+        let id = self.state.next_incident_id().await.map_err(state("take an incident id"))?;
+        let incident = Incident {
+            id,
+            tenant: self.tenant.clone(),
+            title,
+            severity: declaration.severity,
+            status: IncidentStatus::Open,
+            key: BTreeMap::new(),
+            reopen_within_s: 0,
+            services: declaration.services,
+            alerts: BTreeMap::new(),
+            firing: Vec::new(),
+            opened_at: declaration.at,
+            times: IncidentTimes { detected: Some(declaration.at), ..IncidentTimes::default() },
+            suspects: Vec::new(),
+        };
+        self.state.save_incident(&incident, &[], None).await.map_err(state("save the incident"))?;
+        Ok(incident)
+    }
+
+    /// Adds a person's note to the timeline, at the time it speaks of.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for an empty or overlong note, [`Error::State`] when there is no such incident or it cannot
+    /// be saved.
+    pub async fn note(
+        &self,
+        id: IncidentId,
+        at: Timestamp,
+        service: Option<String>,
+        text: &str,
+    ) -> Result<TimelineRow> {
+        let row = human(at, TimelineKind::Note, service, checked("note", text, NOTE_CHARS_MAX)?);
+        self.state.add_note(&self.tenant, id, &row).await.map_err(state("save the note"))?;
+        Ok(row)
+    }
+
+    /// A person says that somebody took the incident.
+    ///
+    /// # Errors
+    /// [`Error::UnknownIncident`], or [`Error::State`] when it cannot be saved.
+    pub async fn acknowledge(&self, id: IncidentId, at: Timestamp) -> Result<Incident> {
+        self.milestone(id, at, "acknowledged", |incident| {
+            incident.times.acknowledged = incident.times.acknowledged.or(Some(at));
+            if matches!(incident.status, IncidentStatus::Open | IncidentStatus::Reopened) {
+                incident.status = IncidentStatus::Acknowledged;
+            }
+        })
+        .await
+    }
+
+    /// A person says that the incident is over: the only end of one that no alert belongs to.
+    ///
+    /// # Errors
+    /// As [`Runner::acknowledge`].
+    pub async fn resolve(&self, id: IncidentId, at: Timestamp) -> Result<Incident> {
+        self.milestone(id, at, "resolved", |incident| {
+            if incident.status.is_live() {
+                incident.status = IncidentStatus::Resolved;
+                incident.times.mitigated = incident.times.mitigated.or(Some(at));
+                incident.times.resolved = Some(at);
+            }
+        })
+        .await
+    }
+
+    async fn milestone(
+        &self,
+        id: IncidentId,
+        at: Timestamp,
+        word: &str,
+        change: impl FnOnce(&mut Incident),
+    ) -> Result<Incident> {
+        let _no_tick_meanwhile = self.analysed.lock().await;
+        let mut incident = self.incident(id).await?;
+        let before = incident.clone();
+        change(&mut incident);
+        if incident == before {
+            return Ok(incident);
+        }
+        let timeline = self.state.timeline(&self.tenant, id).await.map_err(state("read the timeline"))?;
+        self.state.save_incident(&incident, &timeline, None).await.map_err(state("save the incident"))?;
+        let row = human(at, TimelineKind::Milestone, None, word.to_owned());
+        self.state.add_note(&self.tenant, id, &row).await.map_err(state("save the milestone"))?;
+        Ok(incident)
+    }
+
+    /// Transitions of this tenant after `seen`, and the number of the last one read, of any tenant.
+    async fn news(&self, seen: i64) -> Result<(i64, Vec<Transition>)> {
+        let mut seq = seen;
+        let mut news = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let page = self.state.transitions_after(seq).await.map_err(state("read new transitions"))?;
+            seq = page.last().map_or(seq, |(last, _)| *last);
+            let is_last = page.len() < usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
+            news.extend(page.into_iter().map(|(_, t)| t).filter(|t| t.tenant == self.tenant));
+            if is_last {
+                break;
+            }
+        }
+        Ok((seq, news))
+    }
+
+    async fn stored(&self) -> Result<Vec<Incident>> {
+        self.state.incidents(&self.tenant).await.map_err(state("read the incidents"))
+    }
+
+    async fn incident(&self, id: IncidentId) -> Result<Incident> {
+        let found = self.state.incident(&self.tenant, id).await.map_err(state("read the incident"))?;
+        found.ok_or(Error::UnknownIncident(id))
+    }
+
+    async fn apply(&self, stored: &[Incident], news: &[Transition], now: Timestamp) -> Result<Vec<Incident>> {
+        let fired: Vec<&Transition> = news.iter().filter(|t| t.to == AlertState::Firing).collect();
+        if news.is_empty() {
+            return Ok(Vec::new());
+        }
+        let may_join = fired.len() > 1 || stored.iter().any(|incident| incident.status.is_live());
+        let graph = match fired.first() {
+            Some(first) if may_join => self.graph(first.at).await,
+            _ => ServiceGraph::default(),
+        };
+        // Ids come from the state's counter; what `apply` numbers above the known ones is renumbered below.
+        let free = stored.iter().map(|i| i.id.0).max().unwrap_or(0) + 1;
+        let mut changed = apply(Life { incidents: stored, graph: &graph, next_id: free }, news, now);
+        for incident in changed.iter_mut().filter(|i| i.id.0 >= free) {
+            incident.id = self.state.next_incident_id().await.map_err(state("take an incident id"))?;
+        }
+        Ok(changed)
+    }
+
+    /// The graph around `at`; without one alerts still join by key, so a failure is no reason to stop.
+    async fn graph(&self, at: Timestamp) -> ServiceGraph {
+        let from = plus_minutes(at, -GRAPH_MINUTES);
+        match gather_graph(self.sql.as_ref(), &self.tenant, from, plus_minutes(at, 1)).await {
+            Ok(graph) => graph,
+            Err(error) => {
+                warn("alerts join incidents by key only: the service graph could not be read", &error);
+                ServiceGraph::default()
+            }
+        }
+    }
+
+    /// The incident with its analysis and timeline, and whether it could be analysed.
+    async fn followed(
+        &self,
+        mut incident: Incident,
+        now: Timestamp,
+    ) -> Result<((Incident, Vec<TimelineRow>), bool)> {
+        match self.material(&incident, now).await {
+            Ok((transitions, telemetry)) => {
+                let analysis = analyse(&incident, &transitions, &telemetry, now);
+                incident.times = analysis.times;
+                incident.suspects = analysis.suspects;
+                Ok(((incident, analysis.timeline), true))
+            }
+            Err(error @ (Error::Sql { .. } | Error::Answer { .. })) => {
+                warn("incident saved without analysis: the telemetry could not be read", &error);
+                let rows = self.state.timeline(&self.tenant, incident.id).await;
+                Ok(((incident, rows.map_err(state("read the timeline"))?), false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The transitions and the telemetry around an incident.
+    async fn material(&self, incident: &Incident, now: Timestamp) -> Result<(Vec<Transition>, Telemetry)> {
+        let detected = incident.times.detected.unwrap_or(incident.opened_at);
+        let from = plus_minutes(detected, -GATHER_BEFORE_MINUTES);
+        let end = incident.times.resolved.and_then(|at| at.checked_add(FOLLOW_AFTER_END).ok());
+        let to = end.map_or(now, |end| end.min(now));
+        let filter = TransitionFilter {
+            since: Some(from),
+            until: Some(plus_minutes(to, 1)),
+            ..TransitionFilter::default()
+        };
+        let transitions =
+            self.state.transitions(&self.tenant, &filter).await.map_err(state("read transitions"))?;
+        Ok((transitions, gather(self.sql.as_ref(), &self.tenant, from, to).await?))
+    }
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+/// Live incidents, and those that ended a moment ago, every [`REANALYSE_EVERY`].
+fn is_due(incident: &Incident, last: Option<Timestamp>, now: Timestamp) -> bool {
+    let is_followed = incident.status.is_live()
+        || (incident.status == IncidentStatus::Resolved
+            && incident.times.resolved.is_some_and(|at| now.duration_since(at) <= FOLLOW_AFTER_END));
+    is_followed && last.is_none_or(|last| now.duration_since(last) >= REANALYSE_EVERY)
+}
+
+fn state(doing: &'static str) -> impl FnOnce(hindsight_state::Error) -> Error {
+    move |source| Error::State { doing, source }
+}
+
+fn warn(what: &str, error: &Error) {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(%error, cause, "{what}");
+}
+
+fn human(at: Timestamp, kind: TimelineKind, service: Option<String>, text: String) -> TimelineRow {
+    TimelineRow {
+        at,
+        kind,
+        source: TimelineSource::Human,
+        service,
+        text,
+        sql: None,
+        state: "accepted".to_owned(),
+    }
+}
+
+fn checked(what: &'static str, text: &str, max: usize) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > max {
+        return Err(Error::Text { what, max });
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

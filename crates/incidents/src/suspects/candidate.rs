@@ -1,0 +1,139 @@
+use hindsight_model::Suspect;
+use jiff::Timestamp;
+
+use super::anomaly::{Anomaly, Symptom};
+use super::{FanOut, REASONS_MAX, calls};
+use crate::changes::Change;
+use crate::format;
+use crate::series::minutes_between;
+
+/// Weight of a full anomaly that nothing below explains.
+const ANOMALY_WEIGHT: f64 = 1.0;
+/// Weight of a change on an anomalous service; more than a full anomaly, so that a deployment outranks the
+/// saturation it caused further down.
+const CHANGE_WEIGHT: f64 = 1.5;
+/// Weight of a change on a service that shows nothing itself.
+const QUIET_CHANGE_WEIGHT: f64 = 0.3;
+/// Weight of sending callees many more calls than before.
+const FAN_OUT_WEIGHT: f64 = 0.6;
+/// Least weight of a change that makes it the trigger.
+const TRIGGER_WEIGHT_MIN: f64 = 0.15;
+
+/// One service under suspicion, with all that speaks for it.
+#[derive(Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) service: &'a str,
+    /// Calls between the violated entry and it.
+    pub(crate) hops: usize,
+    pub(crate) anomaly: Anomaly,
+    /// Share of its symptoms that its callees do not explain, 0.1 to 1.
+    pub(crate) own_share: f64,
+    pub(crate) fan_out: Option<&'a FanOut>,
+    /// Its best change with that change's weight, 0 to 1.
+    pub(crate) change: Option<(&'a Change, f64)>,
+}
+
+impl<'a> Candidate<'a> {
+    pub(crate) fn new(service: &'a str, hops: usize, anomaly: Anomaly) -> Self {
+        Self { service, hops, anomaly, own_share: 1.0, fan_out: None, change: None }
+    }
+
+    /// Whether anything at all speaks for it.
+    pub(crate) fn is_worth_naming(&self) -> bool {
+        self.is_anomalous() || self.change.is_some()
+    }
+
+    fn is_anomalous(&self) -> bool {
+        self.anomaly.findings.iter().any(|f| f.symptom != Symptom::Load) || self.fan_out.is_some()
+    }
+
+    /// Sum of what speaks for it, a little less with every hop from the violated entry.
+    pub(crate) fn score(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "hops in a service graph")]
+        let nearness = 1.0 / (1.0 + 0.03 * self.hops as f64);
+        let anomaly = ANOMALY_WEIGHT * self.anomaly.strength() * (0.3 + 0.7 * self.own_share);
+        let change = self.change.map_or(0.0, |(_, weight)| {
+            weight * if self.is_anomalous() { CHANGE_WEIGHT } else { QUIET_CHANGE_WEIGHT }
+        });
+        let fan_out =
+            self.fan_out.map_or(0.0, |f| FAN_OUT_WEIGHT * (f.factor().log2() / 3.0).clamp(0.2, 1.0));
+        (anomaly + change + fan_out) * nearness
+    }
+
+    /// The change, when it is a fair candidate for what set the incident off: a trigger does not come late.
+    pub(crate) fn trigger(&self, onset: Timestamp) -> Option<&'a Change> {
+        let (change, weight) = self.change?;
+        (self.is_anomalous() && weight >= TRIGGER_WEIGHT_MIN && change.at <= onset).then_some(change)
+    }
+
+    /// The suspect with its reasons, strongest first.
+    pub(crate) fn suspect(&self, onset: Timestamp) -> Suspect {
+        let mut reasons = Vec::new();
+        if let Some((change, _)) = self.change {
+            reasons.extend(change_reasons(change, onset));
+        }
+        if let Some(fan_out) = self.fan_out {
+            reasons.push(format!(
+                "{} sends {} {} per request, {} before",
+                fan_out.caller,
+                fan_out.callee,
+                calls(fan_out.after),
+                format::number(fan_out.before)
+            ));
+        }
+        reasons.extend(self.anomaly.findings.iter().map(|finding| {
+            format!(
+                "{} {}, {} times its usual range",
+                self.service,
+                finding.text,
+                format::number(finding.score)
+            )
+        }));
+        reasons.extend(self.position());
+        reasons.truncate(REASONS_MAX);
+        Suspect {
+            service: self.service.to_owned(),
+            score: (self.score() * 1_000.0).round() / 1_000.0,
+            reasons,
+            change: self.change.map(|(change, _)| change.what.clone()),
+            changed_at: self.change.map(|(change, _)| change.at),
+        }
+    }
+
+    fn position(&self) -> Option<String> {
+        let has_symptom =
+            self.anomaly.findings.iter().any(|f| matches!(f.symptom, Symptom::Errors | Symptom::Latency));
+        if !has_symptom {
+            return None;
+        }
+        if self.own_share >= 0.9 {
+            Some("no service it calls shows the same".to_owned())
+        } else {
+            let explained = format::percent(((1.0 - self.own_share) * 20.0).round() / 20.0);
+            Some(format!("up to {explained} of it is explained by a service it calls"))
+        }
+    }
+}
+
+fn change_reasons(change: &Change, onset: Timestamp) -> Vec<String> {
+    let lead = minutes_between(change.at, onset);
+    let when = match lead {
+        0 => "in the minute of the onset".to_owned(),
+        1.. => format!("{lead} min before the onset"),
+        _ => format!("{} min after the onset", -lead),
+    };
+    let mut reasons = vec![format!("{} {} {when}", change.service, change.what)];
+    if let (Some(old), Some(new)) = (change.old_error_share, change.new_error_share)
+        && change.z >= 3.0
+    {
+        reasons.push(format!(
+            "{} fails {} of its requests, {} {} (z = {:.0})",
+            change.new,
+            format::percent(new),
+            change.old,
+            format::percent(old),
+            change.z
+        ));
+    }
+    reasons
+}
