@@ -1,0 +1,112 @@
+//! Service level objectives: what OpenSLO says of one, its minutes, and the burn rates that follow.
+//!
+//! Let T be the objective, B = 1 − T the budget, P the period. `e(W) = bad / total` over a window W, unknown when
+//! nothing happened, and `burn(W) = e(W) / B`.
+
+mod binomial;
+mod burn;
+mod collect;
+mod tier;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hindsight_model::Labels;
+
+pub(crate) use burn::{Minutes, minute_of, minute_start};
+pub use burn::{WindowSum, budget_consumed, burn_rate, time_to_exhaust};
+pub(crate) use collect::{Minute, minutes_of, queries};
+pub use tier::{Guard, Severity, Tier, TierReading, TierVerdict, google_30d};
+
+/// Length of a slice.
+pub(crate) const SLICE: Duration = Duration::from_secs(60);
+/// Time between the ticks of an SLO.
+pub(crate) const SLO_INTERVAL: Duration = Duration::from_secs(60);
+/// How long before the tick the newest slice must have ended: late spans get their chance.
+pub(crate) const SLO_QUERY_OFFSET: Duration = Duration::from_secs(30);
+/// Slices recomputed at each tick for data that came later still.
+pub(crate) const LATE_SLICES: u32 = 5;
+/// Share of a window's slices that must have been observed, else its state is frozen.
+pub(crate) const COVERAGE_FLOOR: f64 = 0.9;
+
+/// One SLO that passed every check.
+#[derive(Clone, Debug)]
+pub struct Slo {
+    /// `metadata.name`, unique in the workspace.
+    pub name: String,
+    /// `metadata.displayName`, or the name.
+    pub display_name: String,
+    /// What it promises, in words; may be empty.
+    pub description: String,
+    /// Relative to the workspace.
+    pub file: PathBuf,
+    /// Line of the document in its file, from 1.
+    pub line: u64,
+    /// The service that it speaks for.
+    pub service: String,
+    /// Objective as a ratio, 0.999 for 99.9 %.
+    pub objective: f64,
+    /// Length of the rolling budget window.
+    pub period: Duration,
+    /// Where good and total come from.
+    pub indicator: Ratio,
+    /// Alert name of all tiers.
+    pub alert: String,
+    /// `metadata.labels`, put on every alert.
+    pub labels: Labels,
+    /// The burn-rate alerts; none without a burn policy.
+    pub tiers: Vec<Tier>,
+    /// When so few things happen that a burn rate means little.
+    pub guard: Guard,
+    /// How long the short window must stay under the factor before a tier resolves.
+    pub keep_firing_for: Duration,
+}
+
+impl Slo {
+    /// The error budget as a ratio: 0.001 for 99.9 %.
+    pub fn budget(&self) -> f64 {
+        1.0 - self.objective
+    }
+
+    /// The rule id of one of its tiers.
+    pub fn tier_id(&self, tier: &Tier) -> String {
+        format!("slo/{}/{}", self.name, tier.name)
+    }
+
+    /// The name of its ticks in the journal.
+    pub fn group(&self) -> String {
+        format!("slo/{}", self.name)
+    }
+}
+
+/// A ratio of two counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ratio {
+    /// Whether the part is the good or the bad events.
+    pub part: Part,
+    /// The count of that part.
+    pub part_source: Source,
+    /// The count of all events.
+    pub total_source: Source,
+}
+
+/// Which events a ratio's part counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `good / total`.
+    Good,
+    /// `bad / total`.
+    Bad,
+}
+
+/// Where a count per minute comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Spans for which a SQL condition holds, by the minute of their start.
+    Spans {
+        /// The condition.
+        condition: String,
+    },
+    /// A query with columns `minute` and `value`, over `$from <= minute < $to`.
+    Sql(String),
+}

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hindsight_model::SloSlice;
+use jiff::Timestamp;
+
+use super::SLICE;
+
+/// What a window holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct WindowSum {
+    /// Good events.
+    pub good: f64,
+    /// All events.
+    pub total: f64,
+    /// Slices that were computed, empty ones too.
+    pub observed: u32,
+    /// Slices that the window has since the SLO's first one.
+    pub expected: u32,
+}
+
+impl WindowSum {
+    /// Bad events, never below zero.
+    pub fn bad(&self) -> f64 {
+        (self.total - self.good).max(0.0)
+    }
+
+    /// Observed by expected slices; 0 when none is expected, since then nothing is known.
+    pub fn coverage(&self) -> f64 {
+        if self.expected == 0 { 0.0 } else { f64::from(self.observed) / f64::from(self.expected) }
+    }
+}
+
+/// `e(W) / B`: how many times faster than planned the budget is spent. `None` when nothing happened in the
+/// window: that is not 100 % success, and not failure either.
+pub fn burn_rate(sum: &WindowSum, budget: f64) -> Option<f64> {
+    (sum.total > 0.0).then(|| sum.bad() / sum.total / budget)
+}
+
+/// Share of the period's budget that is spent, above 1 when overspent; `None` when nothing happened.
+pub fn budget_consumed(period: &WindowSum, budget: f64) -> Option<f64> {
+    burn_rate(period, budget)
+}
+
+/// Time until the budget is spent at the present rate; `None` while nothing burns or when it is spent already.
+pub fn time_to_exhaust(consumed: f64, period: Duration, burn_1h: f64) -> Option<Duration> {
+    let remaining = 1.0 - consumed;
+    if remaining <= 0.0 || burn_1h <= 0.0 {
+        return None;
+    }
+    Duration::try_from_secs_f64(remaining * period.as_secs_f64() / burn_1h).ok()
+}
+
+/// The slices of one SLO, by minute since the epoch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Minutes {
+    slices: BTreeMap<i64, Counts>,
+    /// The SLO's first slice ever, kept when old slices are dropped.
+    first: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Counts {
+    good: f64,
+    total: f64,
+    revision: u32,
+}
+
+impl Minutes {
+    pub(crate) fn load(slices: &[SloSlice]) -> Self {
+        let mut minutes = Self::default();
+        for slice in slices {
+            minutes.set(slice);
+        }
+        minutes
+    }
+
+    /// The revision that these counts would have: `None` when they change nothing.
+    pub(crate) fn revision_of(&self, minute: i64, good: f64, total: f64) -> Option<u32> {
+        match self.slices.get(&minute) {
+            None => Some(0),
+            Some(old) if old.good == good && old.total == total => None,
+            Some(old) => Some(old.revision.saturating_add(1)),
+        }
+    }
+
+    pub(crate) fn set(&mut self, slice: &SloSlice) {
+        let minute = minute_of(slice.minute);
+        let counts = Counts { good: slice.good, total: slice.total, revision: slice.revision };
+        self.slices.insert(minute, counts);
+        self.first = Some(self.first.map_or(minute, |first| first.min(minute)));
+    }
+
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.slices.last_key_value().map(|(minute, _)| *minute)
+    }
+
+    /// Forgets slices before this minute.
+    pub(crate) fn drop_before(&mut self, minute: i64) {
+        self.slices = self.slices.split_off(&minute);
+    }
+
+    /// The slices of the window that ends (exclusively) at minute `end`.
+    pub(crate) fn window(&self, end: i64, length: Duration) -> WindowSum {
+        let length = i64::try_from(length.as_secs() / SLICE.as_secs()).unwrap_or(i64::MAX);
+        let start = end.saturating_sub(length);
+        let since = self.first.map_or(end, |first| first.max(start));
+        let mut sum = WindowSum { expected: u32::try_from(end - since).unwrap_or(0), ..WindowSum::default() };
+        for counts in self.slices.range(since..end).map(|(_, counts)| counts) {
+            sum.good += counts.good;
+            sum.total += counts.total;
+            sum.observed += 1;
+        }
+        sum
+    }
+}
+
+/// The minute since the epoch that holds this instant.
+pub(crate) fn minute_of(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+/// The instant at which a minute begins.
+pub(crate) fn minute_start(minute: i64) -> Timestamp {
+    let clamped = minute.clamp(Timestamp::MIN.as_second() / 60 + 1, Timestamp::MAX.as_second() / 60 - 1);
+    Timestamp::from_second(clamped * 60).expect("clamped to jiff's range")
+}
