@@ -32,6 +32,9 @@ mod retry;
 mod send;
 mod worker;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::{Error, Result};
 pub use payload::{ANNOTATION_BYTES_MAX, ANNOTATIONS_MAX, LABEL_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX};
 pub use plan::{PlanSettings, plan};

@@ -12,7 +12,7 @@
 //! - LIM-1: every table that grows is cut by age or number, and every text has a limit.
 //!
 //! ```
-//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! use hindsight_model::{Tenant, TickCommit};
 //! let state = hindsight_state::State::in_memory().await?;
 //! let tick: jiff::Timestamp = "2026-05-04T14:32:00Z".parse()?;

@@ -159,13 +159,17 @@ impl State {
         Ok(counts)
     }
 
-    /// When the next notification is due: the earliest of retry times and leases; `None` when none waits.
+    /// When the next notification can be claimed: the earliest of retry times and leases, of the first row of each
+    /// subject; `None` when none waits.
     ///
     /// # Errors
     /// [`crate::Error::Database`] when it cannot be read.
     pub async fn outbox_next_due(&self) -> Result<Option<Timestamp>> {
         let due: Option<i64> = sqlx::query_scalar(
-            "SELECT min(max(not_before, coalesce(lease_until, not_before))) FROM outbox WHERE status = 'pending'",
+            "SELECT min(max(not_before, coalesce(lease_until, not_before))) FROM outbox o \
+             WHERE status = 'pending' AND NOT EXISTS (SELECT 1 FROM outbox earlier \
+             WHERE earlier.status = 'pending' AND earlier.receiver = o.receiver \
+             AND earlier.subject = o.subject AND earlier.id < o.id)",
         )
         .fetch_one(self.reader())
         .await

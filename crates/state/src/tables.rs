@@ -112,6 +112,7 @@ fn incident_cells(incident: &Incident) -> [Cell; 19] {
 }
 
 /// The whole chain of causes in one text: a query's answer has no `source`.
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` asks for")]
 fn sql_error(error: Error) -> SqlError {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
