@@ -1,0 +1,241 @@
+//! What holds for every request. Equality is of [`items`]: a request as a list of its items, each with its own
+//! resource and scope (and metric without other points), encoded. This normalises what protobuf itself cannot
+//! tell apart or decoding is meant to settle, and nothing else:
+//! - grouping: items one by one, points in the order of their tables; resources, scopes and metrics without items
+//!   are gone;
+//! - a missing resource, scope, status or attribute value equals an empty one;
+//! - attributes are in key order, of a double key the last; every NaN in an attribute is the same NaN;
+//! - a number point flagged "no recorded value" has none.
+
+use std::collections::BTreeMap;
+
+use hindsight_model::Signal;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, ExponentialHistogram, Gauge, Histogram, Metric, NumberDataPoint, Sum, Summary, metric::Data,
+};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::decode_now;
+use super::generate::request;
+use crate::{Encoding, Request, decode_request, encode_request, to_requests};
+
+const ENCODINGS: [Encoding; 2] = [Encoding::Protobuf, Encoding::Json];
+
+proptest! {
+    #[test]
+    fn tables_lead_back_to_the_same_request(request in request()) {
+        let signal = request.signal();
+        for encoding in ENCODINGS {
+            let decoded = decode_now(signal, encoding, &encode_request(&request, encoding)).unwrap();
+            prop_assert_eq!(decoded.rejected, 0, "{:?}", decoded.rejections);
+            prop_assert_eq!(decoded.accepted, request.items());
+            let mut back = Vec::new();
+            for (table, batch) in &decoded.batches {
+                prop_assert_eq!(batch.schema(), table.schema());
+                back.extend(items(to_requests(*table, batch).unwrap()));
+            }
+            prop_assert_eq!(&back, &items(request.clone()));
+        }
+    }
+
+    #[test]
+    fn json_and_protobuf_of_one_request_decode_to_equal_batches(request in request()) {
+        let signal = request.signal();
+        let [protobuf, json] = ENCODINGS
+            .map(|encoding| decode_now(signal, encoding, &encode_request(&request, encoding)).unwrap());
+        // As text, because NaN does not equal itself.
+        prop_assert_eq!(format!("{:?}", protobuf.batches), format!("{:?}", json.batches));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for signal in Signal::ALL {
+            for encoding in ENCODINGS {
+                if let Ok(decoded) = decode_now(signal, encoding, &bytes) {
+                    check_accounts(&decoded);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn mutated_requests_never_panic(
+        request in request(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6),
+    ) {
+        for encoding in ENCODINGS {
+            let mut bytes = encode_request(&request, encoding);
+            for (index, byte, kind) in &changes {
+                let at = index.index(bytes.len() + 1).min(bytes.len());
+                match kind {
+                    0 => bytes.truncate(at),
+                    1 => bytes.insert(at, *byte),
+                    _ if at == bytes.len() => bytes.push(*byte),
+                    2 => bytes[at] = *byte,
+                    _ => bytes[at] ^= 1 << (byte % 8),
+                }
+            }
+            if let Ok(decoded) = decode_now(request.signal(), encoding, &bytes) {
+                check_accounts(&decoded);
+            }
+        }
+    }
+
+    #[test]
+    fn the_walk_refuses_nothing_that_the_generated_decoder_takes(request in request()) {
+        let bytes = encode_request(&request, Encoding::Protobuf);
+        prop_assert!(decode_request(request.signal(), Encoding::Protobuf, &bytes).is_ok());
+    }
+}
+
+/// Every accepted item is a row, every refused one is counted under its reason.
+fn check_accounts(decoded: &crate::Decoded) {
+    let rows: usize = decoded.batches.iter().map(|(_, batch)| batch.num_rows()).sum();
+    assert_eq!(rows as u64, decoded.accepted);
+    assert_eq!(decoded.reasons.values().sum::<u64>(), decoded.rejected);
+}
+
+fn items(request: Request) -> Vec<Vec<u8>> {
+    match request {
+        Request::Traces(request) => {
+            let mut items = Vec::new();
+            for mut group in request.resource_spans {
+                for mut scope in std::mem::take(&mut group.scope_spans) {
+                    for mut span in std::mem::take(&mut scope.spans) {
+                        sort(&mut span.attributes);
+                        span.events.iter_mut().for_each(|event| sort(&mut event.attributes));
+                        span.links.iter_mut().for_each(|link| sort(&mut link.attributes));
+                        span.status.get_or_insert_default();
+                        let owner = owner(&mut group.resource, &mut scope.scope);
+                        items.push(
+                            [owner, scope.encode_to_vec(), group.encode_to_vec(), span.encode_to_vec()]
+                                .concat(),
+                        );
+                    }
+                }
+            }
+            items
+        }
+        Request::Logs(request) => {
+            let mut items = Vec::new();
+            for mut group in request.resource_logs {
+                for mut scope in std::mem::take(&mut group.scope_logs) {
+                    for mut log in std::mem::take(&mut scope.log_records) {
+                        sort(&mut log.attributes);
+                        log.body.iter_mut().for_each(settle);
+                        let owner = owner(&mut group.resource, &mut scope.scope);
+                        items.push(
+                            [owner, scope.encode_to_vec(), group.encode_to_vec(), log.encode_to_vec()]
+                                .concat(),
+                        );
+                    }
+                }
+            }
+            items
+        }
+        Request::Metrics(request) => {
+            let mut items = Vec::new();
+            for mut group in request.resource_metrics {
+                for mut scope in std::mem::take(&mut group.scope_metrics) {
+                    for metric in std::mem::take(&mut scope.metrics) {
+                        let owner = owner(&mut group.resource, &mut scope.scope);
+                        let owner = [owner, scope.encode_to_vec(), group.encode_to_vec()].concat();
+                        for (table, point) in single_points(metric) {
+                            items.push((table, [&*owner, &point.encode_to_vec()].concat()));
+                        }
+                    }
+                }
+            }
+            items.sort_by_key(|(table, _)| *table);
+            items.into_iter().map(|(_, bytes)| bytes).collect()
+        }
+    }
+}
+
+fn owner(
+    resource: &mut Option<opentelemetry_proto::tonic::resource::v1::Resource>,
+    scope: &mut Option<opentelemetry_proto::tonic::common::v1::InstrumentationScope>,
+) -> Vec<u8> {
+    let resource = resource.get_or_insert_default();
+    let scope = scope.get_or_insert_default();
+    sort(&mut resource.attributes);
+    sort(&mut scope.attributes);
+    [resource.encode_to_vec(), scope.encode_to_vec()].concat()
+}
+
+/// The metric once for each of its points, with the place of its table.
+fn single_points(mut metric: Metric) -> Vec<(u8, Metric)> {
+    sort(&mut metric.metadata);
+    let data: Vec<(u8, Data)> = match metric.data.take() {
+        None => Vec::new(),
+        Some(Data::Gauge(gauge)) => {
+            let points = gauge.data_points.into_iter().map(number);
+            points.map(|point| (0, Data::Gauge(Gauge { data_points: vec![point] }))).collect()
+        }
+        Some(Data::Sum(sum)) => {
+            let points = sum.data_points.into_iter().map(number);
+            points.map(|point| (0, Data::Sum(Sum { data_points: vec![point], ..sum }))).collect()
+        }
+        Some(Data::Histogram(histogram)) => histogram
+            .data_points
+            .into_iter()
+            .map(|mut point| {
+                sort(&mut point.attributes);
+                sort_exemplars(&mut point.exemplars);
+                (1, Data::Histogram(Histogram { data_points: vec![point], ..histogram }))
+            })
+            .collect(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram
+            .data_points
+            .into_iter()
+            .map(|mut point| {
+                sort(&mut point.attributes);
+                sort_exemplars(&mut point.exemplars);
+                let single = ExponentialHistogram { data_points: vec![point], ..histogram };
+                (2, Data::ExponentialHistogram(single))
+            })
+            .collect(),
+        Some(Data::Summary(summary)) => summary
+            .data_points
+            .into_iter()
+            .map(|mut point| {
+                sort(&mut point.attributes);
+                (3, Data::Summary(Summary { data_points: vec![point] }))
+            })
+            .collect(),
+    };
+    data.into_iter().map(|(table, data)| (table, Metric { data: Some(data), ..metric.clone() })).collect()
+}
+
+fn number(mut point: NumberDataPoint) -> NumberDataPoint {
+    sort(&mut point.attributes);
+    sort_exemplars(&mut point.exemplars);
+    if point.flags & 1 == 1 {
+        point.value = None;
+    }
+    point
+}
+
+fn sort_exemplars(exemplars: &mut [Exemplar]) {
+    exemplars.iter_mut().for_each(|exemplar| sort(&mut exemplar.filtered_attributes));
+}
+
+fn sort(attributes: &mut Vec<KeyValue>) {
+    let mut last = BTreeMap::new();
+    for mut entry in std::mem::take(attributes) {
+        settle(entry.value.get_or_insert_default());
+        last.insert(entry.key.clone(), entry);
+    }
+    attributes.extend(last.into_values());
+}
+
+fn settle(any: &mut AnyValue) {
+    match &mut any.value {
+        Some(Value::DoubleValue(number)) if number.is_nan() => *number = f64::NAN,
+        Some(Value::ArrayValue(array)) => array.values.iter_mut().for_each(settle),
+        Some(Value::KvlistValue(list)) => sort(&mut list.values),
+        _ => {}
+    }
+}
