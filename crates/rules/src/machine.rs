@@ -176,8 +176,11 @@ pub(crate) fn advance(
         next.stop_clocks(prior.last_at, t);
         return (next, None);
     }
-    next.began_without_data =
-        reading == Reading::NoData && (prior.began_without_data || !is_active(prior.inner));
+    match reading {
+        Reading::Seen { .. } => next.began_without_data = false,
+        Reading::NoData if !is_active(prior.inner) => next.began_without_data = true,
+        _ => {}
+    }
     let reason = next.enter(policy, identity, verdict, t);
     let flapping_begins = flapping::observe(policy.flapping.as_ref(), &mut next);
     next.show(prior, if flapping_begins { Reason::Flapping } else { reason }, flapping_begins, t)
@@ -320,6 +323,7 @@ impl InstanceState {
         };
         if self.inner == AlertState::Inactive {
             (self.active_clock, self.keep_since) = (None, None);
+            self.began_without_data = false;
         }
         if self.state == AlertState::Inactive {
             self.active_at = None;

@@ -117,11 +117,10 @@ impl Engine {
         found: &BTreeMap<i64, Minute>,
         range: std::ops::Range<i64>,
     ) -> Vec<SloSlice> {
-        // The SLO's life begins with the first minute in which something happened.
-        let begin = match minutes.last() {
-            Some(_) => range.start,
-            None => found.range(range.clone()).find(|(_, m)| m.total > 0.0).map_or(range.end, |(at, _)| *at),
-        };
+        // The SLO's life begins with the first minute in which something happened, late spans included.
+        let happened = found.range(range.clone()).find(|(_, minute)| minute.total > 0.0).map(|(at, _)| *at);
+        let life = happened.into_iter().chain(minutes.first()).min().unwrap_or(range.end);
+        let begin = life.max(range.start);
         let mut slices = Vec::new();
         for minute in begin..range.end {
             let Minute { good, total } = found.get(&minute).copied().unwrap_or_default();

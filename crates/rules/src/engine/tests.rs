@@ -1,1 +1,5 @@
-
+mod absences;
+mod pool;
+mod reload;
+mod slo;
+mod support;

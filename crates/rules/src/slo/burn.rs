@@ -91,6 +91,11 @@ impl Minutes {
         self.first = Some(self.first.map_or(minute, |first| first.min(minute)));
     }
 
+    /// The minute with which the SLO's life began.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.first
+    }
+
     pub(crate) fn last(&self) -> Option<i64> {
         self.slices.last_key_value().map(|(minute, _)| *minute)
     }
