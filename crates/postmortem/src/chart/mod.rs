@@ -32,6 +32,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use diagram::{DiagramEdge, DiagramNode, NodeState, ServiceDiagram, service_diagram};
+pub(crate) use escape::is_safe_href;
 pub use escape::{escape, html_id, shorten};
 pub use line::line_chart;
 pub use palette::{PALETTE_SIZE, colour_class, colour_index};

@@ -21,6 +21,7 @@ use std::path::Path;
 
 pub use actions::{ActionItem, ActionStatus, ActionTable, Priority};
 pub use dates::parse_instant;
+pub(crate) use dates::zone_or_utc;
 pub use front::{
     Communication, Communications, Detection, FrontMatter, Impact, Person, SCHEMA, SloImpact, Status, Times,
     Visibility,

@@ -1,0 +1,71 @@
+//! Words from telemetry made safe for Markdown, and times and numbers as the draft says them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::chart::{exact, shorten};
+
+/// Longest piece of telemetry text in a sentence.
+const MAX_TEXT: usize = 240;
+
+/// Text from outside as plain Markdown text on one line: nothing in it is markup, a citation or a mark of ours.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in shorten(text.trim(), MAX_TEXT).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '|' | '~' => out.extend(['\\', c]),
+            '[' => out.push_str("&#91;"),
+            ']' => out.push_str("&#93;"),
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A name as code; backticks and breaks in it are dropped.
+pub(super) fn code(text: &str) -> String {
+    let name: String =
+        shorten(text.trim(), 100).chars().filter(|c| *c != '`' && *c != '|' && !c.is_control()).collect();
+    if name.is_empty() {
+        "(empty)".to_owned()
+    } else {
+        format!("`{}`", name.replace('<', "‹").replace('>', "›"))
+    }
+}
+
+/// Time of day in the zone, with seconds where there are any.
+pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    let local = at.to_zoned(zone.clone());
+    let format = if local.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+    local.strftime(format).to_string()
+}
+
+/// Time of day to the minute with the zone's name.
+pub(super) fn minute(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%H:%M %Z").to_string()
+}
+
+/// The calendar day in the zone.
+pub(super) fn day(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string()
+}
+
+/// Whole minutes between two instants as people say them, at least one (`44 min`, `1 h 5 min`).
+pub(crate) fn minutes_between(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).max(0);
+    let minutes = ((seconds + 30) / 60).max(1);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// A whole number with its thousands apart.
+pub(super) fn count(value: f64) -> String {
+    exact(value.round()).replace('\u{202f}', " ")
+}
