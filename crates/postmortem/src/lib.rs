@@ -6,7 +6,9 @@ mod draft;
 mod error;
 pub mod evidence;
 mod files;
+mod lint;
 mod render;
+mod tables;
 pub mod workspace;
 
 pub use document::Document;
@@ -14,4 +16,8 @@ pub use draft::{DraftInput, Drafted, draft};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
+pub use lint::{Finding, Level, Rule, lint, lint_document, rules};
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
+pub use tables::{
+    ActionItemsTable, ActionRow, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list, list_actions,
+};

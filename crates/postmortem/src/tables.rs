@@ -1,0 +1,250 @@
+//! The system tables `postmortems` and `action_items`, read from the workspace at each query.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use hindsight_model::{SqlError, SystemTable, Tenant, to_micros};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::document::{ActionItem, Document};
+use crate::files::in_background;
+use crate::{Error, Result, workspace};
+
+/// Action items read from one workspace; further ones are left out with a warning.
+pub const MAX_ACTION_ITEMS: usize = 100_000;
+
+/// One post-mortem of a workspace: a row of `postmortems`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostmortemRow {
+    /// Its `postmortem.md`.
+    pub path: PathBuf,
+    /// The document.
+    pub document: Document,
+}
+
+/// One action item and the document it stands in: a row of `action_items`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionRow {
+    /// `PM-2026-014`.
+    pub postmortem: String,
+    /// The document's `postmortem.md`.
+    pub path: PathBuf,
+    /// The item.
+    pub item: ActionItem,
+}
+
+/// This tenant's post-mortems, in order of their ids. A document that cannot be read is logged and left out.
+///
+/// # Errors
+/// When the workspace cannot be listed.
+pub fn list(workspace: &Path, tenant: &Tenant) -> Result<Vec<PostmortemRow>> {
+    let mut rows = Vec::new();
+    for path in workspace::documents(workspace)? {
+        match Document::read(&path) {
+            Ok(document) if workspace::is_of(&document, tenant) => {
+                rows.push(PostmortemRow { path, document })
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem"),
+        }
+    }
+    Ok(rows)
+}
+
+/// The action items of this tenant's post-mortems, in order.
+///
+/// # Errors
+/// As [`list`].
+pub fn list_actions(workspace: &Path, tenant: &Tenant) -> Result<Vec<ActionRow>> {
+    let mut rows = Vec::new();
+    for PostmortemRow { path, document } in list(workspace, tenant)? {
+        let items = document.actions().map(|table| table.items).unwrap_or_default();
+        for item in items {
+            if rows.len() == MAX_ACTION_ITEMS {
+                tracing::warn!(limit = MAX_ACTION_ITEMS, "too many action items; the rest is left out");
+                return Ok(rows);
+            }
+            rows.push(ActionRow { postmortem: document.front.id.clone(), path: path.clone(), item });
+        }
+    }
+    Ok(rows)
+}
+
+/// `postmortems`: one row a document.
+#[derive(Clone, Debug)]
+pub struct PostmortemsTable {
+    workspace: PathBuf,
+}
+
+impl PostmortemsTable {
+    /// The table over a workspace.
+    pub fn new(workspace: impl Into<PathBuf>) -> Self {
+        Self { workspace: workspace.into() }
+    }
+}
+
+#[async_trait::async_trait]
+impl SystemTable for PostmortemsTable {
+    fn name(&self) -> &'static str {
+        "postmortems"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("tenant"),
+            text("id"),
+            text("title"),
+            text("status"),
+            text("severity"),
+            text("visibility"),
+            text("incidents"),
+            text("services"),
+            text("owner"),
+            text("owner_team"),
+            time("impact_start_at"),
+            time("detected_at"),
+            time("mitigated_at"),
+            time("resolved_at"),
+            Field::new("failed_total", DataType::Float64, true),
+            Field::new("action_items", DataType::Int64, true),
+            text("path"),
+        ]))
+    }
+
+    async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
+        let (workspace, mine) = (self.workspace.clone(), tenant.clone());
+        let rows = in_background(move || list(&workspace, &mine)).await.map_err(failed)?;
+        let each = |read: &dyn Fn(&PostmortemRow) -> Option<String>| texts(rows.iter().map(read));
+        let at = |read: &dyn Fn(&crate::document::Times) -> Option<Timestamp>| {
+            times(rows.iter().map(|row| read(&row.document.front.times)))
+        };
+        let person = |row: &PostmortemRow| row.document.front.owner.clone().unwrap_or_default();
+        let first_impact = |row: &PostmortemRow| row.document.front.impact.first().map(|impact| impact.value);
+        let actions =
+            |row: &PostmortemRow| row.document.actions().ok().and_then(|t| i64::try_from(t.items.len()).ok());
+        let columns: Vec<ArrayRef> = vec![
+            each(&|_| Some(tenant.to_string())),
+            each(&|row| Some(row.document.front.id.clone())),
+            each(&|row| Some(row.document.front.title.clone())),
+            each(&|row| Some(row.document.front.status.as_str().to_owned())),
+            each(&|row| Some(row.document.front.severity.to_string())),
+            each(&|row| Some(row.document.front.visibility.as_str().to_owned())),
+            each(&|row| Some(joined(row.document.front.incidents.iter().map(ToString::to_string)))),
+            each(&|row| Some(joined(row.document.front.services.iter().cloned()))),
+            each(&|row| person(row).person),
+            each(&|row| person(row).team),
+            at(&|times| times.impact_start),
+            at(&|times| times.detected),
+            at(&|times| times.mitigated),
+            at(&|times| times.resolved),
+            Arc::new(rows.iter().map(first_impact).collect::<Float64Array>()),
+            Arc::new(rows.iter().map(actions).collect::<Int64Array>()),
+            each(&|row| Some(row.path.display().to_string())),
+        ];
+        RecordBatch::try_new(self.schema(), columns)
+            .map_err(|error| SqlError::Failed { message: error.to_string() })
+    }
+}
+
+/// `action_items`: one row an item of any document.
+#[derive(Clone, Debug)]
+pub struct ActionItemsTable {
+    workspace: PathBuf,
+}
+
+impl ActionItemsTable {
+    /// The table over a workspace.
+    pub fn new(workspace: impl Into<PathBuf>) -> Self {
+        Self { workspace: workspace.into() }
+    }
+}
+
+#[async_trait::async_trait]
+impl SystemTable for ActionItemsTable {
+    fn name(&self) -> &'static str {
+        "action_items"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(vec![
+            text("tenant"),
+            text("postmortem"),
+            text("id"),
+            text("action"),
+            text("owner"),
+            Field::new("due", DataType::Date32, true),
+            text("priority"),
+            text("status"),
+            text("lessons"),
+            text("whys"),
+            text("tracker"),
+            text("verify"),
+            text("path"),
+            Field::new("line", DataType::Int64, true),
+        ]))
+    }
+
+    async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
+        let (workspace, mine) = (self.workspace.clone(), tenant.clone());
+        let rows = in_background(move || list_actions(&workspace, &mine)).await.map_err(failed)?;
+        let each = |read: &dyn Fn(&ActionRow) -> Option<String>| texts(rows.iter().map(read));
+        let given = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
+        let columns: Vec<ArrayRef> = vec![
+            each(&|_| Some(tenant.to_string())),
+            each(&|row| Some(row.postmortem.clone())),
+            each(&|row| Some(row.item.id.clone())),
+            each(&|row| Some(row.item.action.clone())),
+            each(&|row| given(&row.item.owner)),
+            Arc::new(rows.iter().map(|row| row.item.due.and_then(days_since_epoch)).collect::<Date32Array>()),
+            each(&|row| row.item.priority.map(|priority| priority.as_str().to_owned())),
+            each(&|row| Some(row.item.status.as_str().to_owned())),
+            each(&|row| Some(joined(row.item.lessons.iter().cloned()))),
+            each(&|row| Some(joined(row.item.whys.iter().cloned()))),
+            each(&|row| given(&row.item.tracker)),
+            each(&|row| given(&row.item.verify)),
+            each(&|row| Some(row.path.display().to_string())),
+            Arc::new(rows.iter().map(|row| i64::try_from(row.item.line).ok()).collect::<Int64Array>()),
+        ];
+        RecordBatch::try_new(self.schema(), columns)
+            .map_err(|error| SqlError::Failed { message: error.to_string() })
+    }
+}
+
+fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true)
+}
+
+fn time(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+}
+
+fn texts(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+fn times(values: impl Iterator<Item = Option<Timestamp>>) -> ArrayRef {
+    let micros: TimestampMicrosecondArray = values.map(|at| at.map(to_micros)).collect();
+    Arc::new(micros.with_timezone("UTC"))
+}
+
+fn joined(values: impl Iterator<Item = String>) -> String {
+    values.collect::<Vec<_>>().join(",")
+}
+
+fn days_since_epoch(date: Date) -> Option<i32> {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    (date - epoch).get_days().into()
+}
+
+fn failed(error: Error) -> SqlError {
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    SqlError::Failed { message: format!("{error}{cause}") }
+}
+
+#[cfg(test)]
+mod tests;
