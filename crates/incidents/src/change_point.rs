@@ -16,10 +16,14 @@ const SERIES_MINUTES_MAX: usize = 2_880;
 const PENALTY: f64 = 5.0;
 /// How many standard errors the two levels must be apart.
 const STANDARD_ERRORS_MIN: f64 = 5.0;
+/// How many make a change plain where there is too little history to know what is rare.
+const STANDARD_ERRORS_PLAIN: f64 = 20.0;
 /// How many noise deviations the two medians must be apart.
 const EFFECT_MIN: f64 = 1.5;
 /// A 95 % interval holds every split whose squared error is within this many noise variances of the best.
 const INTERVAL_COST: f64 = 3.84;
+/// How many accidental runs of extreme minutes one series may hold, on average.
+const ACCIDENTS_MAX: f64 = 0.02;
 /// Share of the largest differences that may be changes rather than noise.
 const DIFFERENCES_TRIMMED: f64 = 0.06;
 
@@ -202,9 +206,36 @@ fn clarity(values: &[f64], cuts: &[usize], i: usize, noise: f64) -> f64 {
     let (start, end) = around(cuts, i, values.len());
     let (left, right) = (&values[start..cuts[i]], &values[cuts[i]..end]);
     let (Some(before), Some(after)) = (median(left), median(right)) else { return 0.0 };
-    let errors = strength(left, right, noise) / STANDARD_ERRORS_MIN;
+    let strength = strength(left, right, noise);
+    if !stands_apart(left, right, values.len(), strength) {
+        return 0.0;
+    }
+    let errors = strength / STANDARD_ERRORS_MIN;
     let effect = (after - before).abs() / (noise * EFFECT_MIN);
     errors.min(effect)
+}
+
+/// Whether the shorter side lies where the longer side hardly ever is: three quarters of its minutes beyond a
+/// quantile of the longer one. How rare that must be follows from chance: a run of `L` minutes of which `m` exceed
+/// a level that each exceeds with probability p happens by accident about `len · C(L, m) · p^m` times, and that is
+/// kept under [`ACCIDENTS_MAX`]. A longer side too short to show such rarity says so only by sheer distance.
+fn stands_apart(left: &[f64], right: &[f64], len: usize, strength: f64) -> bool {
+    let (short, long) = if left.len() < right.len() { (left, right) } else { (right, left) };
+    let (Some(level), Some(usual)) = (median(short), median(long)) else { return false };
+    let strays = short.len() / 4;
+    let ways: f64 = (0..strays).map(|i| count(short.len() - i) / count(i + 1)).product();
+    let rarity =
+        (ACCIDENTS_MAX / (count(len) * ways)).powf(1.0 / count(short.len() - strays)).clamp(0.001, 0.25);
+    if rarity * count(long.len() + 1) < 1.0 && strength < STANDARD_ERRORS_PLAIN {
+        return false;
+    }
+    let mut sorted = short.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if level > usual {
+        Some(sorted[strays]) > quantile(long, 1.0 - rarity)
+    } else {
+        Some(sorted[sorted.len() - 1 - strays]) < quantile(long, rarity)
+    }
 }
 
 fn strength(left: &[f64], right: &[f64], noise: f64) -> f64 {
@@ -247,4 +278,4 @@ fn interval(values: &[f64], cut: usize, noise: f64) -> (usize, usize) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,6 +29,8 @@ pub struct Change {
     pub old: String,
     /// The version after.
     pub new: String,
+    /// Whether the new version had run before, as after a rollback.
+    pub is_return: bool,
     /// Share of failed requests of the old version, before and beside the new one; `None` without requests.
     pub old_error_share: Option<f64>,
     /// The same of the new version.
@@ -124,6 +126,7 @@ fn describe(telemetry: &Telemetry, old: &VersionSeries, new: &VersionSeries, sta
         what: format!("service.version {} → {}", old.version, new.version),
         old: old.version.clone(),
         new: new.version.clone(),
+        is_return: total(&new.spans, 0..start) > 0.0,
         old_error_share: share(old_bad, old_all),
         new_error_share: share(new_bad, new_all),
         z: two_proportions(old_bad, old_all, new_bad, new_all),

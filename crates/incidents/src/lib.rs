@@ -38,6 +38,8 @@ mod series;
 mod statistics;
 mod suspects;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod timeline;
 
 pub use affected::Affected;

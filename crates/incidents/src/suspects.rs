@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 use crate::changes::Change;
 use crate::onset::entry_services;
-use crate::series::{minutes_between, observed, plus_minutes};
-use crate::statistics::mean;
+use crate::series::{minutes_between, observed, plus_minutes, share, total};
+use crate::statistics::{mean, median};
 use crate::{Onset, ServiceGraph, Telemetry, format};
 
 pub(crate) use anomaly::Windows;
@@ -162,17 +162,18 @@ impl Scope {
 pub(crate) struct FanOut {
     pub(crate) caller: String,
     pub(crate) callee: String,
+    /// Never 0.
     pub(crate) before: f64,
     pub(crate) after: f64,
 }
 
 impl FanOut {
     pub(crate) fn factor(&self) -> f64 {
-        self.after / self.before.max(f64::MIN_POSITIVE)
+        self.after / self.before
     }
 }
 
-/// Calls per request that grew clearly between baseline and incident.
+/// Calls per request that grew clearly between baseline and incident, by the median minute of each.
 fn fan_outs(telemetry: &Telemetry, windows: &Windows) -> Vec<FanOut> {
     /// Fewest calls in the baseline that make a ratio.
     const CALLS_MIN: f64 = 20.0;
@@ -180,20 +181,14 @@ fn fan_outs(telemetry: &Telemetry, windows: &Windows) -> Vec<FanOut> {
         .edges
         .iter()
         .filter_map(|edge| {
-            let caller = telemetry.services.get(&edge.caller)?;
-            let ratio = |range: &std::ops::Range<usize>| {
-                let calls: f64 = observed(&edge.calls, range.clone()).iter().sum();
-                let requests: f64 = observed(&caller.calls, range.clone()).iter().sum();
-                (requests > 0.0).then_some((calls / requests, calls))
-            };
-            let (before, calls) = ratio(&windows.baseline)?;
-            // A rollout may raise the load minutes before the errors: the best of lead-up and incident counts.
-            let after = [&windows.lead_up, &windows.incident]
-                .into_iter()
-                .filter_map(ratio)
-                .map(|r| r.0)
-                .reduce(f64::max)?;
-            (calls >= CALLS_MIN && after >= before * FAN_OUT_MIN).then(|| FanOut {
+            let per_request = share(&edge.calls, &telemetry.services.get(&edge.caller)?.calls);
+            let usual = |range: &std::ops::Range<usize>| median(&observed(&per_request, range.clone()));
+            let before = usual(&windows.baseline)?;
+            // A rollout may raise the load minutes before the errors: the more of lead-up and incident counts.
+            let after =
+                [&windows.lead_up, &windows.incident].into_iter().filter_map(usual).reduce(f64::max)?;
+            let is_known = total(&edge.calls, windows.baseline.clone()) >= CALLS_MIN && before > 0.0;
+            (is_known && after >= before * FAN_OUT_MIN).then(|| FanOut {
                 caller: edge.caller.clone(),
                 callee: edge.callee.clone(),
                 before,

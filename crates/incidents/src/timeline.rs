@@ -109,21 +109,23 @@ fn changes(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> {
         .filter(|change| change.at >= start)
         .map(|change| {
             let kind = if is_trigger(change) { TimelineKind::Trigger } else { TimelineKind::Change };
-            let text = format!("{} {} first seen (before: {})", change.service, change.new, change.old);
+            let came = if change.is_return { "is back" } else { "first seen" };
+            let text = format!("{} {} {came} (before: {})", change.service, change.new, change.old);
             row(change.at, kind, Some(&change.service), text, change.sql.clone())
         })
         .collect()
 }
 
 fn onset_row(onset: &Onset) -> TimelineRow {
+    let (low, high) = (onset.low.strftime("%H:%M"), onset.high.strftime("%H:%M"));
+    let when =
+        if onset.low == onset.high { String::new() } else { format!(", begun between {low} and {high} UTC") };
     let text = format!(
-        "{} {} {} → {}, begun between {} and {} UTC",
+        "{} {} {} → {}{when}",
         onset.service,
         onset.indicator.as_str(),
         onset.indicator.show(onset.before),
         onset.indicator.show(onset.after),
-        onset.low.strftime("%H:%M"),
-        onset.high.strftime("%H:%M"),
     );
     row(onset.at, TimelineKind::Onset, Some(&onset.service), text, onset.sql.clone())
 }
