@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use hindsight_model::{AlertState, Outcome, Tenant, TickCommit};
 
 use super::*;
-use crate::prune::EVALUATIONS_AGE_MAX;
+use crate::prune::{EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, OUTBOX_DONE_MAX, TRANSITIONS_MAX};
 use crate::testing::{
     at, entry, evaluation, full_tick, instance, labels, slice, slo_status, tenant, transition,
 };
@@ -192,4 +192,29 @@ async fn evaluations_beyond_their_age_are_forgotten() {
     let rule = instance("main").rule;
     let read = state.evaluations(&Tenant::default(), &rule, None, at(0), at(day(99))).await.unwrap();
     assert_eq!(read.iter().map(|e| e.at).collect::<Vec<_>>(), [at(day(1)), at(day(age))]);
+}
+
+#[tokio::test]
+async fn rows_beyond_their_number_are_forgotten_except_pages_still_to_send() {
+    let state = State::in_memory().await.unwrap();
+    state.commit_tick(&full_tick(60)).await.unwrap();
+    let mut second = full_tick(90);
+    second.outbox = vec![entry("t/b/firing", 90), entry("t/c/firing", 90)];
+    state.commit_tick(&second).await.unwrap();
+    // As if the table were full: the second tick's rows now lie a whole table above the first's.
+    let far = format!(
+        "UPDATE evaluations SET seq = seq + {EVALUATIONS_MAX} WHERE seq = 2; \
+         UPDATE transitions SET seq = seq + {TRANSITIONS_MAX} WHERE seq = 2; \
+         UPDATE outbox SET id = id + {OUTBOX_DONE_MAX} WHERE id = 3; \
+         UPDATE outbox SET status = 'sent' WHERE id = 1"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(far)).execute(state.reader()).await.unwrap();
+    let tick = Some(at(120));
+    state.commit_tick(&TickCommit { tick, ..TickCommit::default() }).await.unwrap();
+    let rule = instance("main").rule;
+    let left = state.evaluations(&Tenant::default(), &rule, None, at(0), at(200)).await.unwrap();
+    assert_eq!(left.iter().map(|e| e.at).collect::<Vec<_>>(), [at(90)]);
+    assert_eq!(state.transitions_after(0).await.unwrap().len(), 1);
+    let counts = state.outbox_counts().await.unwrap();
+    assert_eq!(counts, OutboxCounts { pending: 2, ..OutboxCounts::default() }, "the sent one is gone");
 }
