@@ -7,6 +7,9 @@ use jiff::Timestamp;
 /// a batch below 2^31 even when each byte becomes eight in the canonical JSON.
 pub const BODY_BYTES_MAX: usize = 192 << 20;
 
+/// The most that [`Limits::shared_bytes_max`] can be: no text column may reach 2 GiB.
+pub(crate) const SHARED_BYTES_MAX: usize = 1 << 30;
+
 /// What one request may ask for (LIM-1). Beyond a limit the item is refused and counted, except where it says cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -16,7 +19,8 @@ pub struct Limits {
     /// Bytes of text in one attribute value or log body, its nested values together. Longer ones are cut, with a
     /// remark. Default 64 KiB.
     pub value_bytes_max: usize,
-    /// Arrays and key-value lists inside each other. Deeper makes the request unusable. Default 32.
+    /// Arrays and key-value lists inside each other. Deeper makes the request unusable. Default 24, which
+    /// lies within what both encodings' readers allow; they stop at about 27 key-value lists.
     pub depth_max: usize,
     /// How far before now an event may lie. Default 30 days.
     pub past: Duration,
@@ -24,8 +28,9 @@ pub struct Limits {
     pub future: Duration,
     /// Rejections kept with an excerpt; the rest is only counted. Default 100.
     pub rejections_kept_max: usize,
-    /// Bytes that resource, scope and metric texts may come to when repeated on every row of the request, at most
-    /// 1 GiB. Beyond it rows are refused. Default 256 MiB.
+    /// Bytes that resource, scope and metric texts may come to when repeated on every row of the request. Beyond
+    /// it rows are refused. Default and maximum 1 GiB: room for a 64 MiB request of small spans, each with a
+    /// resource of several KiB.
     pub shared_bytes_max: usize,
 }
 
@@ -34,11 +39,11 @@ impl Default for Limits {
         Self {
             attributes_max: 256,
             value_bytes_max: 64 << 10,
-            depth_max: 32,
+            depth_max: 24,
             past: Duration::from_hours(30 * 24),
             future: Duration::from_mins(10),
             rejections_kept_max: 100,
-            shared_bytes_max: 256 << 20,
+            shared_bytes_max: SHARED_BYTES_MAX,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hindsight_model::Signal;
 use jiff::Timestamp;
 
+use crate::limits::SHARED_BYTES_MAX;
 use crate::reject::{EXCERPT_BYTES_MAX, cut};
 use crate::{DecodeContext, RejectReason, Rejection};
 
@@ -106,7 +107,7 @@ impl<'a> Tally<'a> {
     /// Whether there is room for the texts that this row shares with others.
     pub(crate) fn take_shared(&mut self, bytes: usize) -> Result<(), RejectReason> {
         let after = self.shared_bytes.saturating_add(bytes);
-        if after > self.context.limits.shared_bytes_max.min(1 << 30) {
+        if after > self.context.limits.shared_bytes_max.min(SHARED_BYTES_MAX) {
             return Err(RejectReason::SharedTextTooLarge);
         }
         self.shared_bytes = after;

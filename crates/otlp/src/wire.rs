@@ -3,17 +3,30 @@
 //! which the generated decoder cannot (OTLP.md rule 25).
 
 use hindsight_model::Signal;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList,
+};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use crate::DecodeError;
 
 /// Messages inside messages at most; the generated decoder itself stops at 100.
 const MESSAGES_DEEP_MAX: usize = 90;
 
-/// A message in memory is at most this many bytes, its own vectors not counted.
-const MESSAGE_BYTES: usize = 320;
-
-/// Memory that a request may unpack to: this times its length, plus [`UNPACKED_BYTES_FREE`]. Honest requests stay
-/// below 10; two-byte empty messages would come to 160.
+/// Memory that a request's messages may unpack to: this times its length, plus [`UNPACKED_BYTES_FREE`]. Honest
+/// requests stay below 10; empty messages, two bytes each on the wire, would come to 150.
 pub(crate) const UNPACKED_BYTES_RATIO: usize = 24;
 
 /// Memory that any request may unpack to.
@@ -22,7 +35,7 @@ pub(crate) const UNPACKED_BYTES_FREE: usize = 4 << 20;
 /// Looks over a request of this signal.
 pub(crate) fn check(signal: Signal, body: &[u8]) -> Result<(), DecodeError> {
     let budget = body.len().saturating_mul(UNPACKED_BYTES_RATIO).saturating_add(UNPACKED_BYTES_FREE);
-    let mut walk = Walk { body, at: 0, messages_left: budget / MESSAGE_BYTES, budget };
+    let mut walk = Walk { body, at: 0, bytes_left: budget, budget };
     let shape = match signal {
         Signal::Traces => &TRACES,
         Signal::Metrics => &METRICS,
@@ -31,9 +44,10 @@ pub(crate) fn check(signal: Signal, body: &[u8]) -> Result<(), DecodeError> {
     walk.message(shape, body.len(), 0)
 }
 
-/// A message's name and those of its fields that are text or messages.
+/// A message's name, its bytes in memory, and those of its fields that are text or messages.
 struct Shape {
     name: &'static str,
+    bytes: usize,
     fields: &'static [(u32, &'static str, Kind)],
 }
 
@@ -45,9 +59,14 @@ enum Kind {
 
 use Kind::{Message, Text};
 
-static TRACES: Shape = shape("ExportTraceServiceRequest", &[(1, "resource_spans", Message(&RESOURCE_SPANS))]);
+static TRACES: Shape = shape(
+    "ExportTraceServiceRequest",
+    size_of::<ExportTraceServiceRequest>(),
+    &[(1, "resource_spans", Message(&RESOURCE_SPANS))],
+);
 static RESOURCE_SPANS: Shape = shape(
     "ResourceSpans",
+    size_of::<ResourceSpans>(),
     &[
         (1, "resource", Message(&RESOURCE)),
         (2, "scope_spans", Message(&SCOPE_SPANS)),
@@ -56,10 +75,12 @@ static RESOURCE_SPANS: Shape = shape(
 );
 static SCOPE_SPANS: Shape = shape(
     "ScopeSpans",
+    size_of::<ScopeSpans>(),
     &[(1, "scope", Message(&SCOPE)), (2, "spans", Message(&SPAN)), (3, "schema_url", Text)],
 );
 static SPAN: Shape = shape(
     "Span",
+    size_of::<Span>(),
     &[
         (3, "trace_state", Text),
         (5, "name", Text),
@@ -69,21 +90,33 @@ static SPAN: Shape = shape(
         (15, "status", Message(&STATUS)),
     ],
 );
-static EVENT: Shape = shape("Span.Event", &[(2, "name", Text), (3, "attributes", Message(&KEY_VALUE))]);
-static LINK: Shape = shape("Span.Link", &[(3, "trace_state", Text), (4, "attributes", Message(&KEY_VALUE))]);
-static STATUS: Shape = shape("Status", &[(2, "message", Text)]);
+static EVENT: Shape =
+    shape("Span.Event", size_of::<Event>(), &[(2, "name", Text), (3, "attributes", Message(&KEY_VALUE))]);
+static LINK: Shape = shape(
+    "Span.Link",
+    size_of::<Link>(),
+    &[(3, "trace_state", Text), (4, "attributes", Message(&KEY_VALUE))],
+);
+static STATUS: Shape = shape("Status", size_of::<Status>(), &[(2, "message", Text)]);
 
-static LOGS: Shape = shape("ExportLogsServiceRequest", &[(1, "resource_logs", Message(&RESOURCE_LOGS))]);
+static LOGS: Shape = shape(
+    "ExportLogsServiceRequest",
+    size_of::<ExportLogsServiceRequest>(),
+    &[(1, "resource_logs", Message(&RESOURCE_LOGS))],
+);
 static RESOURCE_LOGS: Shape = shape(
     "ResourceLogs",
+    size_of::<ResourceLogs>(),
     &[(1, "resource", Message(&RESOURCE)), (2, "scope_logs", Message(&SCOPE_LOGS)), (3, "schema_url", Text)],
 );
 static SCOPE_LOGS: Shape = shape(
     "ScopeLogs",
+    size_of::<ScopeLogs>(),
     &[(1, "scope", Message(&SCOPE)), (2, "log_records", Message(&LOG_RECORD)), (3, "schema_url", Text)],
 );
 static LOG_RECORD: Shape = shape(
     "LogRecord",
+    size_of::<LogRecord>(),
     &[
         (3, "severity_text", Text),
         (5, "body", Message(&ANY_VALUE)),
@@ -92,10 +125,14 @@ static LOG_RECORD: Shape = shape(
     ],
 );
 
-static METRICS: Shape =
-    shape("ExportMetricsServiceRequest", &[(1, "resource_metrics", Message(&RESOURCE_METRICS))]);
+static METRICS: Shape = shape(
+    "ExportMetricsServiceRequest",
+    size_of::<ExportMetricsServiceRequest>(),
+    &[(1, "resource_metrics", Message(&RESOURCE_METRICS))],
+);
 static RESOURCE_METRICS: Shape = shape(
     "ResourceMetrics",
+    size_of::<ResourceMetrics>(),
     &[
         (1, "resource", Message(&RESOURCE)),
         (2, "scope_metrics", Message(&SCOPE_METRICS)),
@@ -104,10 +141,12 @@ static RESOURCE_METRICS: Shape = shape(
 );
 static SCOPE_METRICS: Shape = shape(
     "ScopeMetrics",
+    size_of::<ScopeMetrics>(),
     &[(1, "scope", Message(&SCOPE)), (2, "metrics", Message(&METRIC)), (3, "schema_url", Text)],
 );
 static METRIC: Shape = shape(
     "Metric",
+    size_of::<Metric>(),
     &[
         (1, "name", Text),
         (2, "description", Text),
@@ -120,20 +159,30 @@ static METRIC: Shape = shape(
         (12, "metadata", Message(&KEY_VALUE)),
     ],
 );
-static GAUGE: Shape = shape("Gauge", &[(1, "data_points", Message(&NUMBER_POINT))]);
-static SUM: Shape = shape("Sum", &[(1, "data_points", Message(&NUMBER_POINT))]);
-static HISTOGRAM: Shape = shape("Histogram", &[(1, "data_points", Message(&HISTOGRAM_POINT))]);
-static EXP_HISTOGRAM: Shape =
-    shape("ExponentialHistogram", &[(1, "data_points", Message(&EXP_HISTOGRAM_POINT))]);
-static SUMMARY: Shape = shape("Summary", &[(1, "data_points", Message(&SUMMARY_POINT))]);
-static NUMBER_POINT: Shape =
-    shape("NumberDataPoint", &[(5, "exemplars", Message(&EXEMPLAR)), (7, "attributes", Message(&KEY_VALUE))]);
+static GAUGE: Shape = shape("Gauge", size_of::<Gauge>(), &[(1, "data_points", Message(&NUMBER_POINT))]);
+static SUM: Shape = shape("Sum", size_of::<Sum>(), &[(1, "data_points", Message(&NUMBER_POINT))]);
+static HISTOGRAM: Shape =
+    shape("Histogram", size_of::<Histogram>(), &[(1, "data_points", Message(&HISTOGRAM_POINT))]);
+static EXP_HISTOGRAM: Shape = shape(
+    "ExponentialHistogram",
+    size_of::<ExponentialHistogram>(),
+    &[(1, "data_points", Message(&EXP_HISTOGRAM_POINT))],
+);
+static SUMMARY: Shape =
+    shape("Summary", size_of::<Summary>(), &[(1, "data_points", Message(&SUMMARY_POINT))]);
+static NUMBER_POINT: Shape = shape(
+    "NumberDataPoint",
+    size_of::<NumberDataPoint>(),
+    &[(5, "exemplars", Message(&EXEMPLAR)), (7, "attributes", Message(&KEY_VALUE))],
+);
 static HISTOGRAM_POINT: Shape = shape(
     "HistogramDataPoint",
+    size_of::<HistogramDataPoint>(),
     &[(8, "exemplars", Message(&EXEMPLAR)), (9, "attributes", Message(&KEY_VALUE))],
 );
 static EXP_HISTOGRAM_POINT: Shape = shape(
     "ExponentialHistogramDataPoint",
+    size_of::<ExponentialHistogramDataPoint>(),
     &[
         (1, "attributes", Message(&KEY_VALUE)),
         (8, "positive", Message(&BUCKETS)),
@@ -141,44 +190,55 @@ static EXP_HISTOGRAM_POINT: Shape = shape(
         (11, "exemplars", Message(&EXEMPLAR)),
     ],
 );
-static BUCKETS: Shape = shape("Buckets", &[]);
+static BUCKETS: Shape = shape("Buckets", size_of::<Buckets>(), &[]);
 static SUMMARY_POINT: Shape = shape(
     "SummaryDataPoint",
+    size_of::<SummaryDataPoint>(),
     &[(6, "quantile_values", Message(&QUANTILE)), (7, "attributes", Message(&KEY_VALUE))],
 );
-static QUANTILE: Shape = shape("ValueAtQuantile", &[]);
-static EXEMPLAR: Shape = shape("Exemplar", &[(7, "filtered_attributes", Message(&KEY_VALUE))]);
+static QUANTILE: Shape = shape("ValueAtQuantile", size_of::<ValueAtQuantile>(), &[]);
+static EXEMPLAR: Shape =
+    shape("Exemplar", size_of::<Exemplar>(), &[(7, "filtered_attributes", Message(&KEY_VALUE))]);
 
-static RESOURCE: Shape =
-    shape("Resource", &[(1, "attributes", Message(&KEY_VALUE)), (3, "entity_refs", Message(&ENTITY_REF))]);
+static RESOURCE: Shape = shape(
+    "Resource",
+    size_of::<Resource>(),
+    &[(1, "attributes", Message(&KEY_VALUE)), (3, "entity_refs", Message(&ENTITY_REF))],
+);
 static ENTITY_REF: Shape = shape(
     "EntityRef",
+    size_of::<EntityRef>(),
     &[(1, "schema_url", Text), (2, "type", Text), (3, "id_keys", Text), (4, "description_keys", Text)],
 );
 static SCOPE: Shape = shape(
     "InstrumentationScope",
+    size_of::<InstrumentationScope>(),
     &[(1, "name", Text), (2, "version", Text), (3, "attributes", Message(&KEY_VALUE))],
 );
-static KEY_VALUE: Shape = shape("KeyValue", &[(1, "key", Text), (2, "value", Message(&ANY_VALUE))]);
+static KEY_VALUE: Shape =
+    shape("KeyValue", size_of::<KeyValue>(), &[(1, "key", Text), (2, "value", Message(&ANY_VALUE))]);
 static ANY_VALUE: Shape = shape(
     "AnyValue",
+    size_of::<AnyValue>(),
     &[
         (1, "string_value", Text),
         (5, "array_value", Message(&ARRAY_VALUE)),
         (6, "kvlist_value", Message(&KVLIST_VALUE)),
     ],
 );
-static ARRAY_VALUE: Shape = shape("ArrayValue", &[(1, "values", Message(&ANY_VALUE))]);
-static KVLIST_VALUE: Shape = shape("KeyValueList", &[(1, "values", Message(&KEY_VALUE))]);
+static ARRAY_VALUE: Shape =
+    shape("ArrayValue", size_of::<ArrayValue>(), &[(1, "values", Message(&ANY_VALUE))]);
+static KVLIST_VALUE: Shape =
+    shape("KeyValueList", size_of::<KeyValueList>(), &[(1, "values", Message(&KEY_VALUE))]);
 
-const fn shape(name: &'static str, fields: &'static [(u32, &'static str, Kind)]) -> Shape {
-    Shape { name, fields }
+const fn shape(name: &'static str, bytes: usize, fields: &'static [(u32, &'static str, Kind)]) -> Shape {
+    Shape { name, bytes, fields }
 }
 
 struct Walk<'a> {
     body: &'a [u8],
     at: usize,
-    messages_left: usize,
+    bytes_left: usize,
     budget: usize,
 }
 
@@ -188,10 +248,10 @@ impl Walk<'_> {
             let place = format!("{} at byte {}", shape.name, self.at);
             return Err(DecodeError::TooDeep { place, max: MESSAGES_DEEP_MAX });
         }
-        if self.messages_left == 0 {
-            return Err(DecodeError::Unpacks { max: self.budget });
+        match self.bytes_left.checked_sub(shape.bytes) {
+            Some(left) => self.bytes_left = left,
+            None => return Err(DecodeError::Unpacks { max: self.budget }),
         }
-        self.messages_left -= 1;
         while self.at < end {
             let (tag, wire_type) = self.key(shape, end)?;
             match shape.fields.iter().find(|field| field.0 == tag) {

@@ -52,14 +52,14 @@ impl Message for LogRecord {
         match field {
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = scalar::<U64, M>(map)?,
             "observedTimeUnixNano" | "observed_time_unix_nano" => {
-                self.observed_time_unix_nano = scalar::<U64, M>(map)?
+                self.observed_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "severityNumber" | "severity_number" => self.severity_number = scalar::<Enum, M>(map)?,
             "severityText" | "severity_text" => self.severity_text = scalar::<Text, M>(map)?,
             "body" => self.body = optional(map)?,
             "attributes" => self.attributes = repeated(map)?,
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.dropped_attributes_count = scalar::<U32, M>(map)?
+                self.dropped_attributes_count = scalar::<U32, M>(map)?;
             }
             "flags" => self.flags = scalar::<U32, M>(map)?,
             "traceId" | "trace_id" => self.trace_id = scalar::<Hex, M>(map)?,

@@ -110,7 +110,7 @@ impl Message for Sum {
         match field {
             "dataPoints" | "data_points" => self.data_points = repeated(map)?,
             "aggregationTemporality" | "aggregation_temporality" => {
-                self.aggregation_temporality = scalar::<Enum, M>(map)?
+                self.aggregation_temporality = scalar::<Enum, M>(map)?;
             }
             "isMonotonic" | "is_monotonic" => self.is_monotonic = scalar::<Flag, M>(map)?,
             _ => return Ok(false),
@@ -126,7 +126,7 @@ impl Message for Histogram {
         match field {
             "dataPoints" | "data_points" => self.data_points = repeated(map)?,
             "aggregationTemporality" | "aggregation_temporality" => {
-                self.aggregation_temporality = scalar::<Enum, M>(map)?
+                self.aggregation_temporality = scalar::<Enum, M>(map)?;
             }
             _ => return Ok(false),
         }
@@ -141,7 +141,7 @@ impl Message for ExponentialHistogram {
         match field {
             "dataPoints" | "data_points" => self.data_points = repeated(map)?,
             "aggregationTemporality" | "aggregation_temporality" => {
-                self.aggregation_temporality = scalar::<Enum, M>(map)?
+                self.aggregation_temporality = scalar::<Enum, M>(map)?;
             }
             _ => return Ok(false),
         }
@@ -168,7 +168,7 @@ impl Message for NumberDataPoint {
         match field {
             "attributes" => self.attributes = repeated(map)?,
             "startTimeUnixNano" | "start_time_unix_nano" => {
-                self.start_time_unix_nano = scalar::<U64, M>(map)?
+                self.start_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = scalar::<U64, M>(map)?,
             "flags" => self.flags = scalar::<U32, M>(map)?,
@@ -196,7 +196,7 @@ impl Message for HistogramDataPoint {
         match field {
             "attributes" => self.attributes = repeated(map)?,
             "startTimeUnixNano" | "start_time_unix_nano" => {
-                self.start_time_unix_nano = scalar::<U64, M>(map)?
+                self.start_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = scalar::<U64, M>(map)?,
             "flags" => self.flags = scalar::<U32, M>(map)?,
@@ -220,7 +220,7 @@ impl Message for ExponentialHistogramDataPoint {
         match field {
             "attributes" => self.attributes = repeated(map)?,
             "startTimeUnixNano" | "start_time_unix_nano" => {
-                self.start_time_unix_nano = scalar::<U64, M>(map)?
+                self.start_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = scalar::<U64, M>(map)?,
             "flags" => self.flags = scalar::<U32, M>(map)?,
@@ -260,7 +260,7 @@ impl Message for SummaryDataPoint {
         match field {
             "attributes" => self.attributes = repeated(map)?,
             "startTimeUnixNano" | "start_time_unix_nano" => {
-                self.start_time_unix_nano = scalar::<U64, M>(map)?
+                self.start_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "timeUnixNano" | "time_unix_nano" => self.time_unix_nano = scalar::<U64, M>(map)?,
             "flags" => self.flags = scalar::<U32, M>(map)?,

@@ -59,16 +59,16 @@ impl Message for Span {
             "name" => self.name = scalar::<Text, M>(map)?,
             "kind" => self.kind = scalar::<Enum, M>(map)?,
             "startTimeUnixNano" | "start_time_unix_nano" => {
-                self.start_time_unix_nano = scalar::<U64, M>(map)?
+                self.start_time_unix_nano = scalar::<U64, M>(map)?;
             }
             "endTimeUnixNano" | "end_time_unix_nano" => self.end_time_unix_nano = scalar::<U64, M>(map)?,
             "attributes" => self.attributes = repeated(map)?,
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.dropped_attributes_count = scalar::<U32, M>(map)?
+                self.dropped_attributes_count = scalar::<U32, M>(map)?;
             }
             "events" => self.events = repeated(map)?,
             "droppedEventsCount" | "dropped_events_count" => {
-                self.dropped_events_count = scalar::<U32, M>(map)?
+                self.dropped_events_count = scalar::<U32, M>(map)?;
             }
             "links" => self.links = repeated(map)?,
             "droppedLinksCount" | "dropped_links_count" => self.dropped_links_count = scalar::<U32, M>(map)?,
@@ -88,7 +88,7 @@ impl Message for Event {
             "name" => self.name = scalar::<Text, M>(map)?,
             "attributes" => self.attributes = repeated(map)?,
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.dropped_attributes_count = scalar::<U32, M>(map)?
+                self.dropped_attributes_count = scalar::<U32, M>(map)?;
             }
             _ => return Ok(false),
         }
@@ -106,7 +106,7 @@ impl Message for Link {
             "traceState" | "trace_state" => self.trace_state = scalar::<Text, M>(map)?,
             "attributes" => self.attributes = repeated(map)?,
             "droppedAttributesCount" | "dropped_attributes_count" => {
-                self.dropped_attributes_count = scalar::<U32, M>(map)?
+                self.dropped_attributes_count = scalar::<U32, M>(map)?;
             }
             "flags" => self.flags = scalar::<U32, M>(map)?,
             _ => return Ok(false),

@@ -31,7 +31,7 @@ pub(crate) fn write_traces(
             let owner = Owner::read(&resource, scope.scope, scope.schema_url, tally)?;
             for span in scope.spans {
                 match check(&span, &owner, tally) {
-                    Ok(ids) => rows.push(span, ids, &owner, tally)?,
+                    Ok(checked) => rows.push(span, &checked, &owner, tally)?,
                     Err(reason) => tally.reject(reason, owner.service(), || excerpt(&span)),
                 }
             }
@@ -118,7 +118,7 @@ impl SpanRows {
     fn push(
         &mut self,
         span: Span,
-        checked: Checked,
+        checked: &Checked,
         owner: &Rc<Owner>,
         tally: &mut Tally<'_>,
     ) -> Result<(), DecodeError> {

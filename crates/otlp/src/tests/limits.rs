@@ -3,7 +3,8 @@
 use hindsight_model::{Signal, Table};
 
 use super::{at, cell, decode_now, decode_with};
-use crate::{BODY_BYTES_MAX, DecodeError, Encoding, Limits};
+use crate::wire::UNPACKED_BYTES_FREE;
+use crate::{BODY_BYTES_MAX, DecodeError, Encoding, Limits, decode_request, encode_request};
 
 fn log_with_body(value: &str) -> String {
     let time = at(-1);
@@ -24,6 +25,22 @@ fn values_may_nest_up_to_the_limit_and_no_deeper() {
     assert_eq!(decode(8).unwrap().accepted, 1);
     let error = decode(9).unwrap_err();
     assert!(matches!(error, DecodeError::TooDeep { max: 8, .. }), "{error}");
+}
+
+#[test]
+fn both_encodings_reach_the_default_depth() {
+    let decode = |encoding, levels: usize| {
+        let open = r#"{"kvlistValue":{"values":[{"key":"k","value":"#.repeat(levels);
+        let body = log_with_body(&format!(r#"{open}{{"intValue":1}}{}"#, "}]}}".repeat(levels)));
+        let request = decode_request(Signal::Logs, Encoding::Json, body.as_bytes()).unwrap();
+        decode_now(Signal::Logs, encoding, &encode_request(&request, encoding))
+    };
+    let max = Limits::default().depth_max;
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        assert_eq!(decode(encoding, max).unwrap().accepted, 1);
+        let error = decode(encoding, max + 1).unwrap_err();
+        assert!(matches!(error, DecodeError::TooDeep { max: 24, .. }), "{error}");
+    }
 }
 
 #[test]
@@ -106,6 +123,20 @@ fn millions_of_empty_messages_are_refused_before_they_take_memory() {
 }
 
 #[test]
+fn many_small_but_honest_attributes_are_no_such_thing() {
+    // KeyValue { key: "k", value: true }, in spans of a hundred.
+    let attribute = field(0x4a, &[0x0a, 1, b'k', 0x12, 2, 0x10, 1]);
+    let span = field(0x12, &attribute.repeat(100));
+    let body = field(0x0a, &field(0x12, &span.repeat(8 << 10)));
+    assert!(body.len() > UNPACKED_BYTES_FREE);
+    assert_eq!(decode_now(Signal::Traces, Encoding::Protobuf, &body).unwrap().rejected, 8 << 10);
+    let json = r#"{"key":"k","value":{"boolValue":true}},"#.repeat(200_000);
+    let json = format!(r#"{{"resourceLogs":[{{"resource":{{"attributes":[{json}{{}}]}}}}]}}"#);
+    assert!(json.len() > UNPACKED_BYTES_FREE);
+    assert!(decode_now(Signal::Logs, Encoding::Json, json.as_bytes()).is_ok());
+}
+
+#[test]
 fn braces_inside_a_text_are_no_messages() {
     let text = "{\\\"".repeat(1 << 18);
     let body = log_with_body(&format!(r#"{{"stringValue":"{text}"}}"#));
@@ -142,7 +173,7 @@ fn long_values_are_cut_at_a_character_and_counted() {
 #[test]
 fn rejections_are_kept_up_to_the_limit_and_counted_beyond() {
     let limits = Limits { rejections_kept_max: 3, ..Limits::default() };
-    let records = vec![r#"{"timeUnixNano":"1"}"#; 10].join(",");
+    let records = [r#"{"timeUnixNano":"1"}"#; 10].join(",");
     let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#);
     let decoded = decode_with(&limits, Signal::Logs, Encoding::Json, body.as_bytes()).unwrap();
     assert_eq!((decoded.rejections.len(), decoded.rejected), (3, 10));

@@ -10,6 +10,9 @@
 use std::collections::BTreeMap;
 
 use hindsight_model::Signal;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::{
     Exemplar, ExponentialHistogram, Gauge, Histogram, Metric, NumberDataPoint, Sum, Summary, metric::Data,
@@ -61,22 +64,9 @@ proptest! {
     }
 
     #[test]
-    fn mutated_requests_never_panic(
-        request in request(),
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6),
-    ) {
+    fn mutated_requests_never_panic(request in request(), changes in changes()) {
         for encoding in ENCODINGS {
-            let mut bytes = encode_request(&request, encoding);
-            for (index, byte, kind) in &changes {
-                let at = index.index(bytes.len() + 1).min(bytes.len());
-                match kind {
-                    0 => bytes.truncate(at),
-                    1 => bytes.insert(at, *byte),
-                    _ if at == bytes.len() => bytes.push(*byte),
-                    2 => bytes[at] = *byte,
-                    _ => bytes[at] ^= 1 << (byte % 8),
-                }
-            }
+            let bytes = mutate(encode_request(&request, encoding), &changes);
             if let Ok(decoded) = decode_now(request.signal(), encoding, &bytes) {
                 check_accounts(&decoded);
             }
@@ -84,10 +74,36 @@ proptest! {
     }
 
     #[test]
-    fn the_walk_refuses_nothing_that_the_generated_decoder_takes(request in request()) {
-        let bytes = encode_request(&request, Encoding::Protobuf);
-        prop_assert!(decode_request(request.signal(), Encoding::Protobuf, &bytes).is_ok());
+    fn the_walk_refuses_only_what_the_generated_decoder_refuses(request in request(), changes in changes()) {
+        let bytes = mutate(encode_request(&request, Encoding::Protobuf), &changes);
+        let taken = match request.signal() {
+            Signal::Traces => ExportTraceServiceRequest::decode(&*bytes).is_ok(),
+            Signal::Metrics => ExportMetricsServiceRequest::decode(&*bytes).is_ok(),
+            Signal::Logs => ExportLogsServiceRequest::decode(&*bytes).is_ok(),
+        };
+        prop_assert_eq!(decode_request(request.signal(), Encoding::Protobuf, &bytes).is_ok(), taken);
     }
+}
+
+/// Where, which byte, and what to do with it.
+type Change = (prop::sample::Index, u8, u8);
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6)
+}
+
+fn mutate(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
+    for (index, byte, kind) in changes {
+        let at = index.index(bytes.len() + 1);
+        match kind {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, *byte),
+            _ if at == bytes.len() => bytes.push(*byte),
+            2 => bytes[at] = *byte,
+            _ => bytes[at] ^= 1 << (byte % 8),
+        }
+    }
+    bytes
 }
 
 /// Every accepted item is a row, every refused one is counted under its reason.
