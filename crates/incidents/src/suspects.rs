@@ -80,7 +80,7 @@ pub(crate) fn rank(
             candidate.change = best_change(&near, service, windows.onset);
             candidate
         })
-        .filter(|candidate| candidate.is_worth_naming())
+        .filter(Candidate::is_worth_naming)
         .collect();
     candidates.sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.service.cmp(b.service)));
     candidates.truncate(SUSPECTS_MAX);
