@@ -9,7 +9,7 @@ mod rule_tick;
 mod schedule;
 mod slo_tick;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use std::collections::BTreeMap;
@@ -96,6 +96,8 @@ pub struct Engine {
     fingerprint: Fingerprint,
     /// Whether instances were read from the journal.
     restored: bool,
+    /// Whether ticks were planned before: groups that appear later start then.
+    planned: bool,
     instances: Instances,
     /// Next tick of each group and SLO, by group name.
     due: BTreeMap<String, Timestamp>,
@@ -146,6 +148,7 @@ impl Engine {
             loaded,
             fingerprint,
             restored: false,
+            planned: false,
             instances: Instances::default(),
             due: BTreeMap::new(),
             last_tick: BTreeMap::new(),

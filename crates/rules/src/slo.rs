@@ -6,6 +6,8 @@
 mod binomial;
 mod burn;
 mod collect;
+#[cfg(test)]
+mod tests;
 mod tier;
 
 use std::path::PathBuf;

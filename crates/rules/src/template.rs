@@ -88,7 +88,8 @@ impl Template {
                 Part::Text(text) => out.push_str(text),
                 Part::Hole { path, filters } => out.push_str(&fill(path, filters, labels, value)),
             }
-            if out.len() > RENDERED_CHARS_MAX {
+            // Bytes are counted first, being free; only a long text is counted in characters.
+            if out.len() > RENDERED_CHARS_MAX && out.chars().count() > RENDERED_CHARS_MAX {
                 return cut(&out);
             }
         }

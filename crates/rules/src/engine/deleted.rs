@@ -6,16 +6,13 @@ use jiff::Timestamp;
 use super::Engine;
 use super::instance::{META_PREFIX, OfRule, group_of};
 use crate::error::Result;
-use crate::files::Level;
+use crate::files::{Level, Problem};
 use crate::machine::{Reason, end};
 
 impl Engine {
-    /// Ends the episodes of rules that are no longer in any file, and forgets their instances. While any file is
-    /// broken nothing is taken for deleted: a typo must not clear an alert.
+    /// Ends the episodes of rules that are no longer in any file, and forgets their instances. What may only be
+    /// broken is not taken for deleted: a typo must not clear an alert.
     pub(super) async fn end_deleted(&mut self, now: Timestamp) -> Result<Vec<Transition>> {
-        if self.loaded.problems.iter().any(|problem| problem.level == Level::Error) {
-            return Ok(Vec::new());
-        }
         let mut ended = Vec::new();
         for (group, rules) in self.orphans() {
             let mut commit =
@@ -64,11 +61,22 @@ impl Engine {
         let mut orphans: BTreeMap<String, Vec<(String, OfRule)>> = BTreeMap::new();
         for (rule, instances) in self.instances.rules() {
             let base = rule.strip_prefix(META_PREFIX).unwrap_or(rule);
-            if !known.contains(base) {
+            if !known.contains(base) && !self.may_be_broken(base) {
                 orphans.entry(group_of(rule).to_owned()).or_default().push((rule.clone(), instances.clone()));
             }
         }
         orphans
+    }
+
+    /// Whether an error in the files may be all that keeps a rule from being in force: one of the rule, its group
+    /// or its SLO, or one that leaves open what its file holds.
+    fn may_be_broken(&self, rule: &str) -> bool {
+        let group = group_of(rule);
+        let concerns = |problem: &Problem| match &problem.rule {
+            None => true,
+            Some(named) => named == rule || named == group || group.strip_prefix("slo/") == Some(named),
+        };
+        self.loaded.problems.iter().any(|problem| problem.level == Level::Error && concerns(problem))
     }
 
     fn known_rules(&self) -> BTreeSet<String> {

@@ -49,7 +49,7 @@ impl Engine {
             };
             let phase = self.phase(&due);
             // A group that appears while the engine runs starts now, not at the engine's start.
-            let begin = if self.last_tick.is_empty() { start } else { start.max(now) };
+            let begin = if self.planned { start.max(now) } else { start };
             let next = match last {
                 Some(last) => tick_after(last, due.interval, phase),
                 None => tick_at_or_after(begin, due.interval, phase),
@@ -57,6 +57,7 @@ impl Engine {
             let next = self.skip_beyond_catch_up(&due, next, now).await?;
             self.due.insert(due.name.clone(), next);
         }
+        self.planned = true;
         Ok(())
     }
 

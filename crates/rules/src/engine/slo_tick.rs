@@ -39,6 +39,9 @@ impl Engine {
         for slice in &slices {
             minutes.set(slice);
         }
+        if error.is_none() {
+            minutes.searched_to(end);
+        }
         let mut commit = TickCommit {
             tenant: self.tenant.clone(),
             group: slo.group(),

@@ -3,3 +3,5 @@ mod pool;
 mod reload;
 mod slo;
 mod support;
+
+pub(crate) use support::POOL_RULES;

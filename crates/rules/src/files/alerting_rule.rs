@@ -59,10 +59,12 @@ pub(super) fn read(defaults: &GroupDefaults<'_>, node: &Node, sink: &mut Sink) -
     sink.about(Some(defaults.group.to_owned()));
     let before = sink.errors();
     let section = Section::read(node, "a rule", &RULE_KEYS, sink)?;
+    if let Some(name) = section.get("alert").or(section.get("record")).and_then(Node::as_text) {
+        sink.about(Some(format!("{}/{name}", defaults.group)));
+    }
     refuse_other_kinds(&section, sink)?;
     let alert = section.required_text("alert", "a rule", sink)?;
     let id = format!("{}/{alert}", defaults.group);
-    sink.about(Some(id.clone()));
     let sql = section.required_text("sql", "a rule", sink).unwrap_or_default();
     let condition = section.get("condition").map(|node| condition(node, sink));
     let policy = policy(&section, condition.is_some(), sink);

@@ -50,9 +50,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     let documents: Vec<Node> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| YamlError {
             place: error.location().map(place_of).unwrap_or_default(),
-            message: error.without_snippet().to_string(),
+            message: without_place(error.without_snippet().to_string()),
         })?;
     Ok(documents.into_iter().filter(|document| !matches!(document.value, Value::Null)).collect())
+}
+
+/// The place is said by the problem itself; the parser's text says it once more at its end.
+fn without_place(mut message: String) -> String {
+    if let Some(at) = message.rfind(" at line ") {
+        message.truncate(at);
+    }
+    message
 }
 
 impl Node {

@@ -57,6 +57,8 @@ pub(crate) struct Minutes {
     slices: BTreeMap<i64, Counts>,
     /// The SLO's first slice ever, kept when old slices are dropped.
     first: Option<i64>,
+    /// The last minute that was looked at, whether anything was found or not.
+    searched: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,8 +98,14 @@ impl Minutes {
         self.first
     }
 
+    /// The last minute that was computed or found empty; `None` before anything was looked at.
     pub(crate) fn last(&self) -> Option<i64> {
-        self.slices.last_key_value().map(|(minute, _)| *minute)
+        self.slices.last_key_value().map(|(minute, _)| *minute).or(self.searched)
+    }
+
+    /// Notes that every minute before `end` was looked at.
+    pub(crate) fn searched_to(&mut self, end: i64) {
+        self.searched = Some(end - 1);
     }
 
     /// Forgets slices before this minute.

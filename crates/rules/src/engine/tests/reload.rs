@@ -87,6 +87,20 @@ async fn a_deleted_rule_ends_its_episode_even_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_broken_elsewhere_does_not_keep_a_deleted_one_alive() {
+    let promql = "groups:\n- name: old\n  rules:\n  - {alert: Up, expr: up == 0}\n";
+    let workspace = Workspace::new(&[("rules/a.yaml", POOL_RULES), ("rules/b.yaml", promql)]);
+    let disk = Disk::new().await;
+    let mut engine = engine(&workspace, &Telemetry::pool(&[0.95; 60]), &disk);
+    engine.run_until(at("4m")).await.unwrap();
+    assert_eq!(engine.problems().len(), 1);
+    workspace.remove("rules/a.yaml");
+    engine.reload_if_changed().unwrap();
+    let report = engine.run_until(at("5m")).await.unwrap();
+    assert_eq!(story(&report.transitions), ["inactive@300 rule_deleted"]);
+}
+
+#[tokio::test]
 async fn a_group_that_appears_later_starts_then_and_not_in_the_past() {
     let workspace = Workspace::new(&[("rules/a.yaml", POOL_RULES)]);
     let disk = Disk::new().await;

@@ -71,6 +71,9 @@ async fn a_total_outage_pages_within_two_minutes_and_resets_within_six() {
     assert_eq!((status.total, status.bad), (94.0 * 200.0, 2_000.0));
     assert_eq!(status.state, "exhausted");
     assert!(view.slos[0].budget_remaining.unwrap() < 0.0);
+    let json = serde_json::to_value(&view).unwrap();
+    assert_eq!(json["slos"][0]["tiers"][0]["id"], PAGE);
+    assert_eq!(json["slos"][0]["tiers"][0]["factor"], 14.4);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::{Alignment, Engine, Journal, JournalError, Options, Report};
 
 /// The rule of ALERTING §1, word for word.
-pub(super) const POOL_RULES: &str = r#"
+pub(crate) const POOL_RULES: &str = r#"
 groups:
 - name: checkout-db
   interval: 30s
@@ -260,9 +260,7 @@ pub(super) fn story(transitions: &[Transition]) -> Vec<String> {
 
 pub(super) fn state_of(engine: &Engine, rule: &str) -> AlertState {
     let view = engine.describe();
-    let rules = view.groups.iter().flat_map(|group| &group.rules);
-    let found = rules.filter(|r| r.id == rule).map(|r| r.state).next();
-    let tiers =
-        view.slos.iter().flat_map(|slo| &slo.tiers).filter(|tier| tier.id == rule).map(|tier| tier.state);
-    found.or(tiers.last()).expect("the rule is in force")
+    let rules = view.groups.iter().flat_map(|group| &group.rules).map(|rule| (&rule.id, rule.state));
+    let tiers = view.slos.iter().flat_map(|slo| &slo.tiers).map(|tier| (&tier.id, tier.state));
+    rules.chain(tiers).find(|(id, _)| *id == rule).map(|(_, state)| state).expect("the rule is in force")
 }
