@@ -1,1 +1,82 @@
-//! Hindsight: the store crate.
+//! Where telemetry lives: acknowledged requests in a write-ahead log, their rows in a head that queries see at
+//! once, and from there in sorted Parquet blocks listed by one Delta table for each signal table.
+//!
+//! What this crate is not: it speaks no network protocol, plans no query, and never changes a row. Compaction,
+//! retention and holds come later, in here.
+//!
+//! Invariants (DESIGN §3):
+//! - **WAL-1** [`Store::ingest`] returns only after the request is durable as [`Durability`] says;
+//! - **WAL-2** after a failed sync nothing is accepted until restart; queries and seals of what was acknowledged go on;
+//! - **BLK-1** a block's Delta commit carries the log position that it reaches (`txn`: app id = node id + table),
+//!   and replay skips what a commit covers: each record reaches each table exactly once;
+//! - **BLK-2** blocks are immutable, sorted by their table's key, and readable by any Delta reader;
+//! - **QRY-1** [`Store::snapshot`] sees each acknowledged row exactly once, whatever is being sealed meanwhile;
+//! - **LIM-1** the queue, bytes in flight, the head, remembered requests and kept rejections are bounded.
+//!
+//! Reading order: `store` (opening and ending), `ingest` → `writer` → `live` (one request), `seal` → `block_writer`
+//! → `table_log` (one seal), `replay` (one restart).
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use hindsight_model::{LogicalClock, Signal, Table, Tenant};
+//! use hindsight_store::{Ingest, Store, StoreOptions};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let clock = LogicalClock::starting_at("2026-05-04T14:32:00Z".parse()?);
+//! let store = Store::open(StoreOptions::new(dir.path()), Arc::new(clock)).await?;
+//! let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[
+//!     {"timeUnixNano":"1777905119000000000","body":{"stringValue":"hello"}}]}]}]}"#;
+//! let request = Ingest {
+//!     tenant: Tenant::default(),
+//!     signal: Signal::Logs,
+//!     encoding: hindsight_otlp::Encoding::Json,
+//!     body: body.to_vec().into(),
+//!     sender: None,
+//! };
+//! assert_eq!(store.ingest(request).await?.decoded.accepted, 1);
+//! assert_eq!(store.snapshot(&Tenant::default()).table(Table::Logs).rows(), 1);
+//! assert_eq!(store.seal().await?.blocks, 1);
+//! assert_eq!(store.snapshot(&Tenant::default()).table(Table::Logs).rows(), 1);
+//! store.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod block;
+mod block_stats;
+mod block_writer;
+mod catalogue;
+mod dedup;
+mod durable_fs;
+mod error;
+mod head;
+mod ingest;
+mod live;
+mod lock;
+mod options;
+mod record;
+mod rejections;
+mod replay;
+mod seal;
+mod snapshot;
+mod stats;
+mod store;
+mod system_tables;
+mod table_log;
+mod tiers;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::{BlockFile, ColumnStats, StatValue};
+pub use error::{Error, IngestError, Result};
+pub use ingest::{Ingest, Ingested};
+pub use options::{Durability, StoreOptions};
+pub use rejections::RejectedItem;
+pub use snapshot::{Snapshot, TableSnapshot};
+pub use stats::{SealReport, StoreStats};
+pub use store::Store;
+pub use system_tables::{BlocksTable, RejectedTelemetryTable};

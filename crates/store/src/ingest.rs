@@ -1,0 +1,178 @@
+//! One request from bytes to acknowledgement.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hindsight_model::{Signal, Tenant};
+use hindsight_otlp::{DecodeContext, Decoded, Encoding, Limits};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::dedup::RequestHash;
+use crate::record::{RequestRecord, storable};
+use crate::stats::Counters;
+use crate::store::Inner;
+use crate::writer::{Command, Job, Stored};
+use crate::{IngestError, Result, StoreOptions};
+
+/// Bytes of requests that may be decoded or queued at once (LIM-1); above it a request is told to come back.
+pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The unit in which bytes in flight are counted.
+const IN_FLIGHT_UNIT_BYTES: usize = 1024;
+/// Permits for [`IN_FLIGHT_BYTES_MAX`].
+pub(crate) const IN_FLIGHT_UNITS: u32 = (IN_FLIGHT_BYTES_MAX / IN_FLIGHT_UNIT_BYTES) as u32;
+/// What a busy store tells a sender to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A request as the server took it off the wire, after decompression.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    /// Whose data it is.
+    pub tenant: Tenant,
+    /// Which of the three services it was sent to.
+    pub signal: Signal,
+    /// How `body` is written.
+    pub encoding: Encoding,
+    /// The request, exactly as it came.
+    pub body: Bytes,
+    /// An address or a user agent, kept with rejected items; at most 255 bytes of it.
+    pub sender: Option<String>,
+}
+
+/// An acknowledged request: durable as [`crate::Durability`] says, and in every snapshot taken from now on.
+#[derive(Debug)]
+pub struct Ingested {
+    /// What was accepted and refused, for `hindsight_otlp::response`; its `batches` are empty, they went to the head.
+    pub decoded: Decoded,
+    /// Whether it was an exact repeat, which is not stored again (OTLP.md rule 13).
+    pub duplicate: bool,
+}
+
+impl Inner {
+    pub(crate) async fn ingest(&self, request: Ingest) -> Result<Ingested, IngestError> {
+        let result = self.try_ingest(request).await;
+        match &result {
+            Ok(_) => Counters::add(&self.counters.acked, 1),
+            Err(IngestError::Busy { .. }) => Counters::add(&self.counters.busy, 1),
+            Err(IngestError::Unavailable { .. }) => Counters::add(&self.counters.unavailable, 1),
+            Err(IngestError::Invalid(_)) => {}
+        }
+        result
+    }
+
+    async fn try_ingest(&self, request: Ingest) -> Result<Ingested, IngestError> {
+        self.check_open()?;
+        let permit = self.admit(request.body.len())?;
+        let prepared = self.prepare(request).await?;
+        let Prepared { mut decoded, record, payload, hash } = prepared;
+        let batches = std::mem::take(&mut decoded.batches);
+        let stored = if decoded.accepted == 0 {
+            // Nothing to keep: neither the log nor a later replay need to know.
+            Stored::New
+        } else {
+            let job = Job {
+                payload,
+                hash,
+                tenant: record.tenant.clone(),
+                arrival: record.arrival,
+                batches,
+                max_time: decoded.max_time,
+            };
+            self.store(job, permit).await?
+        };
+        if stored == Stored::New {
+            Counters::add(&self.counters.accepted, decoded.accepted);
+            Counters::add(&self.counters.rejected, decoded.rejected);
+            self.rejections.record(&record.tenant, record.sender.as_deref(), record.arrival, &decoded);
+        } else {
+            Counters::add(&self.counters.duplicates, 1);
+        }
+        Ok(Ingested { decoded, duplicate: stored == Stored::Duplicate })
+    }
+
+    /// Decoding comes before the log, so that a bad request never reaches it, and off the I/O threads.
+    async fn prepare(&self, request: Ingest) -> Result<Prepared, IngestError> {
+        let Ok(_slot) = self.decoders.acquire().await else { return Err(stopped()) };
+        let record = RequestRecord {
+            tenant: request.tenant,
+            signal: request.signal,
+            encoding: request.encoding,
+            arrival: storable(self.clock.now()),
+            sender: request.sender,
+            limits: limits(&self.options),
+            body: request.body,
+        };
+        let work = tokio::task::spawn_blocking(move || Prepared::new(record));
+        work.await.map_err(|_| stopped())?
+    }
+
+    async fn store(&self, job: Job, permit: OwnedSemaphorePermit) -> Result<Stored, IngestError> {
+        let (reply, answer) = oneshot::channel();
+        let commands = self.commands().ok_or_else(stopped)?;
+        let sent = commands.send(Command::Store { job, reply, _permit: permit }).await;
+        sent.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    fn check_open(&self) -> Result<(), IngestError> {
+        if self.is_closing() {
+            return Err(IngestError::Unavailable { reason: "it is shutting down".to_owned() });
+        }
+        if self.is_poisoned() {
+            return Err(crate::writer::poisoned());
+        }
+        Ok(())
+    }
+
+    /// Back-pressure: a full head or too many bytes in flight mean "later", not "no".
+    fn admit(&self, body_bytes: usize) -> Result<OwnedSemaphorePermit, IngestError> {
+        let busy = IngestError::Busy { retry_after: RETRY_AFTER };
+        let (_, head_bytes) = self.live.read().head_size();
+        if head_bytes >= self.options.head_bytes_max as u64 {
+            self.wake_sealer();
+            return Err(busy);
+        }
+        let units = body_bytes.div_ceil(IN_FLIGHT_UNIT_BYTES).max(1);
+        // One body above the whole bound is let in alone; decoding has its own limit.
+        let units = u32::try_from(units).unwrap_or(u32::MAX).min(IN_FLIGHT_UNITS);
+        std::sync::Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| busy)
+    }
+}
+
+/// A decoded request and its log record.
+struct Prepared {
+    decoded: Decoded,
+    record: RequestRecord,
+    payload: Vec<u8>,
+    hash: RequestHash,
+}
+
+impl Prepared {
+    fn new(record: RequestRecord) -> Result<Self, IngestError> {
+        let decoded = decode(&record).map_err(IngestError::Invalid)?;
+        let (payload, hash) = if decoded.accepted == 0 {
+            (Vec::new(), record.hash())
+        } else {
+            (record.encode(), record.hash())
+        };
+        Ok(Self { decoded, record, payload, hash })
+    }
+}
+
+/// The one way from a record to rows: taken on arrival and again by replay, with the same result.
+pub(crate) fn decode(record: &RequestRecord) -> Result<Decoded, hindsight_otlp::DecodeError> {
+    let context = DecodeContext {
+        tenant: &record.tenant,
+        arrival: record.arrival,
+        now: record.arrival,
+        limits: &record.limits,
+    };
+    hindsight_otlp::decode(record.signal, record.encoding, &record.body, &context)
+}
+
+fn limits(options: &StoreOptions) -> Limits {
+    Limits { past: options.retention, ..options.limits.clone() }
+}
+
+fn stopped() -> IngestError {
+    IngestError::Unavailable { reason: "it is stopping".to_owned() }
+}

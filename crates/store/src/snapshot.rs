@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use hindsight_model::{Table, Tenant};
+
+use crate::BlockFile;
+
+/// One tenant's rows of every table at one instant (QRY-1): each row acknowledged before it was taken is in
+/// exactly one block or one head batch.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(crate) tenant: Tenant,
+    pub(crate) tables: [TableSnapshot; Table::ALL.len()],
+}
+
+impl Snapshot {
+    /// Whose rows these are (QRY-3).
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The rows of one table.
+    pub fn table(&self, table: Table) -> &TableSnapshot {
+        &self.tables[table.index()]
+    }
+}
+
+/// One tenant's rows of one table at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct TableSnapshot {
+    /// Sealed rows, in the order the blocks were committed.
+    pub blocks: Vec<Arc<BlockFile>>,
+    /// Rows not sealed yet, in the order they arrived, with the table's full schema (`Table::schema`).
+    pub head: Vec<RecordBatch>,
+}
+
+impl TableSnapshot {
+    /// Rows in blocks and head together.
+    pub fn rows(&self) -> u64 {
+        let sealed: u64 = self.blocks.iter().map(|block| block.rows).sum();
+        sealed + self.head.iter().map(|batch| batch.num_rows() as u64).sum::<u64>()
+    }
+}

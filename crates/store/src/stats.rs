@@ -1,0 +1,129 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+
+/// The store's figures at one moment; counters start at 0 with the process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreStats {
+    /// Rows in the head, also those being sealed.
+    pub head_rows: u64,
+    /// Memory of those rows.
+    pub head_bytes: u64,
+    /// Bytes of all log segments.
+    pub wal_bytes: u64,
+    /// Blocks in the catalogue, over all tables and tenants.
+    pub blocks: u64,
+    /// Bytes of those blocks.
+    pub block_bytes: u64,
+    /// Rows of those blocks.
+    pub block_rows: u64,
+    /// Requests acknowledged, repeats included.
+    pub requests_acked_total: u64,
+    /// Spans, points and log records stored.
+    pub items_accepted_total: u64,
+    /// Spans, points and log records refused by partial success.
+    pub items_rejected_total: u64,
+    /// Requests recognised as exact repeats and not stored again.
+    pub duplicates_dropped_total: u64,
+    /// Requests answered [`crate::IngestError::Busy`].
+    pub busy_total: u64,
+    /// Requests answered [`crate::IngestError::Unavailable`].
+    pub unavailable_total: u64,
+    /// Seals that wrote at least one block.
+    pub seals_total: u64,
+    /// Seals that failed and will be tried again.
+    pub seal_failures_total: u64,
+    /// When the last seal ended, by the store's clock.
+    pub last_seal: Option<Timestamp>,
+    /// What went wrong last, in one line; cleared by nothing but a restart.
+    pub last_error: Option<String>,
+    /// Whether the log is being replayed. A store that can be asked has replayed, so the field is for the server
+    /// that answers while [`crate::Store::open`] runs.
+    pub replaying: bool,
+    /// Whether WAL-2 has shut the log: nothing is accepted until restart.
+    pub poisoned: bool,
+}
+
+/// What a seal did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealReport {
+    /// Blocks written.
+    pub blocks: usize,
+    /// Rows in them.
+    pub rows: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// The last log position that every table now covers.
+    pub wal_position: u64,
+}
+
+/// The counters behind [`StoreStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) acked: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) busy: AtomicU64,
+    pub(crate) unavailable: AtomicU64,
+    pub(crate) seals: AtomicU64,
+    pub(crate) seal_failures: AtomicU64,
+    pub(crate) wal_bytes: AtomicU64,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Last {
+    seal: Option<Timestamp>,
+    error: Option<String>,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sealed(&self, at: Timestamp) {
+        self.lock().seal = Some(at);
+    }
+
+    pub(crate) fn failed(&self, error: String) {
+        self.lock().error = Some(error);
+    }
+
+    pub(crate) fn read(&self) -> StoreStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let last = self.lock().clone();
+        StoreStats {
+            wal_bytes: get(&self.wal_bytes),
+            requests_acked_total: get(&self.acked),
+            items_accepted_total: get(&self.accepted),
+            items_rejected_total: get(&self.rejected),
+            duplicates_dropped_total: get(&self.duplicates),
+            busy_total: get(&self.busy),
+            unavailable_total: get(&self.unavailable),
+            seals_total: get(&self.seals),
+            seal_failures_total: get(&self.seal_failures),
+            last_seal: last.seal,
+            last_error: last.error,
+            ..StoreStats::default()
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// An error and all its causes in one line, for the log and for [`StoreStats::last_error`].
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
