@@ -1,0 +1,35 @@
+//! From finished batches to an answer.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use datafusion::physical_plan::ExecutionPlan;
+use hindsight_model::{SqlAnswer, SqlError};
+
+use crate::signal_schema;
+
+/// The answer with none of our marks on its columns.
+pub(crate) fn unmark(schema: &Schema, batches: Vec<RecordBatch>) -> Result<SqlAnswer, SqlError> {
+    let schema = signal_schema::unmarked(schema);
+    let batches = batches
+        .into_iter()
+        .filter(|batch| batch.num_rows() > 0)
+        .map(|batch| {
+            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| SqlError::Failed { message: format!("gather the answer: {error}") })?;
+    Ok(SqlAnswer::new(schema, batches))
+}
+
+/// Rows that came out of blocks, head and system tables.
+pub(crate) fn rows_scanned(plan: &dyn ExecutionPlan) -> u64 {
+    let children: u64 = plan.children().into_iter().map(|child| rows_scanned(child.as_ref())).sum();
+    let own = match plan.name() {
+        "DataSourceExec" => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0),
+        _ => 0,
+    };
+    children + own as u64
+}

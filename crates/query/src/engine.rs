@@ -1,0 +1,339 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SqlStats, SystemTable, Table};
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::answer;
+use crate::error::{Error, Result};
+use crate::fault;
+use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
+use crate::memory::EngineMemory;
+use crate::query_log::{QueryInfo, QueryLog, Ticket};
+use crate::session::{self, QueryScope, Session};
+use crate::signal_table::ScanCounts;
+use crate::source::{BlockSource, Snapshot};
+use crate::statement;
+use crate::suggest::closest;
+use crate::table_info::TableInfo;
+use crate::views::VIEWS;
+
+/// Answers SQL over blocks, head and system tables. Clones share one engine.
+#[derive(Clone)]
+pub struct QueryEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    source: Arc<dyn BlockSource>,
+    system: Vec<Arc<dyn SystemTable>>,
+    options: QueryOptions,
+    base: SessionState,
+    memory: Arc<EngineMemory>,
+    slots: Arc<Semaphore>,
+    log: Arc<QueryLog>,
+    tables: Vec<TableInfo>,
+    /// Only taken out when the engine is dropped.
+    workers: Option<Runtime>,
+}
+
+impl QueryEngine {
+    /// An engine over this storage and these system tables, with worker threads of its own; `query_log` is added
+    /// to the system tables.
+    ///
+    /// # Errors
+    /// When the threads do not start, or two tables have one name.
+    pub fn new(
+        source: Arc<dyn BlockSource>,
+        mut system: Vec<Arc<dyn SystemTable>>,
+        options: QueryOptions,
+    ) -> Result<Self> {
+        let log = QueryLog::new(Arc::clone(&options.clock));
+        system.push(Arc::clone(&log) as Arc<dyn SystemTable>);
+        check_names(&system)?;
+        let base = session::base(options.threads()).map_err(|error| setup(&error))?;
+        let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
+        let slots = Arc::new(Semaphore::new(options.concurrency()));
+        let workers = Some(workers(options.threads())?);
+        let mut shared =
+            Shared { source, system, options, base, memory, slots, log, tables: Vec::new(), workers };
+        shared.tables = shared.describe_tables()?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The queries that are running or waiting for their turn, oldest first.
+    pub fn running(&self) -> Vec<QueryInfo> {
+        self.shared.log.running()
+    }
+
+    /// Stops a running query, which then fails with [`SqlError::Cancelled`]. False when there is none with this id.
+    pub fn cancel(&self, id: u64) -> bool {
+        self.shared.log.cancel(id)
+    }
+
+    /// All tables and views with their columns, sorted by name.
+    pub fn tables(&self) -> &[TableInfo] {
+        &self.shared.tables
+    }
+}
+
+impl fmt::Debug for QueryEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = self.running().len();
+        f.debug_struct("QueryEngine")
+            .field("options", &self.shared.options)
+            .field("running", &running)
+            .finish()
+    }
+}
+
+#[async_trait::async_trait]
+impl SqlSource for QueryEngine {
+    /// Runs on the engine's own threads; needs a Tokio runtime with a timer around it. Dropping the future
+    /// cancels the query.
+    async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        let ticket = self.shared.log.begin(&request.tenant, &request.sql);
+        let result = self.bounded(request, &ticket).await;
+        match &result {
+            Ok(answer) => ticket.finish(Ok(answer.row_count() as u64)),
+            Err(error) => {
+                tracing::debug!(error = %error, "query failed");
+                ticket.finish(Err(error));
+            }
+        }
+        result
+    }
+}
+
+impl QueryEngine {
+    /// The query under the limits of time and concurrency.
+    async fn bounded(&self, request: SqlRequest, ticket: &Ticket) -> Result<SqlAnswer, SqlError> {
+        let limit = self.shared.options.timeout;
+        let limit = request.timeout.map_or(limit, |asked| asked.min(limit));
+        let work = async {
+            let slot = self.slot().await?;
+            tokio::time::timeout(limit, self.on_workers(request, slot))
+                .await
+                .unwrap_or_else(|_| Err(limits::timeout_reached(limit)))
+        };
+        let mut answer = tokio::select! {
+            biased;
+            () = ticket.cancelled() => return Err(SqlError::Cancelled),
+            answer = work => answer?,
+        };
+        answer.stats.elapsed = ticket.elapsed();
+        Ok(answer)
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+        let wait: Duration = self.shared.options.concurrency_wait;
+        match tokio::time::timeout(wait, Arc::clone(&self.shared.slots).acquire_owned()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_)) => Err(SqlError::Failed { message: "the query engine is shut down".to_owned() }),
+            Err(_) => Err(limits::concurrency_reached(self.shared.options.concurrency(), wait)),
+        }
+    }
+
+    /// Moves the work off the caller's threads. The slot goes along, so that a query that was given up still
+    /// counts until it really has stopped.
+    async fn on_workers(
+        &self,
+        request: SqlRequest,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<SqlAnswer, SqlError> {
+        let Some(workers) = &self.shared.workers else {
+            return Err(SqlError::Failed { message: "the query engine is shut down".to_owned() });
+        };
+        // A snapshot may wait for storage's own tasks, so it is taken on the caller's runtime.
+        let snapshot = self.shared.source.snapshot(&request.tenant).await?;
+        let shared = Arc::clone(&self.shared);
+        let task = workers.spawn(async move {
+            let answer = shared.answer(request, snapshot).await;
+            drop(slot);
+            // The engine must not be dropped by one of its own threads.
+            (answer, shared)
+        });
+        let task = AbortOnDrop(task);
+        task.join().await
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+struct AbortOnDrop(tokio::task::JoinHandle<(Result<SqlAnswer, SqlError>, Arc<Shared>)>);
+
+impl AbortOnDrop {
+    async fn join(mut self) -> Result<SqlAnswer, SqlError> {
+        match (&mut self.0).await {
+            Ok((answer, _)) => answer,
+            Err(error) if error.is_cancelled() => Err(SqlError::Cancelled),
+            Err(_) => Err(SqlError::Failed {
+                message: "the SQL engine stopped on a fault of its own; see the log".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: SqlRequest, snapshot: Snapshot) -> Result<SqlAnswer, SqlError> {
+        let statement = statement::parse(&request.sql, &request.params)?;
+        check_tenant(&snapshot, &request)?;
+        // Held until the last row is read (BLK-3).
+        let _guard = snapshot.guard.clone();
+        let memory: Arc<dyn MemoryPool> = self.memory.query_pool();
+        let counts = Arc::new(ScanCounts::default());
+        let scope = QueryScope {
+            tenant: request.tenant,
+            snapshot,
+            object_store: self.source.object_store(),
+            memory: Arc::clone(&memory),
+            counts: Arc::clone(&counts),
+        };
+        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
+        let plan = self.plan(&session, statement).await?;
+        let batches = self.collect(&session, Arc::clone(&plan), &memory).await?;
+        let mut answer = answer::unmark(&plan.schema(), batches)?;
+        answer.stats = SqlStats {
+            elapsed: Duration::ZERO,
+            rows_scanned: answer::rows_scanned(plan.as_ref()),
+            files_scanned: counts.files_scanned.load(Ordering::Relaxed),
+            files_pruned: counts.files_pruned.load(Ordering::Relaxed),
+        };
+        Ok(answer)
+    }
+
+    async fn plan(
+        &self,
+        session: &Session,
+        statement: datafusion::sql::parser::Statement,
+    ) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
+        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        let wanted = session.wanted(&statement).map_err(explain)?;
+        check_tables(session, &wanted)?;
+        session.register_views(&wanted).await.map_err(explain)?;
+        let plan = session.state.statement_to_plan(statement).await.map_err(explain)?;
+        let read_only = datafusion::execution::context::SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only.verify_plan(&plan).map_err(explain)?;
+        session.state.create_physical_plan(&plan).await.map_err(explain)
+    }
+
+    /// All rows, counted against the limits of rows and memory as they come.
+    async fn collect(
+        &self,
+        session: &Session,
+        plan: Arc<dyn ExecutionPlan>,
+        memory: &Arc<dyn MemoryPool>,
+    ) -> Result<Vec<RecordBatch>, SqlError> {
+        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        let held = MemoryConsumer::new("answer").register(memory);
+        let mut stream = execute_stream(plan, session.state.task_ctx()).map_err(explain)?;
+        let (mut batches, mut rows) = (Vec::new(), 0_usize);
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(explain)?;
+            rows += batch.num_rows();
+            if rows > self.options.rows_max {
+                return Err(limits::rows_reached(self.options.rows_max));
+            }
+            held.try_grow(batch.get_array_memory_size()).map_err(explain)?;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    fn describe_tables(&self) -> Result<Vec<TableInfo>> {
+        let scope = QueryScope {
+            tenant: hindsight_model::Tenant::default(),
+            snapshot: Snapshot::default(),
+            object_store: self.source.object_store(),
+            memory: self.memory.query_pool(),
+            counts: Arc::default(),
+        };
+        let session = session::for_query(&self.base, scope, &self.system).map_err(|error| setup(&error))?;
+        let describe = async {
+            session.register_views(&session::Wanted::All).await?;
+            session.describe().await
+        };
+        futures::executor::block_on(describe).map_err(|error| setup(&error))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Dropping a runtime waits for its threads, which async code must not do.
+        if let Some(workers) = self.workers.take() {
+            workers.shutdown_background();
+        }
+    }
+}
+
+fn workers(threads: usize) -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("query")
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Threads { threads, source })
+}
+
+fn check_names(system: &[Arc<dyn SystemTable>]) -> Result<()> {
+    let mut names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+    names.extend(VIEWS.iter().map(|view| view.name));
+    for table in system {
+        let name = table.name();
+        if names.contains(&name) {
+            return Err(Error::DuplicateTable { name: name.to_owned() });
+        }
+        names.push(name);
+    }
+    Ok(())
+}
+
+/// QRY-3, checked again: a snapshot of somebody else's blocks is not read.
+fn check_tenant(snapshot: &Snapshot, request: &SqlRequest) -> Result<(), SqlError> {
+    let foreign =
+        snapshot.tables.iter().flat_map(|table| &table.blocks).any(|block| block.tenant != request.tenant);
+    if foreign {
+        return Err(SqlError::Failed {
+            message: "storage offered another tenant's block; nothing was read".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn check_tables(session: &Session, wanted: &session::Wanted) -> Result<(), SqlError> {
+    let session::Wanted::Named(names) = wanted else { return Ok(()) };
+    let known = session.table_names();
+    for name in names {
+        if !known.contains(name) {
+            let hint = match closest(name, known.iter().map(String::as_str)) {
+                Some(right) => format!("did you mean `{right}`?"),
+                None => format!("there are {}", known.join(", ")),
+            };
+            return Err(SqlError::Invalid { message: format!("there is no table `{name}`; {hint}") });
+        }
+    }
+    Ok(())
+}
+
+fn setup(error: &DataFusionError) -> Error {
+    Error::Setup { message: error.message().into_owned() }
+}

@@ -1,0 +1,96 @@
+//! `attributes->>'http.route'`: one spelling, whether the attribute has a column of its own or not (DESIGN §7).
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue, TableReference};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+use datafusion_functions_json::udfs::json_as_text_udf;
+
+use crate::signal_schema::{has_mark, promoted_for};
+
+/// Plans `->>` with a literal key. The key is always one name, dots and all, never a path.
+#[derive(Debug)]
+pub(crate) struct AttributePlanner;
+
+impl ExprPlanner for AttributePlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if expr.op != BinaryOperator::LongArrow {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let Some(key) = literal_text(&expr.right).map(|key| unquoted(key).to_owned()) else {
+            return Ok(PlannerResult::Original(expr));
+        };
+        let title = title(&expr.left, &key, schema);
+        let promoted = match &expr.left {
+            Expr::Column(column) => promoted_column(column, &key, schema)?,
+            _ => None,
+        };
+        let text = json_as_text_udf().call(vec![expr.left, Expr::Literal(ScalarValue::from(key), None)]);
+        let text = match promoted {
+            Some((column, DataType::Utf8)) => coalesce(vec![Expr::Column(column), text]),
+            Some((column, _)) => coalesce(vec![cast(Expr::Column(column), DataType::Utf8), text]),
+            None => text,
+        };
+        Ok(PlannerResult::Planned(text.alias(title)))
+    }
+}
+
+/// The promoted column beside this JSON column and its type.
+///
+/// # Errors
+/// When there is one but a subquery left it out: the JSON alone would silently answer null.
+fn promoted_column(json: &Column, key: &str, schema: &DFSchema) -> Result<Option<(Column, DataType)>> {
+    let Some(field) = field_of(json, schema) else { return Ok(None) };
+    let Some((mark, name)) = promoted_for(field, key) else { return Ok(None) };
+    let beside = |(qualifier, field): &(Option<&TableReference>, &std::sync::Arc<Field>)| {
+        *qualifier == json.relation.as_ref() && has_mark(field, &mark)
+    };
+    if let Some((qualifier, field)) = schema.iter().find(beside) {
+        return Ok(Some((Column::new(qualifier.cloned(), field.name()), field.data_type().clone())));
+    }
+    Err(DataFusionError::Plan(format!(
+        "`{json}->>'{key}'` needs the column `{name}`, which the subquery does not select; add `{name}` to its select list or apply ->> inside it",
+        json = json.name,
+    )))
+}
+
+fn field_of<'a>(column: &Column, schema: &'a DFSchema) -> Option<&'a Field> {
+    let same = |qualifier: Option<&TableReference>, field: &Field| {
+        qualifier == column.relation.as_ref() && field.name() == &column.name
+    };
+    schema.iter().find(|(qualifier, field)| same(*qualifier, field)).map(|(_, field)| field.as_ref())
+}
+
+fn literal_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Literal(
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::Utf8View(Some(text))
+            | ScalarValue::LargeUtf8(Some(text)),
+            _,
+        ) => Some(text),
+        _ => None,
+    }
+}
+
+/// `"http.route"` within the literal is the same key as `http.route`.
+fn unquoted(key: &str) -> &str {
+    key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).filter(|key| !key.is_empty()).unwrap_or(key)
+}
+
+/// What the column is called when the query does not say: as it was written, with the table only where several
+/// tables are in scope.
+fn title(left: &Expr, key: &str, schema: &DFSchema) -> String {
+    match left {
+        Expr::Column(column) => {
+            let several = schema.iter().any(|(qualifier, _)| qualifier != column.relation.as_ref());
+            match &column.relation {
+                Some(table) if several => format!("{}.{}->>'{key}'", table.table(), column.name),
+                _ => format!("{}->>'{key}'", column.name),
+            }
+        }
+        other => format!("{}->>'{key}'", other.schema_name()),
+    }
+}

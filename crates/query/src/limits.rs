@@ -1,0 +1,127 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use hindsight_model::{Clock, SqlError, SystemClock};
+
+/// Longest SQL text. Longer ones are refused as `Invalid`; it keeps parsing short and its tree shallow.
+pub(crate) const SQL_BYTES_MAX: usize = 256 * 1024;
+/// Most tokens in a SQL text: a chain of operators nests once for every two of them.
+pub(crate) const SQL_TOKENS_MAX: usize = 20_000;
+/// Deepest nesting of parentheses and subqueries.
+pub(crate) const SQL_DEPTH_MAX: usize = 100;
+/// Stack of a query thread. Address space, touched only as far as a deep expression needs it.
+pub(crate) const THREAD_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// How many finished queries `query_log` remembers.
+pub(crate) const QUERY_LOG_ROWS_MAX: usize = 1_000;
+/// How much of each SQL text `query_log` keeps.
+pub(crate) const QUERY_LOG_SQL_BYTES_MAX: usize = 4 * 1024;
+
+/// The bounds of QRY-2, for the whole engine.
+#[derive(Clone, Debug)]
+pub struct QueryOptions {
+    /// Memory of all running queries together, for sorts, joins, aggregates and answers. Default 1 GiB.
+    ///
+    /// Half of it is split evenly as each query's own share; the other half goes to whoever asks first, so that
+    /// one greedy query cannot fail a modest one.
+    pub memory_bytes: usize,
+    /// Longest a query may take, waiting for its turn not included. Default 60 s.
+    pub timeout: Duration,
+    /// Queries at once. Default 8.
+    pub concurrency: usize,
+    /// How long a query waits for its turn before it is refused. Default 2 s.
+    pub concurrency_wait: Duration,
+    /// Most rows in one answer. Default one million.
+    pub rows_max: usize,
+    /// Threads that do the work of all queries; 0 means one for each core. Default 0.
+    pub threads: usize,
+    /// What time `query_log` says. Default the machine's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1024 * 1024 * 1024,
+            timeout: Duration::from_secs(60),
+            concurrency: 8,
+            concurrency_wait: Duration::from_secs(2),
+            rows_max: 1_000_000,
+            threads: 0,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl QueryOptions {
+    /// The number of threads, with 0 resolved.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        }
+    }
+
+    /// Concurrency, never none.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.concurrency.max(1)
+    }
+}
+
+pub(crate) fn timeout_reached(limit: Duration) -> SqlError {
+    SqlError::Limit {
+        limit: "timeout",
+        message: format!(
+            "query exceeded the timeout of {limit:?}; narrow its time range, select fewer columns, or raise the timeout"
+        ),
+    }
+}
+
+pub(crate) fn rows_reached(limit: usize) -> SqlError {
+    SqlError::Limit {
+        limit: "rows",
+        message: format!(
+            "query has more than the limit of {limit} rows; add a LIMIT, a filter or a GROUP BY"
+        ),
+    }
+}
+
+pub(crate) fn concurrency_reached(limit: usize, waited: Duration) -> SqlError {
+    SqlError::Limit {
+        limit: "concurrency",
+        message: format!(
+            "{limit} queries are running, the limit of concurrency, and none ended within {waited:?}; try again later or cancel one"
+        ),
+    }
+}
+
+pub(crate) fn memory_reached(bytes: usize) -> SqlError {
+    SqlError::Limit {
+        limit: "memory",
+        message: format!(
+            "query needs more memory than is left of the limit of {}; narrow its time range, sort or group less, or raise the limit",
+            bytes_text(bytes)
+        ),
+    }
+}
+
+fn bytes_text(bytes: usize) -> String {
+    const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    for (size, unit) in UNITS {
+        if bytes >= size && bytes.is_multiple_of(size) {
+            return format!("{} {unit}", bytes / size);
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_in_the_largest_whole_unit() {
+        assert_eq!(bytes_text(1024 * 1024 * 1024), "1 GiB");
+        assert_eq!(bytes_text(3 * 1024 * 1024), "3 MiB");
+        assert_eq!(bytes_text(1_000), "1000 bytes");
+    }
+}

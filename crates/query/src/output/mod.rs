@@ -1,0 +1,13 @@
+//! Answers as text: for people, for programs, for files.
+
+mod columnar;
+mod json;
+mod lines;
+mod sql_type;
+mod table;
+
+pub use columnar::to_arrow_stream;
+pub use json::to_json;
+pub use lines::{to_csv, to_ndjson, to_objects};
+pub use sql_type::sql_type;
+pub use table::to_table_text;

@@ -1,0 +1,139 @@
+//! Which blocks a query can leave closed, judged from the resident catalogue alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, Result, ScalarValue, ToDFSchema};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+
+use hindsight_model::to_micros;
+use hindsight_store::{BlockFile, ColumnStats, StatValue};
+use jiff::civil::Date;
+
+/// The blocks that may hold a row for which all filters are true.
+pub(crate) fn surviving(
+    session: &dyn Session,
+    schema: &SchemaRef,
+    blocks: &[Arc<BlockFile>],
+    filters: &[Expr],
+) -> Result<Vec<Arc<BlockFile>>> {
+    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(blocks.to_vec()) };
+    let filter = session.create_physical_expr(filter, &schema.as_ref().clone().to_dfschema()?)?;
+    let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)?;
+    let keep = predicate.prune(&Catalogue { schema, blocks })?;
+    let kept = blocks.iter().zip(keep).filter(|(_, keep)| *keep);
+    Ok(kept.map(|(block, _)| Arc::clone(block)).collect())
+}
+
+/// Days since 1970-01-01, as SQL's `DATE` counts.
+pub(crate) fn days(date: Date) -> i32 {
+    let hours = date.duration_since(Date::constant(1970, 1, 1)).as_hours();
+    i32::try_from(hours / 24).expect("jiff's years −9999 to 9999 are fewer days than an i32 counts")
+}
+
+/// The blocks' bounds in the form that the pruning predicate asks for.
+struct Catalogue<'a> {
+    schema: &'a SchemaRef,
+    blocks: &'a [Arc<BlockFile>],
+}
+
+/// Which end of a column's range.
+#[derive(Clone, Copy)]
+enum End {
+    Min,
+    Max,
+}
+
+impl Catalogue<'_> {
+    fn ends(&self, column: &str, end: End) -> Option<ArrayRef> {
+        match column {
+            "tenant" => {
+                let tenants = self.blocks.iter().map(|block| block.tenant.as_str());
+                Some(Arc::new(StringArray::from_iter_values(tenants)))
+            }
+            "date" => {
+                let dates = self.blocks.iter().map(|block| days(block.date));
+                Some(Arc::new(Date32Array::from_iter_values(dates)))
+            }
+            "timestamp" => {
+                let ends = self.blocks.iter().map(|block| match end {
+                    End::Min => block.min_timestamp,
+                    End::Max => block.max_timestamp,
+                });
+                let micros: TimestampMicrosecondArray = ends.map(|at| at.map(to_micros)).collect();
+                Some(Arc::new(micros.with_timezone("UTC")))
+            }
+            _ => self.other_ends(column, end),
+        }
+    }
+
+    fn other_ends(&self, column: &str, end: End) -> Option<ArrayRef> {
+        let bounds = self.blocks.iter().map(|block| {
+            let stats = block.columns.get(column)?;
+            match end {
+                End::Min => stats.min.as_ref(),
+                End::Max => stats.max.as_ref(),
+            }
+        });
+        match self.schema.field_with_name(column).ok()?.data_type() {
+            DataType::Utf8 => Some(Arc::new(bounds.map(text).collect::<StringArray>())),
+            DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+                Some(Arc::new(bounds.map(int).collect::<Int64Array>()))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn text(bound: Option<&StatValue>) -> Option<&str> {
+    match bound {
+        Some(StatValue::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn int(bound: Option<&StatValue>) -> Option<i64> {
+    match bound {
+        Some(StatValue::Int(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+impl PruningStatistics for Catalogue<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.ends(column.name(), End::Min)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.ends(column.name(), End::Max)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let counts = self.blocks.iter().map(|block| nulls(block.columns.get(column.name())));
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(UInt64Array::from_iter_values(self.blocks.iter().map(|block| block.rows))))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+fn nulls(stats: Option<&ColumnStats>) -> Option<u64> {
+    stats?.null_count
+}

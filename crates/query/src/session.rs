@@ -1,0 +1,217 @@
+//! One session for each query: the shared functions and rules, this query's tables, its own memory.
+
+use std::sync::Arc;
+
+use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+    TableProvider,
+};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use hindsight_model::{SystemTable, Table, Tenant};
+use object_store::ObjectStore;
+
+use crate::json_operator::AttributePlanner;
+use crate::json_pruning::AttributeEquality;
+use crate::output::sql_type;
+use crate::signal_table::{ScanCounts, SignalTable};
+use crate::source::Snapshot;
+use crate::statement;
+use crate::system::SystemProvider;
+use crate::table_info::{ColumnInfo, TableInfo, column_doc, table_doc};
+use crate::views::VIEWS;
+
+const CATALOG: &str = "hindsight";
+const SCHEMA: &str = "public";
+/// The name under which sessions know the object store; any scheme of our own will do.
+const STORE_URL: &str = "hindsight://blocks";
+
+/// What every query's session is cut from.
+pub(crate) fn base(threads: usize) -> Result<SessionState> {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_information_schema(true)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    // Head and blocks must have one schema, and it says Utf8.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    state.table_factories_mut().clear();
+    // Before the JSON library's own planner: the first that knows an operator plans it.
+    state.register_expr_planner(Arc::new(AttributePlanner))?;
+    datafusion_functions_json::register_all(&mut state)?;
+    state.register_function_rewrite(Arc::new(AttributeEquality))?;
+    Ok(state)
+}
+
+/// Everything that is one query's own.
+pub(crate) struct QueryScope {
+    pub(crate) tenant: Tenant,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) object_store: Arc<dyn ObjectStore>,
+    pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) counts: Arc<ScanCounts>,
+}
+
+/// The session of one query, with all signal and system tables in it.
+pub(crate) fn for_query(
+    base: &SessionState,
+    scope: QueryScope,
+    system: &[Arc<dyn SystemTable>],
+) -> Result<Session> {
+    let tables = Arc::new(MemorySchemaProvider::new());
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA, Arc::clone(&tables) as Arc<dyn SchemaProvider>)?;
+    let catalogs = MemoryCatalogProviderList::new();
+    datafusion::catalog::CatalogProviderList::register_catalog(
+        &catalogs,
+        CATALOG.to_owned(),
+        Arc::new(catalog),
+    );
+    let state = SessionStateBuilder::new_from_existing(base.clone())
+        .with_runtime_env(runtime(scope.memory, scope.object_store)?)
+        .with_catalog_list(Arc::new(catalogs))
+        .build();
+    let session = Session { state, tables };
+    for table in system {
+        let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
+        session.register(table.name(), Arc::new(provider))?;
+    }
+    let Snapshot { tables, guard: _ } = scope.snapshot;
+    for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
+        let stored = SignalTable::try_new(table, snapshot, store_url()?, Arc::clone(&scope.counts))?;
+        session.register_signal(table, Arc::new(stored))?;
+    }
+    Ok(session)
+}
+
+/// A planned session: where names are looked up and plans are made.
+pub(crate) struct Session {
+    pub(crate) state: SessionState,
+    tables: Arc<MemorySchemaProvider>,
+}
+
+impl Session {
+    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.tables.register_table(name.to_owned(), table)?;
+        Ok(())
+    }
+
+    /// The names that can be asked.
+    pub(crate) fn table_names(&self) -> Vec<String> {
+        let mut names = self.tables.table_names();
+        names.extend(VIEWS.iter().map(|view| view.name.to_owned()));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Puts in a signal table as users see it: the stored columns and the computed one.
+    fn register_signal(&self, table: Table, stored: Arc<dyn TableProvider>) -> Result<()> {
+        let name = table.name();
+        let source = datafusion::datasource::provider_as_source(stored);
+        let plan = signal_plan(name, source)?;
+        self.register(name, Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// Plans the views that a statement may ask for. Views read signal tables only, so planning them on demand
+    /// saves every other query the work.
+    pub(crate) async fn register_views(&self, wanted: &Wanted) -> Result<()> {
+        for view in &VIEWS {
+            if wanted.includes(view.name) {
+                let statement = statement::parse_view(view.sql)
+                    .map_err(|error| DataFusionError::External(Box::new(error)))?;
+                let plan = self.state.statement_to_plan(statement).await?;
+                self.register(view.name, Arc::new(ViewTable::new(plan, Some(view.sql.to_owned()))))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables that a statement names.
+    pub(crate) fn wanted(&self, statement: &Statement) -> Result<Wanted> {
+        let mut names = Vec::new();
+        for reference in self.state.resolve_table_references(statement)? {
+            if reference.schema().is_some_and(|schema| schema == "information_schema") {
+                return Ok(Wanted::All);
+            }
+            names.push(reference.table().to_owned());
+        }
+        let is_query =
+            matches!(statement, Statement::Statement(_) | Statement::Explain(_)) && !names.is_empty();
+        Ok(if is_query { Wanted::Named(names) } else { Wanted::All })
+    }
+}
+
+/// Which tables a statement may look at.
+pub(crate) enum Wanted {
+    /// Only these.
+    Named(Vec<String>),
+    /// Any: it asks what there is.
+    All,
+}
+
+impl Wanted {
+    fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|wanted| wanted == name),
+            Self::All => true,
+        }
+    }
+}
+
+fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource>) -> Result<LogicalPlan> {
+    use datafusion::arrow::datatypes::DataType;
+    use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, col, lit};
+    let scan = LogicalPlanBuilder::scan(name, source, None)?;
+    let mut columns: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
+    let micros = cast(col("timestamp"), DataType::Int64);
+    let below = cast(col("timestamp_nanos"), DataType::Int64);
+    columns.push((micros * lit(1_000_i64) + below).alias("time_unix_nano"));
+    scan.project(columns)?.build()
+}
+
+fn runtime(memory: Arc<dyn MemoryPool>, store: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
+    // Nothing is spilled to disk: a query that does not fit fails alone.
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime =
+        RuntimeEnvBuilder::new().with_memory_pool(memory).with_disk_manager_builder(disk).build_arc()?;
+    runtime.register_object_store(store_url()?.as_ref(), store);
+    Ok(runtime)
+}
+
+fn store_url() -> Result<ObjectStoreUrl> {
+    ObjectStoreUrl::parse(STORE_URL)
+}
+
+impl Session {
+    /// Names, columns and words of everything that can be asked; views must have been registered.
+    pub(crate) async fn describe(&self) -> Result<Vec<TableInfo>> {
+        let mut tables = Vec::new();
+        for name in self.table_names() {
+            let Some(table) = self.tables.table(&name).await? else { continue };
+            let signal = Table::from_name(&name);
+            let view = VIEWS.iter().find(|view| view.name == name);
+            let doc = signal.map_or_else(|| view.map_or("", |view| view.doc), table_doc);
+            let column = |field: &Arc<datafusion::arrow::datatypes::Field>| ColumnInfo {
+                name: field.name().clone(),
+                sql_type: sql_type(field.data_type()),
+                doc: column_doc(field.name()),
+            };
+            let columns = table.schema().fields().iter().map(column).collect();
+            tables.push(TableInfo { name, doc, columns });
+        }
+        Ok(tables)
+    }
+}

@@ -1,0 +1,94 @@
+//! The signal tables' schemas as the planner sees them: each JSON column says which table it belongs to, each
+//! promoted column says which attribute it holds.
+//!
+//! The marks are field metadata. They travel with a column through aliases, subqueries and CTEs, so that
+//! `->>` can find the promoted column wherever both are in scope, and cannot take another column of that name
+//! for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use hindsight_model::{RESOURCE_PROMOTED, Table, promoted_column};
+
+/// On a JSON column: the table's name.
+const JSON_OF: &str = "hindsight.json_of";
+/// On a promoted column: `table/json column/attribute`.
+const PROMOTED_FROM: &str = "hindsight.promoted_from";
+
+/// The columns with promoted attributes.
+const JSON_COLUMNS: [&str; 2] = ["attributes", "resource_attributes"];
+
+/// All columns of a signal table, marked.
+pub(crate) fn marked(table: Table) -> SchemaRef {
+    static SCHEMAS: LazyLock<[SchemaRef; Table::ALL.len()]> = LazyLock::new(|| Table::ALL.map(mark));
+    Arc::clone(&SCHEMAS[table.index()])
+}
+
+fn mark(table: Table) -> SchemaRef {
+    let fields = table.schema().fields().iter().map(|field| mark_field(table, field)).collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+fn mark_field(table: Table, field: &Field) -> Field {
+    let name = field.name().as_str();
+    if JSON_COLUMNS.contains(&name) {
+        let mark = format!("{}/{name}", table.name());
+        return field.clone().with_metadata(HashMap::from([(JSON_OF.to_owned(), mark)]));
+    }
+    let of_resource = RESOURCE_PROMOTED.iter().map(|promoted| ("resource_attributes", promoted));
+    let of_record = table.promoted().iter().map(|promoted| ("attributes", promoted));
+    for (json_column, promoted) in of_resource.chain(of_record) {
+        if promoted.column == name {
+            let mark = promoted_mark(table, json_column, promoted.attribute);
+            return field.clone().with_metadata(HashMap::from([(PROMOTED_FROM.to_owned(), mark)]));
+        }
+    }
+    field.clone()
+}
+
+fn promoted_mark(table: Table, json_column: &str, attribute: &str) -> String {
+    format!("{}/{json_column}/{attribute}", table.name())
+}
+
+/// The mark and name of the promoted column that `json->>attribute` must look into, if there is one.
+pub(crate) fn promoted_for(json: &Field, attribute: &str) -> Option<(String, &'static str)> {
+    let (table, json_column) = json.metadata().get(JSON_OF)?.split_once('/')?;
+    let table = Table::from_name(table)?;
+    let promoted = promoted_column(table, json_column, attribute)?;
+    Some((promoted_mark(table, json_column, attribute), promoted.column))
+}
+
+/// Whether this is the promoted column with that mark.
+pub(crate) fn has_mark(field: &Field, mark: &str) -> bool {
+    field.metadata().get(PROMOTED_FROM).is_some_and(|found| found == mark)
+}
+
+/// The same schema without our marks, for the answer.
+pub(crate) fn unmarked(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_metadata(HashMap::new()));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promoted_attribute_finds_its_marked_column() {
+        for table in Table::ALL {
+            let schema = marked(table);
+            let lists = [("attributes", table.promoted()), ("resource_attributes", RESOURCE_PROMOTED)];
+            for (json_column, list) in lists {
+                let json = schema.field_with_name(json_column).unwrap();
+                for promoted in list {
+                    let (mark, column) = promoted_for(json, promoted.attribute).unwrap();
+                    assert!(has_mark(schema.field_with_name(column).unwrap(), &mark), "{mark}");
+                }
+            }
+            assert!(
+                promoted_for(schema.field_with_name("scope_attributes").unwrap(), "service.name").is_none()
+            );
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A signal table: the blocks and head rows of one snapshot as one relation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
+use hindsight_model::{Table, to_micros};
+use hindsight_store::BlockFile;
+
+use crate::prune;
+use crate::signal_schema::marked;
+use crate::source::TableSnapshot;
+
+/// Columns that are in a block's path rather than in the file.
+const PARTITION_COLUMNS: [&str; 2] = ["tenant", "date"];
+
+/// What the scans of one query opened and left closed.
+#[derive(Debug, Default)]
+pub(crate) struct ScanCounts {
+    pub(crate) files_scanned: AtomicU64,
+    pub(crate) files_pruned: AtomicU64,
+}
+
+/// One signal table of one query's snapshot.
+#[derive(Debug)]
+pub(crate) struct SignalTable {
+    table: Table,
+    schema: SchemaRef,
+    blocks: Vec<Arc<BlockFile>>,
+    head: Vec<RecordBatch>,
+    store: ObjectStoreUrl,
+    counts: Arc<ScanCounts>,
+}
+
+impl SignalTable {
+    pub(crate) fn try_new(
+        table: Table,
+        snapshot: TableSnapshot,
+        store: ObjectStoreUrl,
+        counts: Arc<ScanCounts>,
+    ) -> Result<Self> {
+        let schema = marked(table);
+        let mark = |batch: RecordBatch| batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from);
+        let head = snapshot.head.into_iter().map(mark).collect::<Result<Vec<_>>>()?;
+        Ok(Self { table, schema, blocks: snapshot.blocks, head, store, counts })
+    }
+
+    /// The columns as a scan of files has them: those in the file, then those in its path.
+    fn table_schema(&self) -> TableSchema {
+        let in_path = |field: &&Arc<Field>| PARTITION_COLUMNS.contains(&field.name().as_str());
+        let fields = self.schema.fields();
+        let in_file: Vec<_> = fields.iter().filter(|field| !in_path(field)).cloned().collect();
+        let partition: Vec<_> = fields.iter().filter(in_path).cloned().collect();
+        TableSchema::builder(Arc::new(Schema::new(in_file))).with_table_partition_cols(partition).build()
+    }
+
+    fn scan_blocks(
+        &self,
+        blocks: &[Arc<BlockFile>],
+        columns: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = self.table_schema();
+        let whole = Arc::clone(files.table_schema());
+        let projection = columns
+            .iter()
+            .map(|&column| Ok(whole.index_of(self.schema.field(column).name())?))
+            .collect::<Result<Vec<_>>>()?;
+        let file_columns = files.file_schema().fields().len();
+        let group = blocks.iter().map(|block| partitioned_file(block, files.file_schema())).collect();
+        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(ParquetSource::new(files)))
+            .with_file_group(FileGroup::new(group))
+            .with_statistics(total_statistics(blocks, file_columns + PARTITION_COLUMNS.len()))
+            .with_projection_indices(Some(projection))?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn scan_head(&self, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+        let source = MemorySourceConfig::try_new_exec(
+            &[self.head.clone()],
+            Arc::clone(&self.schema),
+            Some(columns.to_vec()),
+        )?;
+        Ok(source)
+    }
+}
+
+#[async_trait::async_trait]
+impl TableProvider for SignalTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Filters rule out files; row by row they are still checked above the scan.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns =
+            projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect::<Vec<_>>());
+        let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
+        self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
+        self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
+        tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
+        let limit = limit.filter(|_| filters.is_empty());
+        match (blocks.is_empty(), self.head.is_empty()) {
+            (true, _) => self.scan_head(&columns),
+            (false, true) => self.scan_blocks(&blocks, &columns, limit),
+            (false, false) => UnionExec::try_new(vec![
+                self.scan_blocks(&blocks, &columns, limit)?,
+                self.scan_head(&columns)?,
+            ]),
+        }
+    }
+}
+
+fn partitioned_file(block: &BlockFile, file_schema: &SchemaRef) -> PartitionedFile {
+    let mut statistics = Statistics::new_unknown(file_schema);
+    statistics.num_rows = rows(block.rows);
+    let range = block.min_timestamp.zip(block.max_timestamp);
+    if let (Some((min, max)), Ok(column)) = (range, file_schema.index_of("timestamp")) {
+        let (min, max) = (to_micros(min), to_micros(max));
+        let utc = Some("UTC".into());
+        statistics.column_statistics[column] = ColumnStatistics {
+            min_value: Precision::Exact(ScalarValue::TimestampMicrosecond(Some(min), utc.clone())),
+            max_value: Precision::Exact(ScalarValue::TimestampMicrosecond(Some(max), utc)),
+            null_count: Precision::Exact(0),
+            ..ColumnStatistics::new_unknown()
+        };
+    }
+    PartitionedFile::new(block.path.as_ref(), block.size_bytes)
+        .with_partition_values(vec![
+            ScalarValue::Utf8(Some(block.tenant.as_str().to_owned())),
+            ScalarValue::Date32(Some(prune::days(block.date))),
+        ])
+        .with_statistics(Arc::new(statistics))
+}
+
+fn total_statistics(blocks: &[Arc<BlockFile>], columns: usize) -> Statistics {
+    Statistics {
+        num_rows: rows(blocks.iter().map(|block| block.rows).sum()),
+        total_byte_size: Precision::Absent,
+        column_statistics: vec![ColumnStatistics::new_unknown(); columns],
+    }
+}
+
+fn rows(count: u64) -> Precision<usize> {
+    usize::try_from(count).map_or(Precision::Absent, Precision::Exact)
+}

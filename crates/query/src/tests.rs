@@ -1,0 +1,8 @@
+//! Every script of `slt/` over the same rows laid out three ways, the limits, and what scripts cannot say.
+
+mod bounds;
+mod fixture;
+mod layout;
+mod pruning;
+mod script;
+mod store;

@@ -1,0 +1,47 @@
+//! Blocks that cannot hold an answer stay closed, however the question is spelled.
+
+use hindsight_model::{SqlRequest, SqlSource, SqlStats, timestamp_from_micros};
+
+use super::fixture::TEN;
+use super::layout::{Layout, lay};
+use crate::QueryOptions;
+
+async fn stats(sql: &str) -> (usize, SqlStats) {
+    let laid = lay(Layout::Blocks, QueryOptions::default());
+    let now = timestamp_from_micros(TEN + 60_000_000).unwrap();
+    let answer = laid.engine.sql(SqlRequest::new(sql).param("now", now)).await.unwrap();
+    (answer.row_count(), answer.stats)
+}
+
+async fn check(sql: &str, rows: usize, scanned: u64, pruned: u64) {
+    let (found, stats) = stats(sql).await;
+    assert_eq!((found, stats.files_scanned, stats.files_pruned), (rows, scanned, pruned), "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_and_date_rule_out_whole_days() {
+    check("SELECT name FROM spans", 6, 2, 0).await;
+    check("SELECT name FROM spans WHERE timestamp >= $now - INTERVAL '2 minutes'", 5, 1, 1).await;
+    check("SELECT name FROM spans WHERE date = '2026-05-03'", 1, 1, 1).await;
+    check("SELECT name FROM spans WHERE timestamp > $now AND timestamp < $now + INTERVAL '1 hour'", 1, 1, 1)
+        .await;
+    check("SELECT name FROM spans WHERE timestamp > $now + INTERVAL '1 hour'", 0, 0, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_rule_out_blocks_under_every_spelling() {
+    // The block of the day before holds `checkout` only, and no service is null there.
+    check("SELECT name FROM spans WHERE service_name = 'payments'", 2, 1, 1).await;
+    check("SELECT name FROM spans WHERE resource_attributes->>'service.name' = 'payments'", 2, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_scanned_counts_blocks_and_head() {
+    let laid = lay(Layout::Half, QueryOptions::default());
+    let answer = laid
+        .engine
+        .sql(SqlRequest::new("SELECT max(duration_nano) FROM spans WHERE name = 'pay'"))
+        .await
+        .unwrap();
+    assert_eq!(answer.stats.rows_scanned, 6);
+}

@@ -1,0 +1,42 @@
+//! The engine over the real store: what was acknowledged is seen once, before and after sealing.
+
+use std::sync::Arc;
+
+use hindsight_model::{LogicalClock, Signal, SqlRequest, SqlSource, Tenant};
+use hindsight_store::{Ingest, Store, StoreOptions};
+
+use crate::{QueryEngine, QueryOptions};
+
+const BODY: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},
+    "scopeSpans":[{"spans":[{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7","name":"GET /",
+    "kind":2,"startTimeUnixNano":"1777905119000000123","endTimeUnixNano":"1777905119500000123",
+    "attributes":[{"key":"http.route","value":{"stringValue":"/"}}]}]}]}]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingested_span_is_answered_before_and_after_it_is_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(LogicalClock::starting_at("2026-05-04T14:32:00Z".parse().unwrap()));
+    let store = Store::open(StoreOptions::new(dir.path()), clock).await.unwrap();
+    let engine = QueryEngine::new(Arc::new(store.clone()), Vec::new(), QueryOptions::default()).unwrap();
+    let request = Ingest {
+        tenant: Tenant::default(),
+        signal: Signal::Traces,
+        encoding: hindsight_otlp::Encoding::Json,
+        body: BODY.as_bytes().to_vec().into(),
+        sender: None,
+    };
+    store.ingest(request).await.unwrap();
+    check(&engine, 0).await;
+    assert_eq!(store.seal().await.unwrap().blocks, 1);
+    check(&engine, 1).await;
+    store.shutdown().await.unwrap();
+}
+
+async fn check(engine: &QueryEngine, files: u64) {
+    let sql = "SELECT service_name, attributes->>'http.route', time_unix_nano, tenant, date, kind FROM spans";
+    let answer = engine.sql(SqlRequest::new(sql)).await.unwrap();
+    let rows: Vec<Vec<String>> =
+        answer.rows().unwrap().iter().map(|row| row.iter().map(ToString::to_string).collect()).collect();
+    assert_eq!(rows, [["shop", "/", "1777905119000000123", "default", "2026-05-04", "server"]]);
+    assert_eq!(answer.stats.files_scanned, files);
+}
