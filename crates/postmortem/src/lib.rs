@@ -9,6 +9,8 @@ mod files;
 mod lint;
 mod render;
 mod tables;
+#[cfg(test)]
+mod testing;
 pub mod workspace;
 
 pub use document::Document;

@@ -1,1 +1,207 @@
+use std::path::Path;
 
+use hindsight_model::{IncidentId, IncidentSeverity, TimelineSource};
+use proptest::prelude::*;
+
+use super::*;
+
+const CONTRACT: &str = "---
+schema: hindsight/postmortem/v1
+id: PM-2026-014
+incidents: [INC-231]
+title: Users unable to complete checkout for 44 minutes in us-west-2
+status: draft                  # draft | in_review
+severity: SEV1
+visibility: internal
+owner: {person: dana.k, team: payments}
+reviewer: {person: lee.o, team: search}
+timezone: America/Los_Angeles
+times: {trigger: 2026-05-04T14:32-07:00, impact_start: 2026-05-04T14:36-07:00, detected: 2026-05-04T14:39:00-07:00}
+detection: alert
+services: [checkout, orders-db]
+impact:
+- {what: failed checkouts, value: 23000, unit: requests, evidence: E1}
+- {what: failed revenue, value: 89000, unit: USD, estimate: true, why: mean basket value}
+slo: [{name: checkout-availability, budget_spent: 0.61, evidence: E2}]
+comms: [{at: 2026-05-04T14:55-07:00, channel: status-page, ref: status/118}]
+patterns: [monitoring-gap]
+glossary: {RDS: Relational Database Service}
+---
+## Summary
+
+Words,  with two spaces.\t
+## Timeline
+- **14:32** `trigger` `system` Deployment 4.2.0 begins [E3]
+- 14:40:10 `note` `human` The on-call engineer reads the logs
+- **00:05** `resolved` `system` It was over [E1] [E2]
+## Five whys
+1.1. Why did checkouts fail? → Servers returned 500 [E1]
+1.2. Why 500? → No database connection, pool at 100 % [E4]
+1.3. Why was the pool full? → hypothesis: ten times the queries → A1
+2.1. Why did detection take 3 minutes? → Only error rates were watched [E5]
+2.2. Why so? (from 1.2) accepted: it will be replaced
+## Lessons
+L1. Services should watch every constrained resource → A1, A2
+## Action items
+| id | action | owner | due | priority | lesson | why | tracker | verify |
+|----|:------|-------|-----|----------|--------|-----|---------|--------|
+| A1 | Alert on pool use above 90 % | dana.k | 2026-06-01 | high | L1 | 1.3 | JIRA-1 | alert: Pool fires on INC-231 |
+| A2 | Cache a\\|b | lee.o | | | L1 | | | |
+";
+
+fn parse(text: &str) -> Result<Document> {
+    Document::parse(text, Path::new("postmortem.md"))
+}
+
+#[test]
+fn the_contract_example_reads_back_byte_for_byte() {
+    let document = parse(CONTRACT).unwrap();
+    assert_eq!(document.write(), CONTRACT);
+    assert_eq!(document.front.times.trigger, parse_instant("2026-05-04T21:32:00Z"));
+    assert_eq!(document.front.owner.as_ref().unwrap().team.as_deref(), Some("payments"));
+    assert!(
+        matches!(&document.front.comms, Communications::Sent(sent) if sent[0].reference.as_deref() == Some("status/118"))
+    );
+    assert_eq!(document.front_line("services"), 14);
+    let headings: Vec<String> = document.sections().into_iter().map(|s| s.heading).collect();
+    assert_eq!(headings, ["Summary", "Timeline", "Five whys", "Lessons", "Action items"]);
+    assert_eq!(document.section_text("Summary"), "\nWords,  with two spaces.\t\n");
+}
+
+#[test]
+fn rows_whys_lessons_and_actions_carry_their_lines() {
+    let document = parse(CONTRACT).unwrap();
+    let rows = document.timeline();
+    assert_eq!(rows.len(), 3);
+    assert_eq!((rows[0].line, rows[0].milestone, rows[0].kind.as_str()), (27, true, "trigger"));
+    assert_eq!(rows[0].at, parse_instant("2026-05-04T14:32-07:00"));
+    assert_eq!((rows[1].source, rows[1].to_the_minute), (Some(TimelineSource::Human), false));
+    assert_eq!(rows[2].at, parse_instant("2026-05-05T00:05-07:00"), "past midnight is the next day");
+    assert_eq!(rows[2].evidence, ["E1", "E2"]);
+    let whys = document.whys();
+    assert_eq!(whys.faults, []);
+    let parents: Vec<Option<&str>> = whys.nodes.iter().map(|why| why.parent.as_deref()).collect();
+    assert_eq!(parents, [None, Some("1.1"), Some("1.2"), None, Some("1.2")]);
+    assert_eq!(whys.nodes[2].actions, ["A1"]);
+    assert!(whys.nodes[2].hypothesis);
+    assert_eq!(whys.nodes[4].accepted.as_deref(), Some("it will be replaced"));
+    let leaves: Vec<&str> = whys.leaves().map(|why| why.number.as_str()).collect();
+    assert_eq!(leaves, ["1.3", "2.1", "2.2"]);
+    assert_eq!(document.lessons()[0].actions, ["A1", "A2"]);
+    let actions = document.actions().unwrap().items;
+    assert_eq!(actions[0].priority, Some(Priority::High));
+    assert_eq!((actions[1].action.as_str(), actions[1].line), ("Cache a|b", 42));
+}
+
+#[test]
+fn a_tree_that_is_none_is_told() {
+    let check = |lines: &str, fault: &str| {
+        let front = CONTRACT.split("## Summary").next().unwrap();
+        let document = parse(&format!("{front}## Five whys\n{lines}\n")).unwrap();
+        let faults = document.whys().faults;
+        assert!(faults.iter().any(|(_, text)| text.contains(fault)), "{faults:?}");
+    };
+    check("1.1. a\n1.1. b", "numbered twice");
+    check("1.1. a\n1.3. b", "does not exist");
+    check("1.1. a (from 1.2)\n1.2. b (from 1.1)", "follows from itself");
+}
+
+#[test]
+fn mistakes_are_told_with_file_and_line() {
+    let check = |from: &str, to: &str, line: &str, what: &str| {
+        let text = CONTRACT.replacen(from, to, 1);
+        assert_ne!(text, CONTRACT);
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("postmortem.md:{line}")), "{error}");
+        assert!(error.contains(what), "{error}");
+    };
+    check("severity: SEV1", "severity: SEV9", "7", "SEV9");
+    check("detection: alert", "detektion: alert", "13", "detektion");
+    check("trigger: 2026-05-04T14:32-07:00", "trigger: yesterday", "12", "is not a time");
+    check("hindsight/postmortem/v1", "hindsight/postmortem/v9", "2", "v9");
+    check("| tracker |", "| trakker |", "39", "trakker");
+    check("2026-06-01", "soon", "41", "is not a date");
+    check("| high |", "| urgent |", "41", "high, medium, low");
+    check("---\n## Summary", "## Summary", "1", "the second one is missing");
+}
+
+#[test]
+fn an_untouched_region_is_replaced_and_an_edited_one_stays() {
+    let old = format!("A\n{}B\n{}C\n", region("one", "first"), region("two", "second"));
+    let edited = old.replace("second", "second, in our words");
+    let fresh = format!("{}{}", region("one", "new first"), region("two", "new second"));
+    let merged = merge_regions(&edited, &fresh);
+    assert_eq!(merged, edited.replace(region("one", "first").as_str(), &region("one", "new first")));
+    assert!(merged.contains("in our words"));
+    assert_eq!(merge_regions("prose <!-- hindsight:generated x", &fresh), "prose <!-- hindsight:generated x");
+}
+
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z -]{0,20}", any::<String>(), Just("yes".to_owned()), Just("- 1: {x}\n#".to_owned())]
+}
+
+fn fronts() -> impl Strategy<Value = FrontMatter> {
+    let times = prop::option::of(-2_000_000_000_i64..4_000_000_000);
+    let texts = (words(), words(), words(), words());
+    let lists = (prop::collection::vec(words(), 0..3), prop::collection::btree_map(words(), words(), 0..3));
+    (texts, times, lists, any::<u64>(), prop::num::f64::NORMAL, any::<bool>()).prop_map(
+        |((title, what, unit, why), at, (services, glossary), number, value, flag)| FrontMatter {
+            schema: SCHEMA.into(),
+            id: "PM-2026-001".into(),
+            incidents: vec![IncidentId(number)],
+            title,
+            status: Status::InReview,
+            severity: IncidentSeverity::Sev3,
+            visibility: Visibility::Restricted,
+            tenant: flag.then(|| "team-1".to_owned()),
+            owner: Some(Person { person: Some(why.clone()), team: flag.then(|| what.clone()) }),
+            reviewer: None,
+            timezone: "America/Los_Angeles".into(),
+            times: Times {
+                impact_start: at.and_then(|s| jiff::Timestamp::from_second(s).ok()),
+                ..Times::default()
+            },
+            detection: Some(Detection::Customer),
+            services,
+            impact: vec![Impact {
+                what: what.clone(),
+                value,
+                unit: unit.clone(),
+                evidence: None,
+                estimate: flag,
+                why: Some(why),
+            }],
+            slo: vec![SloImpact { name: unit, budget_spent: value, evidence: Some("E2".into()) }],
+            comms: if flag {
+                Communications::NotNeeded(what)
+            } else {
+                Communications::Sent(vec![Communication { at: None, channel: what, reference: None }])
+            },
+            patterns: Vec::new(),
+            glossary,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_written_is_what_is_read(front in fronts(), body in any::<String>()) {
+        let document = Document::new(front, body);
+        let text = document.write();
+        prop_assert_eq!(&parse(&text).unwrap(), &document);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(body in "(?s)(#{1,3} (Timeline|Five whys|Lessons|Action items)\n)?([|`*. :→0-9AEL\\[\\]a-z<!>-]|\n){0,200}") {
+        let front = CONTRACT.split("## Summary").next().unwrap();
+        if let Ok(document) = parse(&format!("{front}{body}")) {
+            let tree = document.whys();
+            prop_assert!(document.timeline().len() + tree.nodes.len() < 1_000);
+            let evidence = crate::evidence::EvidenceSet::default();
+            crate::lint_document(&document, &evidence);
+            crate::render_document(&document, &evidence).unwrap();
+        }
+    }
+}

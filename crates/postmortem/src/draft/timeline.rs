@@ -82,7 +82,7 @@ fn tells_of(row: &TimelineRow, milestone: &str) -> bool {
         "trigger" => matches!(row.kind, TimelineKind::Trigger | TimelineKind::Change),
         "impact_start" => row.kind == TimelineKind::Onset,
         "detected" => {
-            row.kind == TimelineKind::Alert && says("firing")
+            row.kind == TimelineKind::Alert && (says("fires") || says("firing"))
                 || row.kind == TimelineKind::Milestone && says("detect")
         }
         "cause_identified" => row.kind == TimelineKind::Milestone && says("cause"),
@@ -150,9 +150,9 @@ async fn cite(facts: &Facts, rows: Vec<Pending>, sql: &dyn SqlSource, book: &mut
 fn general_evidence(facts: &Facts, kind: &str) -> Option<String> {
     let id = |evidence: &Option<crate::Evidence>| evidence.as_ref().map(|evidence| evidence.id.clone());
     match kind {
-        "alert" | "detected" | "notification" => id(&facts.alerts),
+        "alert" | "detected" | "notification" | "resolved" => id(&facts.alerts),
         "slo" => id(&facts.slo),
-        "impact_start" | "mitigated" | "resolved" => Some(facts.error_rate.id.clone()),
+        "impact_start" | "mitigated" => Some(facts.error_rate.id.clone()),
         _ => None,
     }
 }
