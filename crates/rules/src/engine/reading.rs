@@ -74,7 +74,7 @@ fn values(rule: &CheckedRule, limit: usize, answer: &SqlAnswer) -> Result<BTreeM
     let mut values = BTreeMap::new();
     for row in answer.rows().map_err(|e| format!("read the query's rows: {e}"))? {
         let value = match &row[value_at] {
-            // Nobody measured it: as if the row were not there (ADR 4).
+            // Nobody measured it: as if the row were not there (ADR 0004).
             SqlValue::Null => continue,
             cell => cell.as_f64().ok_or_else(|| format!("column `value` holds `{cell}`, not a number"))?,
         };
