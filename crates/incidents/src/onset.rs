@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use hindsight_model::Incident;
 use jiff::Timestamp;
@@ -9,8 +10,9 @@ use crate::{ChangePoint, ServiceSeries, Telemetry, change_points, format};
 
 /// How long before its detection an incident may have begun.
 pub(crate) const LOOKBACK_MINUTES: i64 = 60;
-/// How long after the first alert the change may still appear: minutes are coarse, clocks differ.
-const AFTER_DETECTION_MINUTES: i64 = 2;
+/// How long after the first alert the change may still appear: 2 because minutes are coarse and clocks differ,
+/// longer only when nothing was found, for an alert that warned before customers were hurt.
+const AFTER_DETECTION_MINUTES: [i64; 3] = [2, 15, 60];
 /// A level that kept this share of the rise counts as the same outage, below it as the time before.
 const LEVEL_KEPT: f64 = 0.2;
 /// Minutes of calm that must follow before an outage counts as mitigated.
@@ -104,13 +106,15 @@ pub(crate) fn find(telemetry: &Telemetry, incident: &Incident) -> Option<Onset> 
     let named: BTreeSet<&str> = incident.services.iter().map(String::as_str).collect();
     let callers: BTreeSet<String> = callers_of(telemetry, &named);
     let entries = entry_services(telemetry);
-    [
+    let groups = [
         named.iter().copied().collect::<Vec<_>>(),
         callers.iter().map(String::as_str).collect(),
         entries.iter().map(String::as_str).collect(),
-    ]
-    .iter()
-    .find_map(|services| strongest(telemetry, services, detected))
+    ];
+    AFTER_DETECTION_MINUTES.into_iter().find_map(|after| {
+        let window = plus_minutes(detected, -LOOKBACK_MINUTES)..plus_minutes(detected, after);
+        groups.iter().find_map(|services| strongest(telemetry, services, &window))
+    })
 }
 
 /// Everything upstream of the named services.
@@ -140,11 +144,11 @@ pub(crate) fn entry_services(telemetry: &Telemetry) -> Vec<String> {
 }
 
 /// Errors before latency before traffic; within one indicator the largest change relative to its level.
-fn strongest(telemetry: &Telemetry, services: &[&str], detected: Timestamp) -> Option<Onset> {
+fn strongest(telemetry: &Telemetry, services: &[&str], window: &Range<Timestamp>) -> Option<Onset> {
     Indicator::ALL.into_iter().find_map(|indicator| {
         services
             .iter()
-            .filter_map(|service| of_service(telemetry, service, indicator, detected))
+            .filter_map(|service| of_service(telemetry, service, indicator, window))
             .max_by(|a, b| size(a).total_cmp(&size(b)))
     })
 }
@@ -161,11 +165,11 @@ fn of_service(
     telemetry: &Telemetry,
     service: &str,
     indicator: Indicator,
-    detected: Timestamp,
+    window: &Range<Timestamp>,
 ) -> Option<Onset> {
     let series = indicator.series(telemetry.services.get(service)?);
-    let start = telemetry.index_of(plus_minutes(detected, -LOOKBACK_MINUTES));
-    let latest = telemetry.index_of(plus_minutes(detected, AFTER_DETECTION_MINUTES));
+    let start = telemetry.index_of(window.start);
+    let latest = telemetry.index_of(window.end);
     let points = change_points(series.get(start..)?);
     let point = first_of_the_outage(&points, indicator, latest.saturating_sub(start))?;
     let minute = |index: usize| telemetry.minute_at(start + index);

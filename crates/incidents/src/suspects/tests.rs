@@ -153,3 +153,11 @@ fn a_change_on_a_quiet_service_does_not_outrank_the_broken_one() {
     assert_eq!(names(&analysis)[0], "back", "{:#?}", analysis.suspects);
     assert!(analysis.trigger.is_none());
 }
+
+#[test]
+fn an_alert_that_warned_before_customers_were_hurt_still_finds_the_onset() {
+    let (mut incident, transitions) = incident("checkout");
+    incident.times.detected = Some(minute(ONSET - 12));
+    let analysis = analyse(&incident, &transitions, &deploy_world(2).telemetry, minute(MINUTES));
+    assert_eq!(analysis.onset.unwrap().at, minute(ONSET));
+}
