@@ -1,0 +1,14 @@
+//! End-to-end tests: one binary, a module for each promise.
+
+mod answer;
+mod bad_input;
+mod binary;
+mod demo_once;
+mod kill_cycles;
+mod otlp;
+mod python_sdk;
+mod security;
+mod server;
+mod shutdown;
+mod sql_cli;
+mod wait;

@@ -1,0 +1,201 @@
+//! The real server as a child process.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::answer::{Answer, whole};
+use crate::binary;
+
+/// Longest a start may take, replay of the log included.
+const START_LIMIT: Duration = Duration::from_secs(90);
+/// Longest an orderly end may take.
+const END_LIMIT: Duration = Duration::from_secs(60);
+/// Lines of the server's own words shown when a test fails.
+const LAST_WORDS: usize = 40;
+
+/// A data directory and a workspace that outlive the servers started on them.
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// A fresh one, with this `hindsight.toml`.
+    pub(crate) fn new(config: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("make a folder for the server")?;
+        std::fs::create_dir(folder.path().join("workspace"))?;
+        std::fs::write(folder.path().join("workspace/hindsight.toml"), config)?;
+        Ok(Self { folder })
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn workspace(&self) -> PathBuf {
+        self.folder.path().join("workspace")
+    }
+
+    /// `serve` on free ports.
+    pub(crate) fn serve(&self) -> anyhow::Result<Server> {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, more: &[&str]) -> anyhow::Result<Server> {
+        let mut command = binary::command()?;
+        command.arg("serve").arg("--data-dir").arg(self.data_dir()).arg("--workspace").arg(self.workspace());
+        for listen in ["--listen-grpc", "--listen-http", "--listen-web"] {
+            command.args([listen, "127.0.0.1:0"]);
+        }
+        command.args(more);
+        Server::start(command)
+    }
+}
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    said: Receiver<String>,
+    heard: Vec<String>,
+    client: reqwest::Client,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) web: SocketAddr,
+}
+
+impl Server {
+    fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start hindsight serve")?;
+        let (tell, said) = channel();
+        listen_to(child.stderr.take().context("the child's stderr is piped")?, tell);
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let client = reqwest::Client::new();
+        let mut server =
+            Self { child, said, heard: Vec::new(), client, grpc: nowhere, http: nowhere, web: nowhere };
+        server.wait_for_addresses()?;
+        Ok(server)
+    }
+
+    fn wait_for_addresses(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            let left = START_LIMIT.saturating_sub(started.elapsed());
+            let line = match self.said.recv_timeout(left) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => bail!("the server was not ready after {START_LIMIT:?}"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the server ended before it was ready:\n{}", self.heard.join("\n"))
+                }
+            };
+            let found = line.strip_prefix("listening ").map(addresses).transpose()?;
+            self.heard.push(line);
+            if let Some((grpc, http, web)) = found {
+                (self.grpc, self.http, self.web) = (grpc, http, web);
+                return Ok(());
+            }
+        }
+    }
+
+    /// SIGKILL: what the server did not write is gone.
+    pub(crate) fn kill_9(mut self) -> anyhow::Result<()> {
+        self.child.kill().context("kill the server")?;
+        self.child.wait().context("wait for the killed server")?;
+        Ok(())
+    }
+
+    /// SIGTERM; returns how the server ended.
+    pub(crate) fn terminate(mut self) -> anyhow::Result<ExitStatus> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("send SIGTERM")?;
+        ensure!(sent.success(), "kill -TERM {pid} failed");
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(started.elapsed() < END_LIMIT, "the server had not ended {END_LIMIT:?} after SIGTERM");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn otlp_url(&self, signal: &str) -> String {
+        format!("http://{}/v1/{signal}", self.http)
+    }
+
+    /// Runs a query; anything but success fails with the server's own words.
+    pub(crate) async fn sql(&self, sql: &str) -> anyhow::Result<Answer> {
+        self.sql_with(sql, json!({})).await
+    }
+
+    pub(crate) async fn sql_with(&self, sql: &str, params: Value) -> anyhow::Result<Answer> {
+        let url = format!("http://{}/api/v1/sql", self.web);
+        let question = json!({"sql": sql, "params": params}).to_string();
+        let request = self.client.post(url).header("content-type", "application/json").body(question);
+        let response = request.send().await.context("ask the server")?;
+        let status = response.status();
+        let text = response.text().await.context("read the server's answer")?;
+        ensure!(status.is_success(), "{sql}\ngave {status}: {text}");
+        Answer::from_json(&text)
+    }
+
+    /// The rows of a table that satisfy a condition, counted.
+    pub(crate) async fn count(&self, table: &str, condition: &str) -> anyhow::Result<i64> {
+        let answer = self.sql(&format!("SELECT count(*) AS n FROM {table} WHERE {condition}")).await?;
+        whole(answer.single()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.heard.extend(self.said.try_iter());
+            let from = self.heard.len().saturating_sub(LAST_WORDS);
+            let words = self.heard[from..].join("\n");
+            let _ = writeln!(std::io::stderr(), "the server's last words:\n{words}");
+        }
+    }
+}
+
+/// Passes on what the child writes, line by line, until it ends.
+fn listen_to(stderr: ChildStderr, tell: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            let Ok(line) = line else { return };
+            if tell.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Reads `grpc=ADDR:PORT http=ADDR:PORT web=ADDR:PORT`.
+fn addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr, SocketAddr)> {
+    let address = |name: &str| -> anyhow::Result<SocketAddr> {
+        let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let word = word.with_context(|| format!("`listening {line}` lacks {name}="))?;
+        word.parse().with_context(|| format!("read the address {word}"))
+    };
+    Ok((address("grpc")?, address("http")?, address("web")?))
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have names in UTF-8")
+}
