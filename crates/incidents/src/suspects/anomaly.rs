@@ -17,7 +17,7 @@ pub(crate) const ANOMALOUS: f64 = 3.0;
 /// Gauges are many, and the best of many is extreme by chance: they need more.
 const GAUGE_ANOMALOUS: f64 = 6.0;
 /// Scores are cut here; beyond it "far" is far enough.
-const SCORE_MAX: f64 = 100.0;
+pub(crate) const SCORE_MAX: f64 = 100.0;
 /// Minutes after the onset that are compared.
 const INCIDENT_MINUTES: i64 = 15;
 /// Minutes before the onset that may already be tainted, and in which causes show first.

@@ -1,7 +1,7 @@
 use hindsight_model::Suspect;
 use jiff::Timestamp;
 
-use super::anomaly::{Anomaly, Symptom};
+use super::anomaly::{Anomaly, SCORE_MAX, Symptom};
 use super::{FanOut, REASONS_MAX, calls};
 use crate::changes::Change;
 use crate::format;
@@ -82,8 +82,9 @@ impl<'a> Candidate<'a> {
             ));
         }
         reasons.extend(self.anomaly.findings.iter().map(|finding| {
+            let over = if finding.score >= SCORE_MAX { "over " } else { "" };
             format!(
-                "{} {}, {} times its usual range",
+                "{} {}, {over}{} times its usual range",
                 self.service,
                 finding.text,
                 format::number(finding.score)
