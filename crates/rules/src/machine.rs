@@ -313,7 +313,10 @@ impl InstanceState {
     }
 
     fn show(mut self, prior: &Self, reason: Reason, notice: bool, t: Timestamp) -> (Self, Option<Change>) {
-        self.state = if self.flapping { worse(prior.state, self.inner) } else { self.inner };
+        // Flapping may end while a new breach is pending. People still see the old one firing; telling them
+        // "pending" would leave the receivers with an alert that nobody resolves.
+        let held = self.flapping || (self.inner == AlertState::Pending && is_alerting(prior.state));
+        self.state = if held { worse(prior.state, self.inner) } else { self.inner };
         let change = Change {
             from: prior.state,
             to: self.state,

@@ -10,6 +10,8 @@ use crate::rule::RuleGroup;
 
 /// Time between ticks of a group that names none.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// Shortest time between ticks: catching up on a day of shorter ones would take longer than the day.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Instances that a rule may return in a group that names no limit.
 const LIMIT: u32 = 1_000;
 /// Highest limit a group may name.
@@ -50,12 +52,9 @@ fn group(workspace: &Path, file: &Path, node: &Node, sink: &mut Sink) -> Option<
     sink.about(Some(name.clone()));
     check_name(&section, &name, sink);
     let interval = section.duration("interval", sink).unwrap_or(INTERVAL);
-    if interval.is_zero() {
-        sink.error(
-            section.place_of("interval"),
-            "`interval` must be above zero",
-            "for example `interval: 30s`",
-        );
+    if interval < INTERVAL_MIN {
+        let message = "`interval` must be above zero, and at least one second";
+        sink.error(section.place_of("interval"), message, "for example `interval: 30s`");
     }
     let query_offset = section.duration("query_offset", sink).unwrap_or_default();
     // Zero means "no limit" to Prometheus; here it means the default one.

@@ -100,6 +100,7 @@ fn values_are_refused_with_what_to_write() {
     check(&rule("    incident: {severity: SEV9}"), 6, &["`SEV9`", "did you mean `SEV1`?"]);
     check(&rule("    incident: {severity: SEV1, key: []}"), 6, &["`incident.key` is empty"]);
     check("groups:\n- name: g\n  interval: 0s\n  rules: []\n", 3, &["above zero"]);
+    check("groups:\n- name: g\n  interval: 10ms\n  rules: []\n", 3, &["at least one second"]);
     check("groups:\n- name: slo\n  rules: []\n", 2, &["reserved"]);
     check("groups:\n- name: g\n  rules:\n  - sql: SELECT 1\n", 4, &["no `alert`"]);
     check("groups:\n- name: g\n  rules:\n  - alert: A\n", 4, &["no `sql`"]);
@@ -180,6 +181,14 @@ fn without_a_condition_a_row_that_is_gone_is_a_breach_that_is_over() {
     let policy = &loaded.rules.groups[0].rules[0].policy;
     assert_eq!(policy.on_no_data, Absence::NoBreach);
     assert_eq!(policy.on_missing, OnMissing { after: 1, then: Absence::NoBreach });
+}
+
+#[test]
+fn the_workspace_of_the_sample_data_loads_without_a_word() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sample-data/checkout-outage/workspace");
+    let loaded = load(&sample).unwrap();
+    assert_eq!(loaded.problems, []);
+    assert!(loaded.rules.groups.len() > 1 && loaded.rules.slos.len() == 1);
 }
 
 #[test]

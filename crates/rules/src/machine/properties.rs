@@ -115,6 +115,20 @@ proptest! {
     }
 
     #[test]
+    fn changes_follow_on_each_other_and_what_fired_is_resolved(
+        rule in any_rule(),
+        outcomes in prop::collection::vec(prop_oneof![Just(Outcome::Value(0.95)), Just(Outcome::Value(0.5)), outcome()], 1..120),
+    ) {
+        let mut state = AlertState::Inactive;
+        for change in changes(play(&rule, &outcomes)) {
+            prop_assert_eq!(change.from, state);
+            let fell_back = change.to == AlertState::Pending && change.from != AlertState::Inactive;
+            prop_assert!(!fell_back, "{change:?}");
+            state = change.to;
+        }
+    }
+
+    #[test]
     fn an_episode_has_one_name_from_its_first_change_to_inactive(
         rule in any_rule(),
         outcomes in prop::collection::vec(outcome(), 1..80),

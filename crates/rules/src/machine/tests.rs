@@ -213,3 +213,20 @@ fn flapping_holds_the_worse_state_with_one_notice_and_lets_go_when_calm() {
     let told: Vec<_> = changes.iter().skip_while(|change| change.reason != Reason::Flapping).collect();
     assert!(told.iter().all(|change| change.episode == told[0].episode), "one episode while it flaps");
 }
+
+#[test]
+fn a_breach_that_is_pending_when_flapping_ends_leaves_nobody_with_an_unresolved_alert() {
+    let mut rule = rule(30, 0);
+    rule.policy.flapping = Some(Flapping { window: 21, high: 20.0, low: 5.0 });
+    let mut input: Vec<char> = format!("{}{}", "HHL".repeat(6), "L".repeat(40)).chars().collect();
+    let play_letters = |input: &[char]| play(&rule, &outcomes(&input.iter().collect::<String>()));
+    let steps = play_letters(&input);
+    let begins = steps.iter().position(|(state, _)| state.flapping).unwrap();
+    let ends = begins + steps[begins..].iter().position(|(state, _)| !state.flapping).unwrap();
+    input[ends] = 'H';
+    let steps = play_letters(&input);
+    assert_eq!((steps[ends].0.flapping, steps[ends].0.inner), (false, AlertState::Pending));
+    assert_eq!(steps[ends].0.state, AlertState::Firing);
+    let change = steps[ends + 1].1.as_ref().unwrap();
+    assert_eq!((change.from, change.to), (AlertState::Firing, AlertState::Inactive));
+}

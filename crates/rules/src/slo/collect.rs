@@ -124,3 +124,98 @@ fn add(answer: &SqlAnswer, column: &str, into: &mut BTreeMap<i64, f64>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    };
+    use hindsight_model::SqlParam;
+
+    use super::*;
+
+    const FROM: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn to() -> Timestamp {
+        "1970-01-01T00:05:00Z".parse().unwrap()
+    }
+
+    fn spans(condition: &str) -> Source {
+        Source::Spans { condition: condition.to_owned() }
+    }
+
+    fn ratio(part: Part, part_source: Source, total_source: Source) -> Ratio {
+        Ratio { part, part_source, total_source }
+    }
+
+    fn answer(columns: Vec<(&str, ArrayRef)>) -> SqlAnswer {
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        SqlAnswer::new(batch.schema(), vec![batch])
+    }
+
+    fn minutes(starts: &[i64]) -> ArrayRef {
+        let micros: Vec<i64> = starts.iter().map(|minute| minute * 60_000_000).collect();
+        Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
+    }
+
+    #[test]
+    fn two_counts_of_spans_are_one_query_over_the_whole_range() {
+        let ratio = ratio(Part::Bad, spans("status_code = 'error' -- ours"), spans("kind = 'server'"));
+        let queries = queries(&ratio, &Tenant::default(), FROM, to());
+        assert_eq!(queries.len(), 1);
+        let (counts, request) = &queries[0];
+        assert_eq!(*counts, Counts::Both);
+        assert_eq!(request.params.keys().collect::<Vec<_>>(), ["from", "to"]);
+        assert_eq!(request.params["to"], SqlParam::Time(to()));
+        assert!(request.sql.contains("-- ours\n)"), "a comment ends with its line: {}", request.sql);
+    }
+
+    #[test]
+    fn written_queries_are_asked_with_the_parameters_they_name() {
+        let sql = Source::Sql("SELECT minute, value FROM t WHERE at < $now".to_owned());
+        let queries = queries(&ratio(Part::Good, sql, spans("true")), &Tenant::default(), FROM, to());
+        assert_eq!(
+            queries.iter().map(|(counts, _)| *counts).collect::<Vec<_>>(),
+            [Counts::Part, Counts::Total]
+        );
+        assert_eq!(queries[0].1.params.keys().collect::<Vec<_>>(), ["now"]);
+        assert_eq!(queries[0].1.params["now"], SqlParam::Time(to()));
+    }
+
+    #[test]
+    fn good_and_bad_parts_become_good_and_total_within_bounds() {
+        let part = answer(vec![
+            ("minute", minutes(&[1, 2, 9])),
+            ("value", Arc::new(Float64Array::from(vec![3.0, 99.0, 5.0]))),
+        ]);
+        let total = answer(vec![
+            ("minute", minutes(&[1, 2, 3])),
+            ("value", Arc::new(Int64Array::from(vec![Some(10), Some(20), None]))),
+        ]);
+        let answers = [(Counts::Part, part), (Counts::Total, total)];
+        let of = |part| minutes_of(&ratio(part, spans("a"), spans("b")), &answers).unwrap();
+        // More good than all is all; a part without a total is nothing.
+        let good = [(1, Minute { good: 3.0, total: 10.0 }), (2, Minute { good: 20.0, total: 20.0 })];
+        let bad = [(1, Minute { good: 7.0, total: 10.0 }), (2, Minute { good: 0.0, total: 20.0 })];
+        assert_eq!(of(Part::Good), BTreeMap::from(good));
+        assert_eq!(of(Part::Bad), BTreeMap::from(bad));
+    }
+
+    #[test]
+    fn answers_of_the_wrong_shape_say_which_column_is_wrong() {
+        let read = |columns| {
+            let answers = [(Counts::Total, answer(columns))];
+            minutes_of(&ratio(Part::Good, spans("a"), spans("b")), &answers).unwrap_err()
+        };
+        let ones: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+        let words: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let no_minute = read(vec![("at", minutes(&[1])), ("value", Arc::clone(&ones))]);
+        assert_eq!(no_minute, "the indicator's query returns no column `minute`; it returns at, value");
+        assert!(read(vec![("minute", Arc::clone(&words)), ("value", ones)]).contains("not a timestamp"));
+        assert!(read(vec![("minute", minutes(&[1])), ("value", words)]).contains("`x`, not a count"));
+        let negative: ArrayRef = Arc::new(Float64Array::from(vec![-1.0]));
+        assert!(read(vec![("minute", minutes(&[1])), ("value", negative)]).contains("not a count"));
+    }
+}
