@@ -140,7 +140,7 @@ mod tests {
             let mut bytes = Vec::new();
             frame(&payload).encode(&mut bytes);
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert!(decode(&bytes).is_err());
         }
     }

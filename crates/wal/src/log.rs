@@ -117,7 +117,8 @@ impl Wal {
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(Error::TooLarge { size_bytes: payload.len() });
         }
-        if self.active.length >= self.options.segment_bytes {
+        let is_empty = self.next == self.active.header.first;
+        if !is_empty && self.active.length >= self.options.segment_bytes {
             self.roll()?;
         }
         let position = self.next;
