@@ -1,4 +1,28 @@
-//! The written record of an incident.
+//! The written record of an incident: a plain file people edit, drawn from evidence, checked by rules, rendered to
+//! one page that needs nothing else.
+//!
+//! - [`draft`] asks SQL, freezes the answers and writes `postmortems/PM-<year>-<nnn>-<slug>/postmortem.md`: facts where
+//!   evidence has them, questions where it has none.
+//! - [`Document`] reads and writes that file; [`evidence`] its frozen answers beside it.
+//! - [`lint`] keeps it from being theatre; [`render`] and [`to_json`] show it.
+//! - [`PostmortemsTable`] and [`ActionItemsTable`] let SQL ask about documents and what became of their actions.
+//! - [`chart`] draws; report and pages share it.
+//!
+//! What this crate is not: it runs no SQL engine (it takes a [`hindsight_model::SqlSource`]), reads no clock, keeps no
+//! database, and never claims a cause.
+//!
+//! Invariants: **PM-1** every number, time and chart is backed by frozen evidence with a checksum, and evidence that
+//! kept text cites is never overwritten; **PM-2** a document is a plain file, and the program never rewrites prose it
+//! did not generate.
+//!
+//! ```
+//! use hindsight_postmortem::document::{merge_regions, region};
+//! let old = format!("Our own words.\n{}", region("impact", "- 20 failed [E1]"));
+//! let fresh = region("impact", "- 23 failed [E1]");
+//! assert_eq!(merge_regions(&old, &fresh), format!("Our own words.\n{fresh}"));
+//! let edited = old.replace("20 failed", "about 20 failed");
+//! assert_eq!(merge_regions(&edited, &fresh), edited);
+//! ```
 
 pub mod chart;
 pub mod document;

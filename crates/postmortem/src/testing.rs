@@ -209,7 +209,8 @@ fn gauges() -> RecordBatch {
 fn pool(request: &SqlRequest) -> RecordBatch {
     let minutes = range(request);
     let level = minutes.iter().map(|m| (0.31 + 0.75 * climb(*m) + 0.02 * wobble(*m)).min(1.0)).collect();
-    batch(vec![("minute", times(minutes)), ("peak", doubles(level))])
+    let names = vec!["checkout".to_owned(); minutes.len()];
+    batch(vec![("minute", times(minutes)), ("service_name", texts(names)), ("peak", doubles(level))])
 }
 
 fn work() -> RecordBatch {

@@ -291,8 +291,8 @@ impl Asking<'_, '_> {
         ]);
         let params = params.map(|(name, value)| (name.to_owned(), SqlParam::from(value))).collect();
         let title = format!("{metric} of {service}");
-        let mut evidence =
-            self.must(&title, queries::gauge(), params, Some(line(&["peak"], unit))).await.ok()?;
+        let spec = ChartSpec { series: vec!["service_name".to_owned()], ..line(&["peak"], unit) };
+        let mut evidence = self.must(&title, queries::gauge(), params, Some(spec)).await.ok()?;
         let series: Vec<Series> = evidence.series();
         set_baseline(&mut evidence, baseline::before(&series, self.window.start));
         let evidence = self.book.keep(evidence)?;

@@ -83,12 +83,13 @@ LIMIT 500",
 }
 
 pub(super) fn gauge() -> String {
-    "SELECT date_trunc('minute', timestamp) AS minute, max(coalesce(value, CAST(value_int AS DOUBLE))) AS peak
+    "SELECT date_trunc('minute', timestamp) AS minute, service_name,
+  max(coalesce(value, CAST(value_int AS DOUBLE))) AS peak
 FROM metrics
 WHERE metric_name = $metric AND service_name = $service AND attributes = $attributes
   AND timestamp >= $from AND timestamp < $until
-GROUP BY 1
-ORDER BY 1"
+GROUP BY 1, 2
+ORDER BY 1, 2"
         .to_owned()
 }
 

@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::tz::TimeZone;
 
 use super::key_facts::{Fact, key_facts};
-use super::markdown::{heading_id, markdown_html};
+use super::markdown::{heading_id, markdown_html, tied};
 use super::{appendix, parts};
 use crate::document::{Document, Section, cited_evidence, zone_or_utc};
 use crate::evidence::{ChartKind, EvidenceSet};
@@ -16,6 +16,7 @@ const MAX_CHARTS: usize = 12;
 #[template(path = "article.html")]
 struct Article<'a> {
     document: &'a Document,
+    title: String,
     status: String,
     facts: Vec<Fact>,
     trouble: Vec<String>,
@@ -41,6 +42,7 @@ pub(super) fn article(document: &Document, evidence: &EvidenceSet) -> Result<Str
         all_ids(&cited, evidence).into_iter().filter(|id| evidence.get(id).is_none()).collect();
     Article {
         document,
+        title: tied(&document.front.title),
         status: document.front.status.as_str().replace('_', " "),
         facts: key_facts(&document.front),
         trouble,

@@ -55,7 +55,7 @@ impl Writer {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) => self.out.push_str(&escape(&text)),
+            Event::Text(text) => self.out.push_str(&escape(&tied(&text))),
             Event::Code(text) => {
                 let _ = write!(self.out, "<code>{}</code>", escape(&text));
             }
@@ -169,6 +169,11 @@ impl Writer {
             _ => {}
         }
     }
+}
+
+/// The text with its percent signs tied to their numbers, so that no line breaks between.
+pub(super) fn tied(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
 }
 
 /// `#` in a section's text never outranks the section's own `<h2>`.

@@ -45,7 +45,11 @@ fn timeline_row(out: &mut String, row: &TimelineEntry, impact: Option<Timestamp>
     let since = row.at.zip(impact).map_or_else(String::new, |(at, impact)| {
         let seconds = at.as_second() - impact.as_second();
         let sign = if seconds < 0 { "−" } else { "+" };
-        format!("{sign}{}", people_duration(seconds.unsigned_abs() as f64))
+        if seconds == 0 {
+            String::new()
+        } else {
+            format!("{sign}{}", people_duration(seconds.unsigned_abs() as f64))
+        }
     });
     let time = match row.at {
         Some(at) => format!("<time datetime=\"{at}\">{}</time>", escape(&row.time)),

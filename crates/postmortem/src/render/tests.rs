@@ -20,10 +20,17 @@ async fn written(workspace: &Path) -> PathBuf {
 #[tokio::test]
 async fn the_report_is_one_file_that_fetches_nothing_and_runs_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let html = render(&written(dir.path()).await).unwrap();
-    // For a look in a browser: the directory named here gets the report.
+    let written = written(dir.path()).await;
+    let html = render(&written).unwrap();
+    // For a look in a browser: the directory named here gets the report and its source.
     if let Ok(folder) = std::env::var("HINDSIGHT_REPORT_DIR") {
         fs::write(Path::new(&folder).join("report.html"), &html).unwrap();
+        fs::copy(written.join("postmortem.md"), Path::new(&folder).join("postmortem.md")).unwrap();
+        fs::create_dir_all(Path::new(&folder).join("evidence")).unwrap();
+        for entry in fs::read_dir(written.join("evidence")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, Path::new(&folder).join("evidence").join(path.file_name().unwrap())).unwrap();
+        }
     }
     assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
     for forbidden in ["<script", " src=", "<link", "<iframe", "@import", "url(", " onload", " onclick"] {
