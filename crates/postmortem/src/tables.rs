@@ -47,7 +47,7 @@ pub fn list(workspace: &Path, tenant: &Tenant) -> Result<Vec<PostmortemRow>> {
     for path in workspace::documents(workspace)? {
         match Document::read(&path) {
             Ok(document) if workspace::is_of(&document, tenant) => {
-                rows.push(PostmortemRow { path, document })
+                rows.push(PostmortemRow { path, document });
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem"),
@@ -118,7 +118,7 @@ impl SystemTable for PostmortemsTable {
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
         let (workspace, mine) = (self.workspace.clone(), tenant.clone());
-        let rows = in_background(move || list(&workspace, &mine)).await.map_err(failed)?;
+        let rows = in_background(move || list(&workspace, &mine)).await.map_err(|error| failed(&error))?;
         let each = |read: &dyn Fn(&PostmortemRow) -> Option<String>| texts(rows.iter().map(read));
         let at = |read: &dyn Fn(&crate::document::Times) -> Option<Timestamp>| {
             times(rows.iter().map(|row| read(&row.document.front.times)))
@@ -191,7 +191,8 @@ impl SystemTable for ActionItemsTable {
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
         let (workspace, mine) = (self.workspace.clone(), tenant.clone());
-        let rows = in_background(move || list_actions(&workspace, &mine)).await.map_err(failed)?;
+        let rows =
+            in_background(move || list_actions(&workspace, &mine)).await.map_err(|error| failed(&error))?;
         let each = |read: &dyn Fn(&ActionRow) -> Option<String>| texts(rows.iter().map(read));
         let given = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
         let columns: Vec<ArrayRef> = vec![
@@ -241,8 +242,8 @@ fn days_since_epoch(date: Date) -> Option<i32> {
     (date - epoch).get_days().into()
 }
 
-fn failed(error: Error) -> SqlError {
-    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+fn failed(error: &Error) -> SqlError {
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
     SqlError::Failed { message: format!("{error}{cause}") }
 }
 

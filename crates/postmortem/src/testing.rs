@@ -16,7 +16,7 @@ pub(crate) fn at(text: &str) -> Timestamp {
 }
 
 /// checkout 4.2.0 rolls out at 21:32:10, errors climb from 21:36, it is rolled back and calm from 22:18.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Shop {
     /// Put where a name from telemetry would stand.
     pub(crate) hostile: Option<String>,
@@ -24,12 +24,6 @@ pub(crate) struct Shop {
     pub(crate) more_failed: i64,
     /// Fragments of questions that fail.
     pub(crate) failing: Vec<&'static str>,
-}
-
-impl Default for Shop {
-    fn default() -> Self {
-        Self { hostile: None, more_failed: 0, failing: Vec::new() }
-    }
 }
 
 #[async_trait::async_trait]

@@ -60,7 +60,7 @@ fn base_of(size: f64, unit: Unit) -> f64 {
     match unit {
         Unit::Seconds => {
             largest(&[1.0, 120.0, 7_200.0]).min(3_600.0)
-                / if size >= 120.0 && size < 7_200.0 { 2.0 } else { 1.0 }
+                / if (120.0..7_200.0).contains(&size) { 2.0 } else { 1.0 }
         }
         Unit::Nanoseconds => base_of(size / 1e9, Unit::Seconds) * 1e9,
         Unit::Bytes => largest(&[1.0, 1_024.0, 1_048_576.0, 1_073_741_824.0, 1_099_511_627_776.0]),

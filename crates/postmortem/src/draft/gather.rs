@@ -347,7 +347,7 @@ fn most_changed(ranking: &Evidence) -> Option<usize> {
         let step = (during - before).abs() / spread;
         let name = ranking.text(row, "metric_name").unwrap_or_default();
         let share = ranking.text(row, "unit").as_deref() == Some("1");
-        let full = share && peak >= 0.9 && peak <= 1.5 && during - before >= 0.15;
+        let full = share && (0.9..=1.5).contains(&peak) && during - before >= 0.15;
         let scarce = ["usage", "utilization", "pool", "queue", "pending"].iter().any(|w| name.contains(w));
         (step >= 3.0)
             .then_some(step.min(1e6) + if full { 1e9 } else { 0.0 } + if full && scarce { 1e9 } else { 0.0 })

@@ -78,7 +78,8 @@ pub async fn draft(input: DraftInput<'_>, sql: &dyn SqlSource) -> Result<Drafted
     if let Some((path, _)) = &existing {
         book.remember(EvidenceSet::read(path.parent().unwrap_or(Path::new(".")))?);
     }
-    let facts = gather::gather(&input, &zone, sql, &mut book).await?;
+    // Boxed: the chain of questions is a future of many kilobytes.
+    let facts = Box::pin(gather::gather(&input, &zone, sql, &mut book)).await?;
     let created = existing.is_none();
     let (path, document) = match existing {
         Some((path, old)) => {

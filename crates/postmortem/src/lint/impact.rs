@@ -61,7 +61,7 @@ fn reviewer(context: &mut Context<'_>) {
     match (team(&front.owner), team(&front.reviewer)) {
         (_, None) => context.report("P2", line, "no reviewer with a team is named"),
         (owner, reviewer) if owner == reviewer => {
-            context.report("P2", line, "owner and reviewer are of one team")
+            context.report("P2", line, "owner and reviewer are of one team");
         }
         _ => {}
     }

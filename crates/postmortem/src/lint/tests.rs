@@ -20,8 +20,11 @@ fn found(document: &Document, evidence: &EvidenceSet) -> BTreeSet<&'static str> 
     lint_document(document, evidence).into_iter().map(|finding| finding.rule).collect()
 }
 
+/// A rule's id and what breaks it.
+type Mistake = (&'static str, fn(&mut EvidenceSet));
+
 /// Rules about charts see evidence, so their bad fixtures are mistakes made in the good evidence.
-const EVIDENCE_MISTAKES: [(&str, fn(&mut EvidenceSet)); 4] = [
+const EVIDENCE_MISTAKES: [Mistake; 4] = [
     ("M2", |set| {
         let chart = set.get("E1").unwrap().clone();
         set.items
