@@ -110,7 +110,6 @@ impl Inner {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests put a failure here")]
     fn stop_here(&self, _: SealStep, _: Option<Table>) -> Result<()> {
         Ok(())
     }

@@ -254,11 +254,14 @@ impl Inner {
     }
 
     fn seal_is_due(&self) -> bool {
+        if self.sealer.try_lock().is_err() {
+            return false; // a seal is running already
+        }
         let state = self.live.read();
         let aged = state.head.since.is_some_and(|since| since.elapsed() >= self.options.seal_age);
-        let (_, bytes) = state.head_size();
-        // A frozen head is what a failed seal left behind.
-        aged || state.frozen.is_some() || bytes >= (self.options.seal_bytes as u64).max(1)
+        let large = state.head.bytes() >= (self.options.seal_bytes as u64).max(1);
+        // With no seal running, a frozen head is what a failed seal left behind.
+        aged || large || state.frozen.is_some()
     }
 }
 
