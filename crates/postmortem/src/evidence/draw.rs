@@ -205,7 +205,7 @@ pub fn standalone_svg(figure: &str) -> Option<String> {
     let class = if svg[..head].contains("class=\"graph\"") { "plot graph" } else { "plot" };
     let style = stylesheet().replace("</", "<\\/").replace('&', "&amp;").replace('<', "&lt;");
     Some(format!(
-        "{}<style>{style} svg {{ background: var(--paper); }}</style><g class=\"{class}\">{}</g></svg>\n",
+        "{}<style>{style} svg {{ background: var(--paper); }} text {{ font: 11px system-ui, sans-serif; fill: var(--ink); }}</style><g class=\"{class}\">{}</g></svg>\n",
         &svg[..head],
         &svg[head..svg.len() - "</svg>".len()]
     ))
