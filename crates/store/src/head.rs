@@ -21,7 +21,7 @@ pub(crate) struct Head {
 pub(crate) struct HeadTable {
     tenants: BTreeMap<Tenant, Tiers>,
     pub(crate) rows: u64,
-    /// Memory as it came in; joining batches only makes it less.
+    /// Memory of the batches, with the spare room that small ones have and joined ones have not.
     pub(crate) bytes: u64,
 }
 
@@ -42,7 +42,10 @@ impl Head {
     }
 
     pub(crate) fn replace(&mut self, tenant: &Tenant, table: Table, merge: &Merge, joined: RecordBatch) {
-        if let Some(tiers) = self.tables[table.index()].tenants.get_mut(tenant) {
+        let entry = &mut self.tables[table.index()];
+        if let Some(tiers) = entry.tenants.get_mut(tenant) {
+            let (before, after) = (merge.memory_bytes(), joined.get_array_memory_size() as u64);
+            entry.bytes = entry.bytes.saturating_sub(before) + after;
             tiers.replace(merge, joined);
         }
     }

@@ -61,6 +61,10 @@ impl Tiers {
 }
 
 impl Merge {
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum()
+    }
+
     pub(crate) fn join(&self) -> Result<RecordBatch, ArrowError> {
         concat_batches(&self.batches[0].schema(), &self.batches)
     }
