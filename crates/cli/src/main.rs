@@ -1,2 +1,57 @@
-//! The `hindsight` program.
-fn main() {}
+//! The `hindsight` program: one binary that serves, asks, replays, checks and explains.
+
+mod args;
+mod backend;
+mod config;
+mod demo;
+mod incident;
+mod lists;
+mod logging;
+mod postmortem;
+mod remote;
+mod replay;
+mod rules;
+mod sample;
+mod say;
+mod serve;
+mod sql;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    logging::start(&args.command);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("start the async runtime")),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(code) => code,
+        Err(error) if say::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Demo(command) => demo::run(command).await,
+        Command::Serve(command) => serve::run(command).await,
+        Command::Sql(command) => sql::run(command).await,
+        Command::Replay(command) => replay::run(command).await,
+        Command::Rules(command) => rules::run(&command),
+        Command::Slo(command) => lists::slo(command).await,
+        Command::Incident(command) => incident::run(command).await,
+        Command::Postmortem(command) => postmortem::run(command).await,
+        Command::Actions(command) => lists::actions(command).await,
+        Command::Config(command) => config::run(command),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    say::problem(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}

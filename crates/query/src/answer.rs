@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
 use datafusion::physical_plan::ExecutionPlan;
 use hindsight_model::{SqlAnswer, SqlError};
 
@@ -20,8 +21,18 @@ pub(crate) fn unmark(schema: &Schema, batches: Vec<RecordBatch>) -> Result<SqlAn
             RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
         })
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| SqlError::Failed { message: format!("gather the answer: {error}") })?;
+        .map_err(|error| gathering(&error))?;
     Ok(SqlAnswer::new(schema, batches))
+}
+
+/// What the batch's own rows take; a batch may be a small window on a large buffer.
+pub(crate) fn bytes(batch: &RecordBatch) -> Result<usize, SqlError> {
+    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    sizes.sum::<Result<usize, _>>().map_err(|error| gathering(&error))
+}
+
+fn gathering(error: &ArrowError) -> SqlError {
+    SqlError::Failed { message: format!("gather the answer: {error}") }
 }
 
 /// Rows that came out of blocks, head and system tables.

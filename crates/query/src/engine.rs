@@ -252,7 +252,7 @@ impl Shared {
             if rows > self.options.rows_max {
                 return Err(limits::rows_reached(self.options.rows_max));
             }
-            held.try_grow(batch.get_array_memory_size()).map_err(explain)?;
+            held.try_grow(answer::bytes(&batch)?).map_err(explain)?;
             batches.push(batch);
         }
         Ok(batches)

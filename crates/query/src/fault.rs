@@ -105,7 +105,9 @@ fn plain(text: &str) -> String {
     {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
-    let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
+    for tail in ["\n\nbacktrace:", ".\nThis issue was likely caused"] {
+        text = text.split(tail).next().unwrap_or(text);
+    }
     text.replace("datafusion.public.", "").replace("hindsight.public.", "")
 }
 

@@ -148,9 +148,7 @@ impl Session {
             }
             names.push(reference.table().to_owned());
         }
-        let is_query =
-            matches!(statement, Statement::Statement(_) | Statement::Explain(_)) && !names.is_empty();
-        Ok(if is_query { Wanted::Named(names) } else { Wanted::All })
+        Ok(if statement::is_query(statement) { Wanted::Named(names) } else { Wanted::All })
     }
 }
 

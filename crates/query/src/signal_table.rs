@@ -72,6 +72,7 @@ impl SignalTable {
         blocks: &[Arc<BlockFile>],
         columns: &[usize],
         limit: Option<usize>,
+        threads: usize,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.table_schema();
         let whole = Arc::clone(files.table_schema());
@@ -80,9 +81,10 @@ impl SignalTable {
             .map(|&column| Ok(whole.index_of(self.schema.field(column).name())?))
             .collect::<Result<Vec<_>>>()?;
         let file_columns = files.file_schema().fields().len();
-        let group = blocks.iter().map(|block| partitioned_file(block, files.file_schema())).collect();
+        let group: FileGroup =
+            blocks.iter().map(|block| partitioned_file(block, files.file_schema())).collect();
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(ParquetSource::new(files)))
-            .with_file_group(FileGroup::new(group))
+            .with_file_groups(group.split_files(threads))
             .with_statistics(total_statistics(blocks, file_columns + PARTITION_COLUMNS.len()))
             .with_projection_indices(Some(projection))?
             .with_limit(limit)
@@ -129,11 +131,12 @@ impl TableProvider for SignalTable {
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());
+        let threads = session.config().target_partitions();
         match (blocks.is_empty(), self.head.is_empty()) {
             (true, _) => self.scan_head(&columns),
-            (false, true) => self.scan_blocks(&blocks, &columns, limit),
+            (false, true) => self.scan_blocks(&blocks, &columns, limit, threads),
             (false, false) => UnionExec::try_new(vec![
-                self.scan_blocks(&blocks, &columns, limit)?,
+                self.scan_blocks(&blocks, &columns, limit, threads)?,
                 self.scan_head(&columns)?,
             ]),
         }

@@ -35,6 +35,17 @@ pub(crate) fn parse_view(sql: &str) -> Result<Statement, SqlError> {
     parse(sql, &BTreeMap::new())
 }
 
+/// Whether the tables it names are all that it looks at; `SHOW` and `DESCRIBE` look at whatever there is.
+pub(crate) fn is_query(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(statement) => {
+            matches!(statement.as_ref(), SqlStatement::Query(_) | SqlStatement::Explain { .. })
+        }
+        Statement::Explain(explain) => is_query(&explain.statement),
+        _ => false,
+    }
+}
+
 fn parse_all(sql: &str) -> Result<VecDeque<Statement>, SqlError> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(invalid(format!("SQL text has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));

@@ -1,1 +1,31 @@
-//! Hindsight: the server crate.
+//! The Hindsight server: OTLP in, SQL and JSON and pages out, and the tasks that turn telemetry into alerts,
+//! incidents and post-mortems. Wiring only: every decision is made in the crates below.
+//!
+//! What this crate is not: it decodes no OTLP, plans no query and ranks no suspect.
+//!
+//! - WAL-1: an OTLP success is answered only after [`hindsight_store::Store::ingest`] returned.
+//! - SEC-1: a listener beyond loopback needs a token or `insecure`, checked in [`Config::check`] before any socket
+//!   is opened.
+//! - Shutdown order: stop intake, finish requests, stop the ticker and the outbox worker, drain and seal the
+//!   store, close the state.
+
+mod api;
+mod app;
+mod auth;
+mod config;
+mod decompress;
+mod error;
+mod fault;
+mod metrics;
+mod otlp_grpc;
+mod otlp_http;
+mod overrides;
+mod pages;
+mod server;
+mod ticker;
+mod web;
+
+pub use config::{Config, ConfigError, ConfigSource, Setting, TokenSetting};
+pub use error::{Error, Result};
+pub use overrides::Overrides;
+pub use server::{Addresses, Server, ServerClock, WEB_ADDRESS_FILE, query_engine, store_options};

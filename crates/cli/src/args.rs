@@ -1,0 +1,337 @@
+//! The command line, word by word.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use hindsight_server::Overrides;
+use jiff::Timestamp;
+
+/// Telemetry in, understanding back: OTLP, SQL, rules and SLOs, incidents and post-mortems.
+#[derive(Debug, Parser)]
+#[command(name = "hindsight", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Replay a recorded outage through a real server and read its post-mortem
+    Demo(DemoArgs),
+    /// Take OTLP in, evaluate rules, answer SQL, show pages
+    Serve(ServeArgs),
+    /// Ask a question in SQL
+    Sql(SqlArgs),
+    /// Send recorded OTLP/JSON lines to a server
+    Replay(ReplayArgs),
+    /// Check rule and SLO files
+    Rules(RulesArgs),
+    /// SLOs and their error budgets
+    Slo(SloArgs),
+    /// Incidents: list, show, declare, note
+    Incident(IncidentArgs),
+    /// Post-mortems: draft, lint, render
+    Postmortem(PostmortemArgs),
+    /// Action items of all post-mortems
+    Actions(ActionsArgs),
+    /// The effective configuration
+    Config(ConfigArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Write the report, print where it is, and exit; uses free ports
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where the demo keeps its telemetry; must be empty or from an earlier demo
+    #[arg(long, default_value = "hindsight-demo/data")]
+    pub(crate) data_dir: PathBuf,
+    /// Where the demo writes its rules and the report; must be empty or from an earlier demo
+    #[arg(long, default_value = "hindsight-demo/workspace")]
+    pub(crate) workspace: PathBuf,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+}
+
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct ListenArgs {
+    /// OTLP/gRPC address [default: 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR:PORT", env = "HINDSIGHT_LISTEN_GRPC")]
+    pub(crate) listen_grpc: Option<SocketAddr>,
+    /// OTLP/HTTP address [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR:PORT", env = "HINDSIGHT_LISTEN_HTTP")]
+    pub(crate) listen_http: Option<SocketAddr>,
+    /// Address of pages and API [default: 127.0.0.1:4320]
+    #[arg(long, value_name = "ADDR:PORT", env = "HINDSIGHT_LISTEN_WEB")]
+    pub(crate) listen_web: Option<SocketAddr>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ConfigFlags {
+    /// Where telemetry and state live [default: ./hindsight-data]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The folder with hindsight.toml, rules/, slos/ [default: nearest upward, else the current one]
+    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+    pub(crate) workspace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+    /// Bearer token that every request must carry
+    #[arg(long, env = "HINDSIGHT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Listen beyond loopback without a token: everyone who can reach the port may read and write
+    #[arg(long, action = ArgAction::SetTrue, env = "HINDSIGHT_INSECURE")]
+    pub(crate) insecure: bool,
+}
+
+impl ConfigFlags {
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            data_dir: self.data_dir.clone(),
+            workspace: self.workspace.clone(),
+            listen_grpc: self.listen.listen_grpc,
+            listen_http: self.listen.listen_http,
+            listen_web: self.listen.listen_web,
+            token: self.token.clone(),
+            insecure: self.insecure,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
+    /// Live by a clock that starts here and that `replay --logical` moves, so old telemetry can be judged at its
+    /// own time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) logical_clock: Option<Timestamp>,
+}
+
+/// Where a command finds telemetry: a server, or a data directory that no server holds.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct SourceArgs {
+    /// Ask the server at this address [default: http://127.0.0.1:4320 if one answers there]
+    #[arg(long, env = "HINDSIGHT_URL")]
+    pub(crate) url: Option<String>,
+    /// Ask this data directory, or the server that holds it [default: ./hindsight-data]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR", conflicts_with = "url")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Where rules and post-mortems are, when asking a data directory
+    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Token for the server
+    #[arg(long, env = "HINDSIGHT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Aligned columns for people
+    #[default]
+    Table,
+    /// {"columns", "rows", "stats"}
+    Json,
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Ndjson,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SqlArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: OutputFormat,
+    /// Same as --format json
+    #[arg(long, conflicts_with_all = ["format", "csv"])]
+    pub(crate) json: bool,
+    /// Same as --format csv
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) csv: bool,
+    /// Bind $NAME in the query; RFC 3339 instants, numbers, true and false are understood
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(crate) params: Vec<String>,
+    /// Give up after this long, for example 30s
+    #[arg(long)]
+    pub(crate) timeout: Option<String>,
+    /// The query; read from standard input when it is `-` or missing
+    pub(crate) query: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReplayArgs {
+    /// OTLP/JSON, one Export…ServiceRequest a line; .gz and .zst are read too; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// OTLP/HTTP address of the server
+    #[arg(long, default_value = "http://127.0.0.1:4318")]
+    pub(crate) endpoint: String,
+    /// Token for the server
+    #[arg(long, env = "HINDSIGHT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Move all times so that the recording ends now
+    #[arg(long, conflicts_with = "logical")]
+    pub(crate) shift_to_now: bool,
+    /// Keep the recorded times and move the server's logical clock along (`serve --logical-clock`); the value is
+    /// the address of its web port
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:4320")]
+    pub(crate) logical: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Read every rule and SLO file of the workspace and say what is wrong and where
+    Check {
+        /// The workspace [default: nearest folder upward with a hindsight.toml, else the current one]
+        #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+        workspace: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SloArgs {
+    #[command(subcommand)]
+    pub(crate) command: SloCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SloCommand {
+    /// Objective, budget spent and burn rate of each SLO
+    Status(ListArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IncidentArgs {
+    #[command(subcommand)]
+    pub(crate) command: IncidentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// All incidents, newest first
+    List(ListArgs),
+    /// One incident with its timeline and suspects
+    Show {
+        /// For example INC-7
+        id: String,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Open an incident in a person's name (needs a server)
+    Declare {
+        /// Who is affected and how
+        title: String,
+        /// SEV1, SEV2, SEV3 or SEV4
+        #[arg(long, default_value = "SEV2")]
+        severity: String,
+        /// A service that is hurt; may be given several times
+        #[arg(long = "service")]
+        services: Vec<String>,
+        /// Role or name of who declares
+        #[arg(long, default_value = "incident commander")]
+        author: String,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Write a note into an incident's timeline (needs a server)
+    Note {
+        /// For example INC-7
+        id: String,
+        /// What you saw or did
+        text: String,
+        /// Role or name of who writes
+        #[arg(long, default_value = "scribe")]
+        author: String,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PostmortemArgs {
+    #[command(subcommand)]
+    pub(crate) command: PostmortemCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PostmortemCommand {
+    /// Write a draft with frozen evidence from an incident
+    Draft {
+        /// For example INC-7
+        incident: String,
+        #[command(flatten)]
+        source: SourceArgs,
+    },
+    /// Check a post-mortem against the rules of its status
+    Lint {
+        /// The post-mortem's folder or its postmortem.md
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the one-file HTML report
+    Render {
+        /// The post-mortem's folder or its postmortem.md
+        path: PathBuf,
+        /// Where to [default: report.html in its folder]
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ActionsArgs {
+    #[command(subcommand)]
+    pub(crate) command: ActionsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionsCommand {
+    /// Every action item of every post-mortem
+    List(ListArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether `serve` would start with this configuration
+    Check {
+        #[command(flatten)]
+        flags: ConfigFlags,
+    },
+    /// Print every setting with its value and where it came from
+    Print {
+        #[command(flatten)]
+        flags: ConfigFlags,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

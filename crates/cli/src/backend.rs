@@ -1,0 +1,136 @@
+//! Where a command finds its answers: a server, or a data directory that no server holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use hindsight_model::{
+    Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TimelineRow,
+};
+use hindsight_query::{QueryEngine, QueryOptions};
+use hindsight_server::{Config, Overrides};
+use hindsight_state::State;
+use hindsight_store::Store;
+use serde_json::Value;
+
+use crate::args::SourceArgs;
+use crate::remote::Remote;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:4320";
+
+/// An open source of answers; close it when done.
+pub(crate) enum Backend {
+    Server(Remote),
+    DataDir(Box<Opened>),
+}
+
+/// A data directory opened by this process.
+pub(crate) struct Opened {
+    store: Store,
+    state: State,
+    query: QueryEngine,
+}
+
+impl Backend {
+    /// `--url`, else `--data-dir` (or the server that holds it), else a server on the default port, else the
+    /// default data directory.
+    pub(crate) async fn open(args: &SourceArgs) -> anyhow::Result<Self> {
+        if let Some(url) = &args.url {
+            return Ok(Self::Server(Remote::new(url, args.token.clone())?));
+        }
+        if args.data_dir.is_none() {
+            let remote = Remote::new(DEFAULT_URL, args.token.clone())?;
+            if remote.answers().await {
+                return Ok(Self::Server(remote));
+            }
+        }
+        let flags = Overrides {
+            data_dir: args.data_dir.clone(),
+            workspace: args.workspace.clone(),
+            ..Overrides::default()
+        };
+        let config = Config::load(&flags)?;
+        let data_dir = config.data_dir.value.clone();
+        if !data_dir.is_dir() {
+            bail!(
+                "no server answers at {DEFAULT_URL} and there is no data directory {}; start `hindsight serve`, or \
+                 name one with --url or --data-dir",
+                data_dir.display()
+            );
+        }
+        if let Some(remote) = holder(&data_dir, args.token.clone()).await? {
+            return Ok(Self::Server(remote));
+        }
+        open_data_dir(&config, config.workspace.value.clone()).await
+    }
+
+    /// The server, for commands that change its state.
+    pub(crate) fn server(&self) -> anyhow::Result<&Remote> {
+        match self {
+            Self::Server(remote) => Ok(remote),
+            Self::DataDir(_) => {
+                bail!("this needs a running server; start `hindsight serve`, or name one with --url")
+            }
+        }
+    }
+
+    /// One incident with its timeline.
+    pub(crate) async fn incident(&self, id: IncidentId) -> anyhow::Result<(Incident, Vec<TimelineRow>)> {
+        match self {
+            Self::Server(remote) => {
+                let mut incident = remote.get(&format!("/api/v1/incidents/{id}")).await?;
+                let mut timeline = remote.get(&format!("/api/v1/incidents/{id}/timeline")).await?;
+                let read = |value: &mut Value, key: &str| value[key].take();
+                Ok((
+                    serde_json::from_value(read(&mut incident, "incident"))?,
+                    serde_json::from_value(read(&mut timeline, "timeline"))?,
+                ))
+            }
+            Self::DataDir(opened) => {
+                let tenant = Tenant::default();
+                let incident = opened.state.incident(&tenant, id).await?;
+                let incident = incident
+                    .with_context(|| format!("there is no {id}; `hindsight incident list` shows them"))?;
+                Ok((incident, opened.state.timeline(&tenant, id).await?))
+            }
+        }
+    }
+
+    /// Lets go of the data directory. Nothing of it was changed but what replay of its log sealed.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        if let Self::DataDir(opened) = self {
+            opened.store.shutdown().await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl SqlSource for Backend {
+    async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        match self {
+            Self::Server(remote) => remote.sql(request).await,
+            Self::DataDir(opened) => opened.query.sql(request).await,
+        }
+    }
+}
+
+/// The server that holds this data directory, if one does and answers.
+async fn holder(data_dir: &Path, token: Option<String>) -> anyhow::Result<Option<Remote>> {
+    let Ok(address) = std::fs::read_to_string(data_dir.join(hindsight_server::WEB_ADDRESS_FILE)) else {
+        return Ok(None);
+    };
+    let remote = Remote::new(&format!("http://{}", address.trim()), token)?;
+    Ok(remote.answers().await.then_some(remote))
+}
+
+async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Backend> {
+    let data_dir = &config.data_dir.value;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open(hindsight_server::store_options(config), clock)
+        .await
+        .with_context(|| format!("open the data directory {}", data_dir.display()))?;
+    let state = State::open(&data_dir.join("state.db")).await?;
+    let query = hindsight_server::query_engine(&store, &state, workspace, QueryOptions::default())?;
+    Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
+}

@@ -1,0 +1,40 @@
+//! Lists that are a query of a system table.
+
+use std::process::ExitCode;
+
+use hindsight_model::{SqlRequest, SqlSource as _};
+use hindsight_query::output;
+
+use crate::args::{ActionsArgs, ActionsCommand, ListArgs, SloArgs, SloCommand};
+use crate::backend::Backend;
+use crate::say;
+
+/// `hindsight slo status`.
+pub(crate) async fn slo(args: SloArgs) -> anyhow::Result<ExitCode> {
+    let SloCommand::Status(list) = args.command;
+    let sql = "SELECT slo, service_name, state, objective, budget_consumed, burn_1h, total, bad, timestamp \
+               FROM slo_status ORDER BY slo";
+    show(&list, sql, "no SLO has been evaluated; put OpenSLO files under <workspace>/slos/").await
+}
+
+/// `hindsight actions list`.
+pub(crate) async fn actions(args: ActionsArgs) -> anyhow::Result<ExitCode> {
+    let ActionsCommand::List(list) = args.command;
+    show(&list, "SELECT * FROM action_items", "no post-mortem of the workspace has action items yet").await
+}
+
+/// Prints the rows of `sql`, or `empty` when there are none (`[]` as JSON).
+pub(crate) async fn show(list: &ListArgs, sql: &str, empty: &str) -> anyhow::Result<ExitCode> {
+    let backend = Backend::open(&list.source).await?;
+    let answer = backend.sql(SqlRequest::new(sql)).await;
+    backend.close().await?;
+    let answer = answer?;
+    if list.json {
+        say::line(&serde_json::to_string_pretty(&output::to_objects(&answer)?)?)?;
+    } else if answer.row_count() == 0 {
+        say::problem(empty);
+    } else {
+        say::line(&output::to_table_text(&answer)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

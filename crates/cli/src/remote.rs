@@ -1,0 +1,131 @@
+//! A running server as a source of answers, over its HTTP API.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use arrow::ipc::reader::StreamReader;
+use hindsight_model::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource};
+use serde_json::{Map, Value, json};
+
+/// Longest that a connection may take; a server on this machine answers at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A server's web port.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    client: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Remote {
+    pub(crate) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
+        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether a server answers there.
+    pub(crate) async fn answers(&self) -> bool {
+        self.client.get(format!("{}/livez", self.url)).send().await.is_ok_and(|r| r.status().is_success())
+    }
+
+    /// `GET path` as JSON.
+    ///
+    /// # Errors
+    /// When nothing answers, or it refuses; the server's own message and hint are in the text.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.json(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.json(self.client.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    async fn json(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let response = self.authorised(request).send().await.with_context(|| self.unreachable())?;
+        let status = response.status();
+        let body = response.bytes().await?;
+        if !status.is_success() {
+            bail!("{}", refusal(status.as_u16(), &body));
+        }
+        serde_json::from_slice(&body).with_context(|| format!("read the answer of {}", self.url))
+    }
+
+    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    fn unreachable(&self) -> String {
+        format!("no server answers at {}; start one with `hindsight serve`, or name it with --url", self.url)
+    }
+
+    async fn ask(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        let params: Map<String, Value> =
+            request.params.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
+        let mut body = json!({"sql": request.sql, "params": params});
+        if let Some(timeout) = request.timeout {
+            body["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        }
+        let call = self
+            .client
+            .post(format!("{}/api/v1/sql", self.url))
+            .header("accept", "application/vnd.apache.arrow.stream")
+            .json(&body);
+        let failed = |message: String| SqlError::Failed { message };
+        let response = self.authorised(call).send().await.map_err(|_| failed(self.unreachable()))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| failed(format!("read the answer: {error}")))?;
+        if status.is_client_error() {
+            return Err(SqlError::Invalid { message: refusal(status.as_u16(), &body) });
+        }
+        if !status.is_success() {
+            return Err(failed(refusal(status.as_u16(), &body)));
+        }
+        let broken = |error: arrow::error::ArrowError| failed(format!("read the answer: {error}"));
+        let reader = StreamReader::try_new(body.as_ref(), None).map_err(broken)?;
+        let schema = reader.schema();
+        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        Ok(SqlAnswer::new(schema, batches))
+    }
+}
+
+#[async_trait::async_trait]
+impl SqlSource for Remote {
+    async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        self.ask(request).await
+    }
+}
+
+/// The server's sentence and hint, or the status when it sent neither.
+fn refusal(status: u16, body: &[u8]) -> String {
+    let error = serde_json::from_slice::<Value>(body).unwrap_or(Value::Null);
+    let error = error.get("error").unwrap_or(&error);
+    let message = error["message"].as_str().unwrap_or("the server refused without a reason");
+    match error["hint"].as_str().filter(|hint| !hint.is_empty()) {
+        Some(hint) => format!("{message} (HTTP {status}; {hint})"),
+        None => format!("{message} (HTTP {status})"),
+    }
+}
+
+fn to_json(value: &SqlParam) -> Value {
+    match value {
+        SqlParam::Null => Value::Null,
+        SqlParam::Bool(flag) => json!(flag),
+        SqlParam::Int(number) => json!(number),
+        SqlParam::Double(number) => json!(number),
+        SqlParam::Text(text) => json!(text),
+        SqlParam::Time(at) => json!(at.to_string()),
+        SqlParam::Interval(span) => json!(span.as_secs_f64()),
+    }
+}

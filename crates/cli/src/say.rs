@@ -1,0 +1,51 @@
+//! The one place that prints: results to standard output, everything else to standard error.
+
+use std::io::{self, ErrorKind, Write as _};
+
+/// Writes a line of result.
+///
+/// # Errors
+/// When standard output is closed or full.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes bytes of result as they are.
+///
+/// # Errors
+/// When standard output is closed or full.
+pub(crate) fn bytes(data: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(data)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes a line for the person, not for a pipe. A closed standard error is nobody's problem.
+pub(crate) fn problem(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Overwrites the present line of a terminal; prints nothing when standard error is not one.
+pub(crate) fn progress(text: &str) {
+    use io::IsTerminal as _;
+    let mut err = io::stderr().lock();
+    if err.is_terminal() {
+        drop(write!(err, "\r\x1b[2K{text}"));
+        drop(err.flush());
+    }
+}
+
+/// Whether the reader of our output went away (`hindsight sql … | head`), which is not a failure.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,47 @@
+//! Lists: the system tables as JSON, so that the API and SQL can never disagree.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use hindsight_model::{SqlRequest, SqlSource as _};
+use hindsight_query::output;
+use serde_json::{Value, json};
+
+use super::ApiError;
+use crate::app::App;
+
+/// Most rows that a list returns.
+const ROWS_MAX: usize = 1_000;
+
+pub(crate) async fn rules(State(app): State<Arc<App>>) -> Json<Value> {
+    let view = app.rules();
+    Json(json!({"groups": view.groups, "slos": view.slos, "problems": view.problems}))
+}
+
+pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "alerts", "SELECT * FROM alert_states ORDER BY since DESC").await
+}
+
+pub(crate) async fn slos(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "slos", "SELECT * FROM slo_status ORDER BY slo").await
+}
+
+pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "incidents", "SELECT * FROM incidents ORDER BY opened_at DESC").await
+}
+
+pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "postmortems", "SELECT * FROM postmortems ORDER BY id DESC").await
+}
+
+pub(crate) async fn action_items(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "action_items", "SELECT * FROM action_items").await
+}
+
+/// The rows of a query as objects under `name`.
+pub(crate) async fn list(app: &App, name: &str, sql: &str) -> Result<Json<Value>, ApiError> {
+    let answer = app.query.sql(SqlRequest::new(format!("{sql} LIMIT {ROWS_MAX}"))).await?;
+    let rows = output::to_objects(&answer).map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(json!({ name: rows })))
+}

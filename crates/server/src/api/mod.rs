@@ -1,0 +1,41 @@
+//! The JSON API on the web port (DESIGN §8).
+
+mod error;
+mod idempotency;
+mod incidents;
+mod lists;
+mod sql;
+mod status;
+
+pub(crate) use error::ApiError;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+
+use crate::app::App;
+
+/// Largest body that an API call may send.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/sql", post(sql::run))
+        .route("/api/v1/queries", get(sql::running))
+        .route("/api/v1/queries/{id}", delete(sql::cancel))
+        .route("/api/v1/rules", get(lists::rules))
+        .route("/api/v1/alerts", get(lists::alerts))
+        .route("/api/v1/slos", get(lists::slos))
+        .route("/api/v1/postmortems", get(lists::postmortems))
+        .route("/api/v1/action-items", get(lists::action_items))
+        .route("/api/v1/incidents", get(lists::incidents).post(incidents::declare))
+        .route("/api/v1/incidents/{id}", get(incidents::show))
+        .route("/api/v1/incidents/{id}/timeline", get(incidents::timeline))
+        .route("/api/v1/incidents/{id}/notes", post(incidents::note))
+        .route("/api/v1/clock", get(status::clock).post(status::set_clock))
+        .route("/api/v1/status", get(status::status))
+        .route("/livez", get(status::livez))
+        .route("/readyz", get(status::readyz))
+        .route("/metrics", get(status::metrics))
+}

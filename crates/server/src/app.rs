@@ -1,0 +1,104 @@
+//! What every handler and task shares, and the pulse that turns telemetry into alerts, incidents and drafts.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hindsight_incidents::{Declaration, Runner as IncidentRunner};
+use hindsight_model::{Clock, Incident, LogicalClock};
+use hindsight_notify::Worker;
+use hindsight_query::QueryEngine;
+use hindsight_rules::{Engine, EngineView};
+use hindsight_state::State;
+use hindsight_store::Store;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+
+use crate::fault::chain;
+use crate::{Addresses, Config, Error, Result};
+
+/// Shared by all handlers and tasks of one server.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The clock again, when it is a logical one that replay may move.
+    pub(crate) logical: Option<Arc<LogicalClock>>,
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) query: QueryEngine,
+    pub(crate) addresses: Addresses,
+    pub(crate) started_at: Timestamp,
+    pulse: Mutex<Pulse>,
+    rules: RwLock<Arc<EngineView>>,
+    last_pulse_error: RwLock<Option<String>>,
+}
+
+/// The deciding parts, one owner at a time.
+pub(crate) struct Pulse {
+    pub(crate) engine: Engine,
+    pub(crate) incidents: IncidentRunner,
+    pub(crate) worker: Worker,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    #[expect(clippy::too_many_arguments, reason = "called once, where the parts are made")]
+    pub(crate) fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        logical: Option<Arc<LogicalClock>>,
+        store: Store,
+        state: State,
+        query: QueryEngine,
+        addresses: Addresses,
+        pulse: Pulse,
+    ) -> Self {
+        Self {
+            config,
+            started_at: clock.now(),
+            clock,
+            logical,
+            store,
+            state,
+            query,
+            addresses,
+            rules: RwLock::new(Arc::new(pulse.engine.describe())),
+            pulse: Mutex::new(pulse),
+            last_pulse_error: RwLock::new(None),
+        }
+    }
+
+    /// One beat: reload changed rule files, evaluate every tick that is due, let incidents follow, and send what
+    /// waits in the outbox. A failing part is recorded and does not stop the others.
+    pub(crate) async fn pulse(&self) -> Result<()> {
+        let mut pulse = self.pulse.lock().await;
+        let now = self.clock.now();
+        let evaluated = pulse.engine.run_until(now).await.map_err(|e| Error::Rules(Box::new(e)));
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pulse.engine.describe());
+        let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
+        let sent = pulse.worker.run_once(now).await.map_err(|e| Error::Notify(Box::new(e)));
+        let result = evaluated.map(drop).and(followed.map(drop)).and(sent.map(drop));
+        let problem = result.as_ref().err().map(|error| chain(error));
+        *self.last_pulse_error.write().unwrap_or_else(PoisonError::into_inner) = problem;
+        result
+    }
+
+    /// Opens an incident in a person's name.
+    pub(crate) async fn declare(&self, declaration: Declaration) -> Result<Incident> {
+        let pulse = self.pulse.lock().await;
+        pulse.incidents.declare(declaration).await.map_err(|e| Error::Incidents(Box::new(e)))
+    }
+
+    /// The rules and SLOs as last evaluated.
+    pub(crate) fn rules(&self) -> Arc<EngineView> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why the last beat failed, if it did.
+    pub(crate) fn last_pulse_error(&self) -> Option<String> {
+        self.last_pulse_error.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

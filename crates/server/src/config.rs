@@ -1,0 +1,470 @@
+//! One typed configuration: flag over environment over `hindsight.toml` over default, unknown keys refused, and
+//! every effective value with its source for `hindsight config print`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hindsight_model::parse_duration;
+use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
+use serde::Deserialize;
+
+use crate::Overrides;
+
+/// Where a setting's value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// Nobody set it.
+    Default,
+    /// `hindsight.toml`.
+    File,
+    /// A flag, or its environment variable.
+    Flag,
+}
+
+impl ConfigSource {
+    /// `default`, `file` or `flag`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    /// The effective value.
+    pub value: T,
+    /// Who set it.
+    pub source: ConfigSource,
+}
+
+impl<T> Setting<T> {
+    fn pick(flag: Option<T>, file: Option<T>, default: T) -> Self {
+        match (flag, file) {
+            (Some(value), _) => Self { value, source: ConfigSource::Flag },
+            (None, Some(value)) => Self { value, source: ConfigSource::File },
+            (None, None) => Self { value: default, source: ConfigSource::Default },
+        }
+    }
+}
+
+/// Why the configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there but cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has an unknown key or a value of the wrong type.
+    #[error("parse {path}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A duration that cannot be read.
+    #[error("setting `{key}`")]
+    Duration {
+        /// The key.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: hindsight_model::DurationError,
+    },
+    /// A value that parses and still makes no sense.
+    #[error("setting `{key}`: {problem}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A receiver that cannot be used.
+    #[error("setting `receivers`")]
+    Receivers(#[from] hindsight_notify::Error),
+    /// SEC-1.
+    #[error(
+        "{flag} {address} listens beyond loopback without authentication; set a token (--token, HINDSIGHT_TOKEN or \
+         `token_file` in hindsight.toml), listen on 127.0.0.1, or say --insecure if everyone who can reach this \
+         address may read and write all telemetry"
+    )]
+    Exposed {
+        /// The flag that set the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+/// The bearer token that clients must send; never printed.
+#[derive(Clone)]
+pub struct TokenSetting(String);
+
+impl TokenSetting {
+    /// A token from its text, without surrounding white space.
+    ///
+    /// # Errors
+    /// When it is shorter than 16 characters or has white space inside.
+    pub fn new(text: &str) -> Result<Self, ConfigError> {
+        let text = text.trim();
+        if text.len() < 16 || text.contains(char::is_whitespace) {
+            return Err(ConfigError::Invalid {
+                key: "token",
+                problem: "a token has at least 16 characters and no white space; make one with `openssl rand -hex 24`"
+                    .to_owned(),
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for TokenSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenSetting(…)")
+    }
+}
+
+/// The whole effective configuration of a server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where telemetry and state live.
+    pub data_dir: Setting<PathBuf>,
+    /// The folder a team keeps in git.
+    pub workspace: Setting<PathBuf>,
+    /// OTLP/gRPC.
+    pub listen_grpc: Setting<SocketAddr>,
+    /// OTLP/HTTP.
+    pub listen_http: Setting<SocketAddr>,
+    /// Pages and API.
+    pub listen_web: Setting<SocketAddr>,
+    /// Bearer token that every request must carry, if set.
+    pub token: Setting<Option<TokenSetting>>,
+    /// Listen beyond loopback without a token (SEC-1).
+    pub insecure: Setting<bool>,
+    /// Origins whose browsers may export over OTLP/HTTP.
+    pub cors_origins: Setting<Vec<String>>,
+    /// Largest OTLP request in bytes, also after decompression.
+    pub request_bytes_max: Setting<usize>,
+    /// Head size in bytes at which it is sealed.
+    pub seal_bytes: Setting<usize>,
+    /// Head age at which it is sealed.
+    pub seal_age: Setting<Duration>,
+    /// Head size in bytes at which intake pushes back.
+    pub head_bytes_max: Setting<usize>,
+    /// `true`: acknowledge after fsync; `false`: after the write, which survives a kill but not a power loss.
+    pub fsync: Setting<bool>,
+    /// How far back event times may lie.
+    pub retention: Setting<Duration>,
+    /// Memory that all queries together may use, in bytes.
+    pub query_memory_bytes: Setting<usize>,
+    /// Longest a query may take.
+    pub query_timeout: Setting<Duration>,
+    /// Queries at once.
+    pub query_concurrency: Setting<usize>,
+    /// Notifications for ticks older than this are recorded, not sent.
+    pub notify_max_age: Setting<Duration>,
+    /// Who is told.
+    pub receivers: Vec<Receiver>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data_dir: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    insecure: Option<bool>,
+    #[serde(default)]
+    listen: ListenFile,
+    #[serde(default)]
+    ingest: IngestFile,
+    #[serde(default)]
+    query: QueryFile,
+    #[serde(default)]
+    notify: NotifyFile,
+    #[serde(default)]
+    receivers: Vec<ReceiverConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenFile {
+    grpc: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    web: Option<SocketAddr>,
+    cors_origins: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IngestFile {
+    request_bytes_max: Option<usize>,
+    seal_bytes: Option<usize>,
+    seal_age: Option<String>,
+    head_bytes_max: Option<usize>,
+    durability: Option<Durability>,
+    retention: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Durability {
+    Fsync,
+    Flush,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueryFile {
+    memory_bytes: Option<usize>,
+    timeout: Option<String>,
+    concurrency: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotifyFile {
+    max_age: Option<String>,
+}
+
+const MIB: usize = 1 << 20;
+
+impl Config {
+    /// Merges flags, `<workspace>/hindsight.toml` and defaults, and checks the whole.
+    ///
+    /// # Errors
+    /// Any [`ConfigError`]; the file's errors carry its path, line and column.
+    pub fn load(flags: &Overrides) -> Result<Self, ConfigError> {
+        let workspace = Setting::pick(flags.workspace.clone(), None, find_workspace());
+        let file = read_file(&workspace.value.join("hindsight.toml"))?;
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let data_dir_in_file = file.data_dir.as_ref().map(|dir| workspace.value.join(dir));
+        let config = Self {
+            data_dir: Setting::pick(
+                flags.data_dir.clone(),
+                data_dir_in_file,
+                PathBuf::from("hindsight-data"),
+            ),
+            listen_grpc: Setting::pick(flags.listen_grpc, file.listen.grpc, loopback(4317)),
+            listen_http: Setting::pick(flags.listen_http, file.listen.http, loopback(4318)),
+            listen_web: Setting::pick(flags.listen_web, file.listen.web, loopback(4320)),
+            token: token(flags, &file, &workspace.value)?,
+            insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
+            cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
+            request_bytes_max: Setting::pick(None, file.ingest.request_bytes_max, 64 * MIB),
+            seal_bytes: Setting::pick(None, file.ingest.seal_bytes, 64 * MIB),
+            seal_age: duration("ingest.seal_age", file.ingest.seal_age.as_deref(), Duration::from_secs(60))?,
+            head_bytes_max: Setting::pick(None, file.ingest.head_bytes_max, 256 * MIB),
+            fsync: Setting::pick(
+                None,
+                file.ingest.durability.map(|mode| matches!(mode, Durability::Fsync)),
+                true,
+            ),
+            retention: duration(
+                "ingest.retention",
+                file.ingest.retention.as_deref(),
+                Duration::from_secs(30 * 86_400),
+            )?,
+            query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
+            query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
+            query_concurrency: Setting::pick(None, file.query.concurrency, 8),
+            notify_max_age: duration(
+                "notify.max_age",
+                file.notify.max_age.as_deref(),
+                Duration::from_secs(3_600),
+            )?,
+            receivers: load_receivers(&file.receivers, &workspace.value)?,
+            workspace,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what cannot work, and what SEC-1 forbids.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] or [`ConfigError::Exposed`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let at_least = |key, value: usize, least: usize| {
+            if value >= least {
+                return Ok(());
+            }
+            Err(ConfigError::Invalid { key, problem: format!("{value} is too small; give at least {least}") })
+        };
+        at_least("ingest.request_bytes_max", self.request_bytes_max.value, 1024)?;
+        at_least("ingest.seal_bytes", self.seal_bytes.value, MIB)?;
+        at_least("ingest.head_bytes_max", self.head_bytes_max.value, self.seal_bytes.value)?;
+        at_least("query.memory_bytes", self.query_memory_bytes.value, 16 * MIB)?;
+        at_least("query.concurrency", self.query_concurrency.value, 1)?;
+        if self.token.value.is_some() || self.insecure.value {
+            return Ok(());
+        }
+        for (flag, address) in [
+            ("--listen-grpc", self.listen_grpc.value),
+            ("--listen-http", self.listen_http.value),
+            ("--listen-web", self.listen_web.value),
+        ] {
+            if !address.ip().is_loopback() {
+                return Err(ConfigError::Exposed { flag, address });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every setting as (key, value, source), secrets hidden; for `hindsight config print`.
+    pub fn describe(&self) -> Vec<(&'static str, String, ConfigSource)> {
+        fn row<T>(
+            key: &'static str,
+            setting: &Setting<T>,
+            text: String,
+        ) -> (&'static str, String, ConfigSource) {
+            (key, text, setting.source)
+        }
+        let seconds = |span: Duration| format!("{}s", span.as_secs());
+        let token = if self.token.value.is_some() { "set" } else { "none" };
+        let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
+        let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
+        vec![
+            row("data_dir", &self.data_dir, self.data_dir.value.display().to_string()),
+            row("workspace", &self.workspace, self.workspace.value.display().to_string()),
+            row("listen.grpc", &self.listen_grpc, self.listen_grpc.value.to_string()),
+            row("listen.http", &self.listen_http, self.listen_http.value.to_string()),
+            row("listen.web", &self.listen_web, self.listen_web.value.to_string()),
+            row("token", &self.token, token.to_owned()),
+            row("insecure", &self.insecure, self.insecure.value.to_string()),
+            row("listen.cors_origins", &self.cors_origins, self.cors_origins.value.join(", ")),
+            row(
+                "ingest.request_bytes_max",
+                &self.request_bytes_max,
+                self.request_bytes_max.value.to_string(),
+            ),
+            row("ingest.seal_bytes", &self.seal_bytes, self.seal_bytes.value.to_string()),
+            row("ingest.seal_age", &self.seal_age, seconds(self.seal_age.value)),
+            row("ingest.head_bytes_max", &self.head_bytes_max, self.head_bytes_max.value.to_string()),
+            row(
+                "ingest.durability",
+                &self.fsync,
+                if self.fsync.value { "fsync" } else { "flush" }.to_owned(),
+            ),
+            row("ingest.retention", &self.retention, seconds(self.retention.value)),
+            row("query.memory_bytes", &self.query_memory_bytes, self.query_memory_bytes.value.to_string()),
+            row("query.timeout", &self.query_timeout, seconds(self.query_timeout.value)),
+            row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
+            row("notify.max_age", &self.notify_max_age, seconds(self.notify_max_age.value)),
+            ("receivers", names.join(", "), receivers_source),
+        ]
+    }
+}
+
+/// The nearest folder upward that has a `hindsight.toml`, else the current one.
+fn find_workspace() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let with_file = here.ancestors().find(|dir| dir.join("hindsight.toml").is_file()).map(Path::to_path_buf);
+    with_file.unwrap_or(here)
+}
+
+fn read_file(path: &Path) -> Result<File, ConfigError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(source) => return Err(ConfigError::Read { path: path.to_path_buf(), source }),
+    };
+    toml::from_str(&text)
+        .map_err(|source| ConfigError::Parse { path: path.to_path_buf(), source: Box::new(source) })
+}
+
+fn token(
+    flags: &Overrides,
+    file: &File,
+    workspace: &Path,
+) -> Result<Setting<Option<TokenSetting>>, ConfigError> {
+    if let Some(text) = &flags.token {
+        return Ok(Setting { value: Some(TokenSetting::new(text)?), source: ConfigSource::Flag });
+    }
+    let Some(path) = &file.token_file else {
+        return Ok(Setting { value: None, source: ConfigSource::Default });
+    };
+    let path = workspace.join(path);
+    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
+    Ok(Setting { value: Some(TokenSetting::new(&text)?), source: ConfigSource::File })
+}
+
+fn duration(
+    key: &'static str,
+    text: Option<&str>,
+    default: Duration,
+) -> Result<Setting<Duration>, ConfigError> {
+    let parsed =
+        text.map(parse_duration).transpose().map_err(|source| ConfigError::Duration { key, source })?;
+    Ok(Setting::pick(None, parsed, default))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hindsight.toml"), text).unwrap();
+        Config::load(&Overrides { workspace: Some(dir.path().to_path_buf()), ..Overrides::default() })
+    }
+
+    #[test]
+    fn defaults_listen_on_loopback_and_need_no_token() {
+        let config = with_file("").unwrap();
+        assert!(config.listen_web.value.ip().is_loopback());
+        assert_eq!(config.listen_grpc.value.port(), 4317);
+    }
+
+    #[test]
+    fn an_unknown_key_stops_the_start_with_its_line() {
+        let error = with_file("[ingest]\nseal_agee = \"5s\"\n").unwrap_err();
+        let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("seal_agee"), "{source}");
+        assert!(source.to_string().contains("line 2"), "{source}");
+    }
+
+    #[test]
+    fn beyond_loopback_needs_a_token_or_insecure() {
+        let exposed = "[listen]\nweb = \"0.0.0.0:4320\"\n";
+        assert!(matches!(with_file(exposed), Err(ConfigError::Exposed { flag: "--listen-web", .. })));
+        assert!(with_file(&format!("insecure = true\n{exposed}")).is_ok());
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hindsight.toml"), exposed).unwrap();
+        let flags = Overrides {
+            workspace: Some(dir.path().to_path_buf()),
+            token: Some("0123456789abcdef".into()),
+            ..Overrides::default()
+        };
+        assert!(Config::load(&flags).is_ok());
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hindsight.toml"), "[listen]\ngrpc = \"127.0.0.1:1\"\n").unwrap();
+        let flags = Overrides {
+            workspace: Some(dir.path().to_path_buf()),
+            listen_grpc: Some("127.0.0.1:2".parse().unwrap()),
+            ..Overrides::default()
+        };
+        let config = Config::load(&flags).unwrap();
+        assert_eq!(config.listen_grpc.value.port(), 2);
+        assert_eq!(config.listen_grpc.source, ConfigSource::Flag);
+    }
+}

@@ -1,0 +1,236 @@
+//! `/incidents/{id}`: the timeline down the middle, suspects and impact beside it, the charts that show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::Response;
+use hindsight_model::{Incident, IncidentId, Suspect, Tenant, TimelineKind, TimelineRow};
+use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::frame::{Frame, PageError, html, rows, sql_link};
+use super::lists::listed;
+use super::range::Range;
+use crate::app::App;
+
+/// Context shown before the first and after the last event.
+const CONTEXT: SignedDuration = SignedDuration::from_mins(20);
+/// Event lines drawn on a chart.
+const EVENTS_MAX: usize = 8;
+
+#[derive(Template)]
+#[template(path = "incident.html")]
+struct IncidentPage {
+    frame: Frame,
+    id: String,
+    title: String,
+    severity: String,
+    status: String,
+    class: &'static str,
+    sentence: String,
+    facts: Vec<(&'static str, String)>,
+    timeline: Vec<RowView>,
+    suspects: Vec<SuspectView>,
+    alerts: Vec<(String, String)>,
+    charts: Vec<String>,
+    postmortem: Option<(String, String)>,
+}
+
+struct RowView {
+    time: String,
+    iso: String,
+    kind: &'static str,
+    class: &'static str,
+    source: &'static str,
+    service: String,
+    text: String,
+    link: Option<String>,
+}
+
+struct SuspectView {
+    service: String,
+    score: String,
+    change: Option<String>,
+    reasons: Vec<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Response<Body>, PageError> {
+    let hint = "The list of incidents has every id.";
+    let id: IncidentId = id.parse().map_err(|error| PageError::not_found(format!("{error}."), hint))?;
+    let incident = app.state.incident(&Tenant::default(), id).await?;
+    let incident = incident.ok_or_else(|| PageError::not_found(format!("There is no {id}."), hint))?;
+    let timeline = app.state.timeline(&Tenant::default(), id).await?;
+    let range = range_of(&incident, &timeline, app.clock.now());
+    let charts = charts(&app, &incident, &timeline, &range).await?;
+    let postmortem = postmortem_of(&app, id).await?;
+    Ok(html(&IncidentPage {
+        frame: Frame::new(format!("{id}"), "incidents"),
+        id: id.to_string(),
+        severity: incident.severity.to_string(),
+        status: incident.status.to_string(),
+        class: if incident.status.is_live() { "bad" } else { "ok" },
+        sentence: sentence(&incident),
+        facts: facts(&incident),
+        timeline: timeline.iter().map(|row| row_view(row, &range)).collect(),
+        suspects: incident.suspects.iter().map(suspect).collect(),
+        alerts: incident.alerts.clone().into_iter().collect(),
+        charts,
+        postmortem,
+        title: incident.title,
+    }))
+}
+
+fn range_of(incident: &Incident, timeline: &[TimelineRow], now: Timestamp) -> Range {
+    let first = timeline.iter().map(|row| row.at).min().unwrap_or(incident.opened_at);
+    let last = timeline.iter().map(|row| row.at).max().unwrap_or(incident.opened_at);
+    let from = first.checked_sub(CONTEXT).unwrap_or(first);
+    let to = last.checked_add(CONTEXT).unwrap_or(last).min(now).max(last);
+    Range { from, to, tz: TimeZone::UTC, choice: None }
+}
+
+fn sentence(incident: &Incident) -> String {
+    let suspect = match incident.suspects.first() {
+        Some(suspect) => match &suspect.change {
+            Some(change) => format!("Most suspect: {} ({change}).", suspect.service),
+            None => format!("Most suspect: {}.", suspect.service),
+        },
+        None => "No suspect stands out yet.".to_owned(),
+    };
+    let length = incident.times.impact_start.zip(incident.times.mitigated).map(|(start, end)| {
+        format!("Customers were hurt for {}. ", people_duration(end.duration_since(start).as_secs_f64()))
+    });
+    format!("{}{suspect}", length.unwrap_or_default())
+}
+
+fn facts(incident: &Incident) -> Vec<(&'static str, String)> {
+    let times = &incident.times;
+    let milestones = [
+        ("Trigger", times.trigger),
+        ("Impact began", times.impact_start),
+        ("Detected", times.detected),
+        ("Acknowledged", times.acknowledged),
+        ("Cause identified", times.cause_identified),
+        ("Mitigated", times.mitigated),
+        ("Resolved", times.resolved),
+    ];
+    let mut facts: Vec<(&'static str, String)> = milestones
+        .into_iter()
+        .map(|(name, at)| {
+            (name, at.map_or("unknown".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()))
+        })
+        .collect();
+    if let Some((start, detected)) = times.impact_start.zip(times.detected) {
+        facts.push(("Time to detect", people_duration(detected.duration_since(start).as_secs_f64())));
+    }
+    facts
+}
+
+fn row_view(row: &TimelineRow, range: &Range) -> RowView {
+    RowView {
+        time: row.at.to_zoned(range.tz.clone()).strftime("%H:%M:%S").to_string(),
+        iso: row.at.to_string(),
+        kind: row.kind.as_str(),
+        class: match row.kind {
+            TimelineKind::Alert => "bad",
+            TimelineKind::Trigger | TimelineKind::Onset | TimelineKind::ChangePoint => "warn",
+            TimelineKind::Milestone => "ok",
+            _ => "unknown",
+        },
+        source: row.source.as_str(),
+        service: row.service.clone().unwrap_or_default(),
+        text: row.text.clone(),
+        link: row.sql.as_deref().map(|sql| sql_link(sql, range)),
+    }
+}
+
+fn suspect(suspect: &Suspect) -> SuspectView {
+    SuspectView {
+        service: suspect.service.clone(),
+        score: format!("{:.1}", suspect.score),
+        change: suspect.change.clone(),
+        reasons: suspect.reasons.clone(),
+    }
+}
+
+/// Error share and p95 of the services the incident is about and of its suspects, with the timeline's milestones
+/// as event lines.
+async fn charts(
+    app: &App,
+    incident: &Incident,
+    timeline: &[TimelineRow],
+    range: &Range,
+) -> Result<Vec<String>, PageError> {
+    let mut services: Vec<&str> = incident.services.iter().map(String::as_str).collect();
+    services.extend(incident.suspects.iter().take(3).map(|suspect| suspect.service.as_str()));
+    services.sort_unstable();
+    services.dedup();
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<String> = services.iter().map(|name| format!("'{}'", name.replace('\'', "''"))).collect();
+    let sql = format!(
+        "SELECT service_name, date_trunc('minute', timestamp) AS at, \
+         CAST(count(*) FILTER (WHERE status_code = 'error') AS DOUBLE) / count(*) AS error_share, \
+         approx_percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_nano) AS p95_nano \
+         FROM spans WHERE kind IN ('server', 'consumer') AND service_name IN ({}) \
+         AND timestamp >= $from AND timestamp < $to GROUP BY 1, 2 ORDER BY 1, 2",
+        list.join(", ")
+    );
+    let rows = rows(app, &sql, range).await?;
+    let events = events(incident, timeline);
+    let specs = [
+        ("errors", "Share of requests that failed", Unit::Percent, 2),
+        ("p95", "Latency, p95", Unit::Nanoseconds, 3),
+    ];
+    Ok(specs
+        .into_iter()
+        .map(|(id, title, unit, column)| {
+            let mut lines: BTreeMap<String, Vec<(Timestamp, Option<f64>)>> = BTreeMap::new();
+            for row in &rows {
+                if let (Some(name), Some(at)) = (row[0].as_str(), row[1].as_time()) {
+                    lines.entry(name.to_owned()).or_default().push((at, row[column].as_f64()));
+                }
+            }
+            let mut chart = LineChart::new(id, title, unit, range.from, range.to);
+            chart.series = lines.into_iter().map(|(name, points)| Series { name, points }).collect();
+            chart.events = events.clone();
+            chart.timezone = range.tz.clone();
+            chart.links = vec![("as SQL".to_owned(), sql_link(&sql, range))];
+            line_chart(&chart)
+        })
+        .collect())
+}
+
+fn events(incident: &Incident, timeline: &[TimelineRow]) -> Vec<EventLine> {
+    let times = &incident.times;
+    let mut events: Vec<EventLine> = [
+        ("change", "trigger", times.trigger),
+        ("onset", "impact began", times.impact_start),
+        ("alert", "detected", times.detected),
+        ("mitigated", "mitigated", times.mitigated),
+    ]
+    .into_iter()
+    .filter_map(|(kind, label, at)| at.map(|at| EventLine { at, kind: kind.into(), label: label.into() }))
+    .collect();
+    let changes = timeline.iter().filter(|row| row.kind == TimelineKind::Change).map(|row| EventLine {
+        at: row.at,
+        kind: "change".into(),
+        label: row.service.clone().unwrap_or_else(|| "change".into()),
+    });
+    events.extend(changes);
+    events.truncate(EVENTS_MAX);
+    events
+}
+
+async fn postmortem_of(app: &App, id: IncidentId) -> Result<Option<(String, String)>, PageError> {
+    let listed = listed(app.config.workspace.value.clone()).await?;
+    let fronts = listed.into_iter().map(|row| row.document.front);
+    Ok(fronts.into_iter().find(|front| front.incidents.contains(&id)).map(|front| (front.id, front.title)))
+}

@@ -1,0 +1,89 @@
+//! `/incidents` and `/postmortems`: everything there is, newest first.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Response;
+use hindsight_model::Tenant;
+use hindsight_postmortem::PostmortemRow;
+use hindsight_postmortem::document::Status;
+
+use super::frame::{Frame, PageError, html};
+use crate::app::App;
+
+#[derive(Template)]
+#[template(path = "list.html")]
+struct ListPage {
+    frame: Frame,
+    heading: &'static str,
+    empty: &'static str,
+    rows: Vec<ListRow>,
+}
+
+struct ListRow {
+    link: String,
+    id: String,
+    severity: String,
+    status: String,
+    class: &'static str,
+    title: String,
+    when: String,
+}
+
+pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
+    let mut incidents = app.state.incidents(&Tenant::default()).await?;
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
+    let rows = incidents
+        .into_iter()
+        .map(|incident| ListRow {
+            link: format!("/incidents/{}", incident.id),
+            id: incident.id.to_string(),
+            severity: incident.severity.to_string(),
+            status: incident.status.to_string(),
+            class: if incident.status.is_live() { "bad" } else { "ok" },
+            title: incident.title,
+            when: incident.opened_at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        })
+        .collect();
+    Ok(html(&ListPage {
+        frame: Frame::new("Incidents", "incidents"),
+        heading: "Incidents",
+        empty: "No incidents. One opens when a rule with an `incident:` block fires, or by `hindsight incident declare`.",
+        rows,
+    }))
+}
+
+pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
+    let workspace = app.config.workspace.value.clone();
+    let mut listed = listed(workspace).await?;
+    listed.sort_by(|a, b| b.document.front.id.cmp(&a.document.front.id));
+    let rows = listed
+        .into_iter()
+        .map(|row| row.document.front)
+        .map(|front| ListRow {
+            link: format!("/postmortems/{}", front.id),
+            severity: front.severity.to_string(),
+            class: if front.status == Status::Draft { "warn" } else { "ok" },
+            status: front.status.as_str().to_owned(),
+            title: front.title,
+            when: front.incidents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            id: front.id,
+        })
+        .collect();
+    Ok(html(&ListPage {
+        frame: Frame::new("Post-mortems", "postmortems"),
+        heading: "Post-mortems",
+        empty: "No post-mortems in this workspace. Write a first draft with `hindsight postmortem draft INC-1`.",
+        rows,
+    }))
+}
+
+/// The workspace's post-mortems; reading them leaves the I/O threads.
+pub(crate) async fn listed(workspace: PathBuf) -> Result<Vec<PostmortemRow>, PageError> {
+    let listed =
+        tokio::task::spawn_blocking(move || hindsight_postmortem::list(&workspace, &Tenant::default())).await;
+    listed.map_err(|error| PageError::internal(&error))?.map_err(|error| PageError::internal(&error))
+}

@@ -1,0 +1,295 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use hindsight_incidents::Runner as IncidentRunner;
+use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant};
+use hindsight_notify::{PlanSettings, Worker};
+use hindsight_postmortem::{ActionItemsTable, PostmortemsTable};
+use hindsight_query::{BlockSource, QueryEngine, QueryOptions};
+use hindsight_rules::{Engine, Options as EngineOptions};
+use hindsight_state::State;
+use hindsight_store::{Durability, Store, StoreOptions};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Pulse};
+use crate::auth::{Surface, require_token};
+use crate::otlp_http::Intake;
+use crate::{Config, Error, Result, otlp_grpc, otlp_http, ticker, web};
+
+/// File in the data directory that names the web address of the server that holds it.
+pub const WEB_ADDRESS_FILE: &str = "web.address";
+
+/// Where a running server listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// OTLP/gRPC.
+    pub grpc: SocketAddr,
+    /// OTLP/HTTP.
+    pub http: SocketAddr,
+    /// Pages and API.
+    pub web: SocketAddr,
+}
+
+/// Which clock a server lives by.
+#[derive(Clone, Debug)]
+pub enum ServerClock {
+    /// The machine's.
+    System,
+    /// One that stands at `start` until replay moves it.
+    Logical {
+        /// First time it shows.
+        start: Timestamp,
+    },
+}
+
+/// A running server: three listeners, the pulse, the store's own tasks.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    addresses: Addresses,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the data directory, replays its log, and listens. On return all three ports answer.
+    ///
+    /// # Errors
+    /// A taken port, a locked or damaged data directory, a wrong configuration; nothing is left running.
+    pub async fn start(config: Config, clock: ServerClock) -> Result<Self> {
+        config.check()?;
+        let listeners = Listeners::bind(&config).await?;
+        let addresses = listeners.addresses()?;
+        let (clock, logical): (Arc<dyn Clock>, _) = match clock {
+            ServerClock::System => (Arc::new(SystemClock), None),
+            ServerClock::Logical { start } => {
+                let logical = Arc::new(LogicalClock::starting_at(start));
+                (Arc::<LogicalClock>::clone(&logical), Some(logical))
+            }
+        };
+        let app = Arc::new(open(config, clock, logical, addresses).await?);
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        listeners.serve(&app, &stop, &mut tasks);
+        announce_web(&app.config.data_dir.value, addresses.web);
+        if app.logical.is_none() {
+            tasks.spawn(ticker::run(Arc::clone(&app), stop.clone()));
+        }
+        Ok(Self { app, addresses, stop, tasks })
+    }
+
+    /// Where it listens; ports asked for as 0 are real here.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Stops intake, finishes what was begun, drains and seals the store. On return everything acknowledged lies
+    /// in sealed blocks.
+    ///
+    /// # Errors
+    /// When the store cannot seal; its log still holds everything for the next start.
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        let data_dir = self.app.config.data_dir.value.clone();
+        drop(std::fs::remove_file(data_dir.join(WEB_ADDRESS_FILE)));
+        self.app.store.shutdown().await.map_err(|source| Error::Store {
+            step: "close",
+            data_dir,
+            source: Box::new(source),
+        })
+    }
+
+    /// A query source over this server's telemetry and state.
+    pub fn sql(&self) -> Arc<dyn SqlSource> {
+        Arc::new(self.app.query.clone())
+    }
+
+    /// The state behind alerts and incidents.
+    pub fn state(&self) -> &State {
+        &self.app.state
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.app.store
+    }
+
+    /// Lets a logical clock run on with the machine's, beating once a second; ends with the server.
+    pub async fn follow_system_clock(&self) -> std::convert::Infallible {
+        loop {
+            if let Err(error) = self.advance_to(SystemClock.now()).await {
+                tracing::warn!(error = crate::fault::chain(&error), "a beat failed; trying again");
+            }
+            tokio::time::sleep(ticker::BEAT).await;
+        }
+    }
+
+    /// Moves a logical clock to `now` and evaluates everything due on the way.
+    ///
+    /// # Errors
+    /// As the rules, incidents and notifications have them.
+    pub async fn advance_to(&self, now: Timestamp) -> Result<()> {
+        if let Some(logical) = &self.app.logical {
+            logical.advance_to(now);
+        }
+        self.app.pulse().await
+    }
+}
+
+/// The query engine over an opened store and state, with every system table; also what `hindsight sql` uses on a
+/// data directory that no server holds.
+///
+/// # Errors
+/// When the engine cannot be made.
+pub fn query_engine(
+    store: &Store,
+    state: &State,
+    workspace: PathBuf,
+    options: QueryOptions,
+) -> Result<QueryEngine, Error> {
+    let mut system: Vec<Arc<dyn SystemTable>> = store.system_tables();
+    system.extend(state.system_tables());
+    system.push(Arc::new(PostmortemsTable::new(workspace.clone())));
+    system.push(Arc::new(ActionItemsTable::new(workspace)));
+    let source: Arc<dyn BlockSource> = Arc::new(store.clone());
+    QueryEngine::new(source, system, options).map_err(|source| Error::Query(Box::new(source)))
+}
+
+async fn open(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    logical: Option<Arc<LogicalClock>>,
+    addresses: Addresses,
+) -> Result<App> {
+    let data_dir = config.data_dir.value.clone();
+    let store = Store::open(store_options(&config), Arc::clone(&clock)).await.map_err(|source| {
+        Error::Store { step: "open", data_dir: data_dir.clone(), source: Box::new(source) }
+    })?;
+    let path = data_dir.join("state.db");
+    let state = State::open(&path).await.map_err(|source| Error::State { path, source: Box::new(source) })?;
+    let query_options = QueryOptions {
+        memory_bytes: config.query_memory_bytes.value,
+        timeout: config.query_timeout.value,
+        concurrency: config.query_concurrency.value,
+        clock: Arc::clone(&clock),
+        ..QueryOptions::default()
+    };
+    let workspace = config.workspace.value.clone();
+    let query = query_engine(&store, &state, workspace.clone(), query_options)?;
+    let sql: Arc<dyn SqlSource> = Arc::new(query.clone());
+    let receivers = config.receivers.clone();
+    let settings = PlanSettings {
+        notify_max_age: config.notify_max_age.value,
+        external_url: format!("http://{}", addresses.web),
+    };
+    let planned_for = receivers.clone();
+    let seen = store.clone();
+    let options = EngineOptions {
+        plan: Box::new(move |transitions, now| {
+            hindsight_notify::plan(transitions, &planned_for, now, &settings)
+        }),
+        watermark: Box::new(move || seen.watermark(&Tenant::default())),
+        ..EngineOptions::default()
+    };
+    let journal = Arc::new(state.clone());
+    let engine = Engine::new(Arc::clone(&sql), journal, workspace, Tenant::default(), options)
+        .map_err(|source| Error::Rules(Box::new(source)))?;
+    let pulse = Pulse {
+        engine,
+        incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()),
+        worker: Worker::new(state.clone(), receivers, Arc::clone(&clock))
+            .map_err(|source| Error::Notify(Box::new(source)))?,
+    };
+    Ok(App::new(config, clock, logical, store, state, query, addresses, pulse))
+}
+
+/// The store's options as the configuration has them.
+pub fn store_options(config: &Config) -> StoreOptions {
+    let mut options = StoreOptions::new(config.data_dir.value.clone());
+    options.seal_bytes = config.seal_bytes.value;
+    options.seal_age = config.seal_age.value;
+    options.head_bytes_max = config.head_bytes_max.value;
+    options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };
+    options.retention = config.retention.value;
+    options
+}
+
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    web: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self> {
+        Ok(Self {
+            grpc: bind(config.listen_grpc.value, "OTLP/gRPC", "--listen-grpc").await?,
+            http: bind(config.listen_http.value, "OTLP/HTTP", "--listen-http").await?,
+            web: bind(config.listen_web.value, "pages and API", "--listen-web").await?,
+        })
+    }
+
+    fn addresses(&self) -> Result<Addresses> {
+        let of = |listener: &TcpListener, surface, flag| {
+            listener.local_addr().map_err(|source| Error::Listen {
+                surface,
+                address: SocketAddr::from(([0, 0, 0, 0], 0)),
+                flag,
+                source,
+            })
+        };
+        Ok(Addresses {
+            grpc: of(&self.grpc, "OTLP/gRPC", "--listen-grpc")?,
+            http: of(&self.http, "OTLP/HTTP", "--listen-http")?,
+            web: of(&self.web, "pages and API", "--listen-web")?,
+        })
+    }
+
+    fn serve(self, app: &Arc<App>, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
+        let intake =
+            Intake { store: app.store.clone(), request_bytes_max: app.config.request_bytes_max.value };
+        let routers = [
+            (self.grpc, otlp_grpc::router(intake.clone()), Surface::Grpc),
+            (self.http, otlp_http::router(intake, &app.config.cors_origins.value), Surface::Http),
+            (self.web, web::router(Arc::clone(app)), Surface::Web),
+        ];
+        for (listener, router, surface) in routers {
+            tasks.spawn(listen(listener, guarded(router, app, surface), stop.clone()));
+        }
+    }
+}
+
+/// Leaves the web address where `hindsight sql --data-dir` finds it. A convenience: failing to write it stops nobody.
+fn announce_web(data_dir: &Path, web: SocketAddr) {
+    let path = data_dir.join(WEB_ADDRESS_FILE);
+    if let Err(error) = std::fs::write(&path, format!("{web}\n")) {
+        tracing::warn!(%error, path = %path.display(), "could not write the web address");
+    }
+}
+
+async fn bind(address: SocketAddr, surface: &'static str, flag: &'static str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { surface, address, flag, source })
+}
+
+fn guarded(router: Router, app: &Arc<App>, surface: Surface) -> Router {
+    let token = app.config.token.value.clone();
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        require_token(token.clone(), surface, request, next)
+    }))
+}
+
+async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "a listener ended");
+    }
+}
