@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use hindsight_model::{Clock as _, Incident, SystemClock, Tenant};
 use hindsight_server::{Config, Overrides, Server, ServerClock};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::args::DemoArgs;
 use crate::replay::{self, Recorded, Sender};
@@ -145,6 +145,8 @@ fn empty_folder(folder: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]

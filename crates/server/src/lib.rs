@@ -17,6 +17,7 @@ mod decompress;
 mod error;
 mod fault;
 mod metrics;
+mod origin;
 mod otlp_grpc;
 mod otlp_http;
 mod overrides;

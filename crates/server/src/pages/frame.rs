@@ -40,6 +40,11 @@ impl Frame {
         Self { title, here, range_path: String::new(), range_words: String::new(), choices: Vec::new() }
     }
 
+    /// Whether the range is one of the picker's.
+    pub(crate) fn is_choice(&self) -> bool {
+        self.choices.iter().any(|choice| choice.chosen)
+    }
+
     #[must_use]
     pub(crate) fn with_range(mut self, path: impl Into<String>, range: &Range) -> Self {
         self.range_path = path.into();

@@ -1,6 +1,6 @@
 //! `/incidents/{id}`: the timeline down the middle, suspects and impact beside it, the charts that show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::Response;
 use hindsight_model::{Incident, IncidentId, Suspect, Tenant, TimelineKind, TimelineRow};
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
+use hindsight_state::TransitionFilter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -43,10 +44,9 @@ struct IncidentPage {
 struct RowView {
     time: String,
     iso: String,
-    kind: &'static str,
+    kind: String,
     class: &'static str,
     source: &'static str,
-    service: String,
     text: String,
     link: Option<String>,
 }
@@ -80,7 +80,7 @@ pub(crate) async fn show(
         facts: facts(&incident),
         timeline: timeline.iter().map(|row| row_view(row, &range)).collect(),
         suspects: incident.suspects.iter().map(suspect).collect(),
-        alerts: incident.alerts.clone().into_iter().collect(),
+        alerts: alerts(&app, &incident).await?,
         charts,
         postmortem,
         title: incident.title,
@@ -136,15 +136,15 @@ fn row_view(row: &TimelineRow, range: &Range) -> RowView {
     RowView {
         time: row.at.to_zoned(range.tz.clone()).strftime("%H:%M:%S").to_string(),
         iso: row.at.to_string(),
-        kind: row.kind.as_str(),
+        kind: row.kind.as_str().replace('_', " "),
         class: match row.kind {
-            TimelineKind::Alert => "bad",
-            TimelineKind::Trigger | TimelineKind::Onset | TimelineKind::ChangePoint => "warn",
+            TimelineKind::Alert | TimelineKind::Trigger | TimelineKind::Onset | TimelineKind::ChangePoint => {
+                "warn"
+            }
             TimelineKind::Milestone => "ok",
             _ => "unknown",
         },
         source: row.source.as_str(),
-        service: row.service.clone().unwrap_or_default(),
         text: row.text.clone(),
         link: row.sql.as_deref().map(|sql| sql_link(sql, range)),
     }
@@ -227,6 +227,18 @@ fn events(incident: &Incident, timeline: &[TimelineRow]) -> Vec<EventLine> {
     events.extend(changes);
     events.truncate(EVENTS_MAX);
     events
+}
+
+/// The alerts of an incident by name, each once, with why it belongs here.
+async fn alerts(app: &App, incident: &Incident) -> Result<Vec<(String, String)>, PageError> {
+    let filter = TransitionFilter::default();
+    let transitions = app.state.transitions(&Tenant::default(), &filter).await?;
+    let names: BTreeMap<&str, &str> =
+        transitions.iter().map(|seen| (seen.episode.as_str(), seen.alert.as_str())).collect();
+    let named = incident.alerts.iter().map(|(episode, why)| {
+        (names.get(episode.as_str()).copied().unwrap_or(episode).to_owned(), why.clone())
+    });
+    Ok(named.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 async fn postmortem_of(app: &App, id: IncidentId) -> Result<Option<(String, String)>, PageError> {
