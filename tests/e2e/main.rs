@@ -6,6 +6,7 @@ mod binary;
 mod demo_once;
 mod kill_cycles;
 mod otlp;
+mod pages;
 mod python_sdk;
 mod security;
 mod server;
