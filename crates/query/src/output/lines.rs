@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use crate::error::Result;
 use crate::output::json;
 
-/// One line of column names, then one line a row (RFC 4180). NULL is an empty field and an empty text is `""`;
-/// lists and structs are JSON.
+/// One line of column names, then one line a row: RFC 4180, except that lines end in a line feed alone, since readers
+/// take either and line tools would keep a carriage return as part of the last field. NULL is an empty field and an
+/// empty text is `""`; lists and structs are JSON.
 ///
 /// # Errors
 /// When a column is not what its type says.
@@ -25,7 +26,7 @@ fn push_line(out: &mut String, cells: impl Iterator<Item = String>) {
         }
         out.push_str(&cell);
     }
-    out.push_str("\r\n");
+    out.push('\n');
 }
 
 fn csv_cell(cell: &Value) -> String {
