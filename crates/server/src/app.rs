@@ -26,6 +26,7 @@ pub(crate) struct App {
     pub(crate) query: QueryEngine,
     pub(crate) addresses: Addresses,
     pub(crate) started_at: Timestamp,
+    pub(crate) worker: Worker,
     pulse: Mutex<Pulse>,
     rules: RwLock<Arc<EngineView>>,
     last_pulse_error: RwLock<Option<String>>,
@@ -35,7 +36,6 @@ pub(crate) struct App {
 pub(crate) struct Pulse {
     pub(crate) engine: Engine,
     pub(crate) incidents: IncidentRunner,
-    pub(crate) worker: Worker,
 }
 
 impl std::fmt::Debug for App {
@@ -54,6 +54,7 @@ impl App {
         state: State,
         query: QueryEngine,
         addresses: Addresses,
+        worker: Worker,
         pulse: Pulse,
     ) -> Self {
         Self {
@@ -65,22 +66,30 @@ impl App {
             state,
             query,
             addresses,
+            worker,
             rules: RwLock::new(Arc::new(pulse.engine.describe())),
             pulse: Mutex::new(pulse),
             last_pulse_error: RwLock::new(None),
         }
     }
 
-    /// One beat: reload changed rule files, evaluate every tick that is due, let incidents follow, and send what
-    /// waits in the outbox. A failing part is recorded and does not stop the others.
+    /// One beat: reload changed rule files, evaluate every tick that is due, and let incidents follow. A failing part
+    /// is recorded and does not stop the others.
+    ///
+    /// On a logical clock the outbox is sent here too, so that a replay's notifications keep its order. On the system
+    /// clock a task of its own sends it: a receiver that hangs must not hold up the next evaluation.
     pub(crate) async fn pulse(&self) -> Result<()> {
         let mut pulse = self.pulse.lock().await;
         let now = self.clock.now();
+        let reloaded = pulse.engine.reload_if_changed().map_err(|e| Error::Rules(Box::new(e)));
         let evaluated = pulse.engine.run_until(now).await.map_err(|e| Error::Rules(Box::new(e)));
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pulse.engine.describe());
         let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
-        let sent = pulse.worker.run_once(now).await.map_err(|e| Error::Notify(Box::new(e)));
-        let result = evaluated.map(drop).and(followed.map(drop)).and(sent.map(drop));
+        let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop));
+        if self.logical.is_some() {
+            let sent = self.worker.run_once(now).await.map_err(|e| Error::Notify(Box::new(e)));
+            result = result.and(sent.map(drop));
+        }
         let problem = result.as_ref().err().map(|error| chain(error));
         *self.last_pulse_error.write().unwrap_or_else(PoisonError::into_inner) = problem;
         result

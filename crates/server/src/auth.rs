@@ -3,15 +3,17 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use axum::middleware::Next;
+use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hindsight_otlp::Encoding;
 use sha2::{Digest, Sha256};
 
 use crate::TokenSetting;
-use crate::fault::Fault;
+use crate::api::ApiError;
+use crate::fault::{BASIC, Fault};
+use crate::otlp_http::refusal_encoding;
 
 /// Which of the three ports a request came in by; the refusal speaks its language.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,12 @@ pub(crate) async fn require_token(
     request: Request,
     next: Next,
 ) -> Response<Body> {
-    let open = matches!(surface, Surface::Web) && matches!(request.uri().path(), "/livez" | "/readyz");
+    let open = match surface {
+        Surface::Web => matches!(request.uri().path(), "/livez" | "/readyz"),
+        // A browser asks before it sends, and cannot send the token with that; the CORS layer answers all of these.
+        Surface::Http => request.method() == Method::OPTIONS,
+        Surface::Grpc => false,
+    };
     let allowed = match &token {
         None => true,
         Some(token) => sent_token(request.headers()).is_some_and(|sent| same(&sent, token.expose())),
@@ -39,8 +46,16 @@ pub(crate) async fn require_token(
     let fault = Fault::unauthenticated("a token is needed: send `Authorization: Bearer TOKEN`");
     match surface {
         Surface::Grpc => fault.to_grpc().into_http(),
-        Surface::Http | Surface::Web => fault.to_http(Encoding::Json),
+        Surface::Http => fault.to_http(refusal_encoding(request.headers())),
+        Surface::Web => unauthenticated().into_response(),
     }
+}
+
+/// The refusal of the web port: JSON as all of its refusals, with the header that makes a browser ask for the token.
+fn unauthenticated() -> impl IntoResponse {
+    let hint = "send `Authorization: Bearer TOKEN`; a browser asks for it as the password of any user";
+    let error = ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a token is needed", hint);
+    ([(header::WWW_AUTHENTICATE, BASIC)], error)
 }
 
 fn sent_token(headers: &HeaderMap) -> Option<String> {

@@ -13,6 +13,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// When to try again after a failure whose end nobody knows.
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The challenge that makes a browser ask for the token as a password.
+pub(crate) const BASIC: &str = r#"Basic realm="Hindsight""#;
+
 /// A refused request.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -34,6 +37,8 @@ enum Kind {
     MediaType,
     /// No such path.
     NotFound,
+    /// The path is right, the method is not.
+    Method,
     /// The token is missing or wrong.
     Unauthenticated,
 }
@@ -55,6 +60,10 @@ impl Fault {
         Self::new(Kind::NotFound, message)
     }
 
+    pub(crate) fn method(message: impl Into<String>) -> Self {
+        Self::new(Kind::Method, message)
+    }
+
     pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(Kind::Unauthenticated, message)
     }
@@ -68,7 +77,7 @@ impl Fault {
             Kind::Invalid | Kind::MediaType => Code::InvalidArgument,
             Kind::TooLarge => Code::ResourceExhausted,
             Kind::Busy { .. } => Code::Unavailable,
-            Kind::NotFound => Code::Unimplemented,
+            Kind::NotFound | Kind::Method => Code::Unimplemented,
             Kind::Unauthenticated => Code::Unauthenticated,
         }
     }
@@ -80,6 +89,7 @@ impl Fault {
             Kind::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
         }
     }
@@ -104,7 +114,7 @@ impl Fault {
                 response = response.header(header::RETRY_AFTER, retry_after.as_secs().max(1));
             }
             Kind::Unauthenticated => {
-                response = response.header(header::WWW_AUTHENTICATE, r#"Basic realm="Hindsight""#);
+                response = response.header(header::WWW_AUTHENTICATE, BASIC);
             }
             _ => {}
         }

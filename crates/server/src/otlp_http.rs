@@ -35,6 +35,7 @@ pub(crate) fn router(intake: Intake, cors_origins: &[String]) -> Router {
         .route("/v1/metrics", signal(Signal::Metrics))
         .route("/v1/logs", signal(Signal::Logs))
         .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::new(intake))
         .layer(CompressionLayer::new().gzip(true))
         .layer(
@@ -49,7 +50,7 @@ pub(crate) fn router(intake: Intake, cors_origins: &[String]) -> Router {
 async fn export(intake: Arc<Intake>, signal: Signal, request: Request) -> Response<Body> {
     let encoding = match encoding_of(request.headers()) {
         Ok(encoding) => encoding,
-        Err(fault) => return fault.to_http(Encoding::Json),
+        Err(fault) => return fault.to_http(refusal_encoding(request.headers())),
     };
     match accept(&intake, signal, encoding, request).await {
         Ok(body) => Response::builder()
@@ -101,6 +102,11 @@ fn read_fault(error: &axum::Error, limit: usize) -> Fault {
     Fault::invalid(format!("the body could not be read: {error}"))
 }
 
+/// In which encoding to refuse a request: its own, or JSON, which people read, when it has none of ours.
+pub(crate) fn refusal_encoding(headers: &HeaderMap) -> Encoding {
+    encoding_of(headers).unwrap_or(Encoding::Json)
+}
+
 fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Fault> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = given.split(';').next().unwrap_or("").trim();
@@ -117,7 +123,7 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Fault> {
 }
 
 async fn no_such_path(request: Request) -> Response<Body> {
-    let encoding = encoding_of(request.headers()).unwrap_or(Encoding::Json);
+    let encoding = refusal_encoding(request.headers());
     let path: String = request.uri().path().chars().take(80).collect();
     let text = if path == "/v1development/profiles" {
         "profiles are not supported yet; send traces, metrics and logs".to_owned()
@@ -125,4 +131,9 @@ async fn no_such_path(request: Request) -> Response<Body> {
         format!("`{path}` is not an OTLP path; POST to /v1/traces, /v1/metrics or /v1/logs")
     };
     Fault::not_found(text).to_http(encoding)
+}
+
+async fn no_such_method(request: Request) -> Response<Body> {
+    let text = format!("{} is not how OTLP is sent; use POST", request.method());
+    Fault::method(text).to_http(refusal_encoding(request.headers()))
 }

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -25,6 +26,10 @@ use crate::{Config, Error, Result, otlp_grpc, otlp_http, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
 pub const WEB_ADDRESS_FILE: &str = "web.address";
+
+/// Longest that requests which were begun may take to finish once the server stops; what is not acknowledged by then
+/// is cut off, and its sender keeps it.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Where a running server listens.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +86,7 @@ impl Server {
         announce_web(&app.config.data_dir.value, addresses.web);
         if app.logical.is_none() {
             tasks.spawn(ticker::run(Arc::clone(&app), stop.clone()));
+            tasks.spawn(app.worker.clone().run(stop.clone().cancelled_owned()));
         }
         Ok(Self { app, addresses, stop, tasks })
     }
@@ -90,14 +96,20 @@ impl Server {
         self.addresses
     }
 
-    /// Stops intake, finishes what was begun, drains and seals the store. On return everything acknowledged lies
-    /// in sealed blocks.
+    /// Stops intake, finishes what was begun within ten seconds, drains and seals the store. On return everything
+    /// acknowledged lies in sealed blocks.
     ///
     /// # Errors
     /// When the store cannot seal; its log still holds everything for the next start.
     pub async fn shutdown(mut self) -> Result<()> {
         self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        let tasks = &mut self.tasks;
+        let drained =
+            tokio::time::timeout(DRAIN_MAX, async { while tasks.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!("cut off {} listeners whose requests did not end in {DRAIN_MAX:?}", tasks.len());
+            tasks.shutdown().await;
+        }
         let data_dir = self.app.config.data_dir.value.clone();
         drop(std::fs::remove_file(data_dir.join(WEB_ADDRESS_FILE)));
         self.app.store.shutdown().await.map_err(|source| Error::Store {
@@ -202,13 +214,10 @@ async fn open(
     let journal = Arc::new(state.clone());
     let engine = Engine::new(Arc::clone(&sql), journal, workspace, Tenant::default(), options)
         .map_err(|source| Error::Rules(Box::new(source)))?;
-    let pulse = Pulse {
-        engine,
-        incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()),
-        worker: Worker::new(state.clone(), receivers, Arc::clone(&clock))
-            .map_err(|source| Error::Notify(Box::new(source)))?,
-    };
-    Ok(App::new(config, clock, logical, store, state, query, addresses, pulse))
+    let pulse = Pulse { engine, incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()) };
+    let worker = Worker::new(state.clone(), receivers, Arc::clone(&clock))
+        .map_err(|source| Error::Notify(Box::new(source)))?;
+    Ok(App::new(config, clock, logical, store, state, query, addresses, worker, pulse))
 }
 
 /// The store's options as the configuration has them.

@@ -12,6 +12,7 @@ pub(crate) use error::ApiError;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
 use axum::routing::{delete, get, post};
 
 use crate::app::App;
@@ -38,4 +39,15 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz))
         .route("/metrics", get(status::metrics))
+        .method_not_allowed_fallback(no_such_method)
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+        "the `Allow` header names what it does",
+    )
 }
