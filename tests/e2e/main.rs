@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, a module for each promise.
 
+mod alerts;
 mod answer;
 mod bad_input;
 mod binary;

@@ -12,7 +12,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 pub(crate) const JSON: &str = "application/json";
@@ -51,6 +52,16 @@ pub(crate) fn spans(service: &str, at: u64, named: &[(&str, Vec<KeyValue>)]) -> 
             ..Default::default()
         }],
     }
+}
+
+/// The same spans, each ended in an error.
+pub(crate) fn failed(mut request: ExportTraceServiceRequest) -> ExportTraceServiceRequest {
+    for scope in request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
+        for span in &mut scope.spans {
+            span.status = Some(Status { message: "out of stock".to_owned(), code: StatusCode::Error.into() });
+        }
+    }
+    request
 }
 
 pub(crate) fn logs(service: &str, at: u64, bodies: &[(&str, Vec<KeyValue>)]) -> ExportLogsServiceRequest {

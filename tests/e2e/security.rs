@@ -1,6 +1,13 @@
 //! SEC-1: nothing listens beyond loopback without authentication, unless `--insecure` says so aloud.
 
+use anyhow::Context as _;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use serde_json::Value;
+use tonic::Code;
+
 use crate::binary;
+use crate::otlp::{JSON, PROTOBUF};
 use crate::server::{Home, text};
 
 #[test]
@@ -40,5 +47,31 @@ async fn a_token_is_asked_for_on_every_port() -> anyhow::Result<()> {
         assert_eq!(wrong.status(), 401, "{url} with a wrong token");
         assert_eq!(ask().bearer_auth(token).body(body).send().await?.status(), 200, "{url} with the token");
     }
+    let mut grpc = LogsServiceClient::connect(format!("http://{}", server.grpc)).await?;
+    let refused = grpc.export(ExportLogsServiceRequest::default()).await.expect_err("gRPC without a token");
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let mut request = tonic::Request::new(ExportLogsServiceRequest::default());
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    grpc.export(request).await.context("gRPC with the token")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_turned_away_is_told_why_in_the_language_of_the_port() -> anyhow::Result<()> {
+    let home = Home::new("")?;
+    let server = home.serve_with(&["--token", "0123456789abcdef0123456789abcdef"])?;
+    let post =
+        |url: String, media: &str| reqwest::Client::new().post(url).header("content-type", media).send();
+    let api = post(format!("http://{}/api/v1/sql", server.web), JSON).await?;
+    assert!(api.headers().contains_key("www-authenticate"), "a browser would not ask for the token");
+    let api: Value = serde_json::from_str(&api.text().await?)?;
+    assert_eq!(api["error"]["code"], "unauthenticated");
+    assert!(api["error"]["hint"].to_string().contains("Bearer"), "{api}");
+    let json = post(server.otlp_url("logs"), JSON).await?;
+    let json: Value = serde_json::from_str(&json.text().await?)?;
+    assert_eq!(json["code"], 16, "{json}");
+    let binary = post(server.otlp_url("logs"), PROTOBUF).await?;
+    assert_eq!(binary.headers()["content-type"], PROTOBUF);
+    assert!(String::from_utf8_lossy(&binary.bytes().await?).contains("Bearer"));
     Ok(())
 }

@@ -89,6 +89,11 @@ async fn what_cannot_be_read_is_refused_in_its_own_encoding() -> anyhow::Result<
         let url = format!("http://{}/{path}", server.http);
         refused(post(&url, PROTOBUF, None, good()).await?, 404, PROTOBUF).await?;
     }
+    for media in [JSON, PROTOBUF] {
+        let put = reqwest::Client::new().put(&url).header("content-type", media).body(good()).send().await?;
+        assert_eq!(put.headers()["allow"], "POST");
+        refused(put, 405, media).await?;
+    }
     still_well(&server).await
 }
 

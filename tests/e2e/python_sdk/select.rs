@@ -98,10 +98,11 @@ fn tidy_point(point: &mut Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `value` is the integer where there is one, else the double.
+/// `value` is the integer where there is one, else the double; `value_int` is then told.
 fn exact(item: &mut Value) {
-    if !item["value_int"].is_null() {
-        item["value"] = item["value_int"].clone();
+    let int = item.as_object_mut().and_then(|item| item.remove("value_int")).unwrap_or_default();
+    if !int.is_null() {
+        item["value"] = int;
     } else if let Some(number) = item["value"].as_f64() {
         item["value"] = json!(number);
     }
