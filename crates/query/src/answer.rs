@@ -35,9 +35,9 @@ fn gathering(error: &ArrowError) -> SqlError {
     SqlError::Failed { message: format!("gather the answer: {error}") }
 }
 
-/// Rows that came out of blocks, head and system tables.
-pub(crate) fn rows_scanned(plan: &dyn ExecutionPlan) -> u64 {
-    let children: u64 = plan.children().into_iter().map(|child| rows_scanned(child.as_ref())).sum();
+/// Rows that came out of blocks.
+pub(crate) fn block_rows(plan: &dyn ExecutionPlan) -> u64 {
+    let children: u64 = plan.children().into_iter().map(|child| block_rows(child.as_ref())).sum();
     let own = match plan.name() {
         "DataSourceExec" => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0),
         _ => 0,

@@ -210,7 +210,7 @@ impl Shared {
         let mut answer = answer::unmark(&plan.schema(), batches)?;
         answer.stats = SqlStats {
             elapsed: Duration::ZERO,
-            rows_scanned: answer::rows_scanned(plan.as_ref()),
+            rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
             files_scanned: counts.files_scanned.load(Ordering::Relaxed),
             files_pruned: counts.files_pruned.load(Ordering::Relaxed),
         };

@@ -85,7 +85,9 @@ fn unquoted(key: &str) -> &str {
 fn title(left: &Expr, key: &str, schema: &DFSchema) -> String {
     match left {
         Expr::Column(column) => {
-            let several = schema.iter().any(|(qualifier, _)| qualifier != column.relation.as_ref());
+            // Columns without a table are aliases, which come into scope in GROUP BY and ORDER BY.
+            let other = |table: Option<&TableReference>| table.is_some() && table != column.relation.as_ref();
+            let several = schema.iter().any(|(table, _)| other(table));
             match &column.relation {
                 Some(table) if several => format!("{}.{}->>'{key}'", table.table(), column.name),
                 _ => format!("{}->>'{key}'", column.name),

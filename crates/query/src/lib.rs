@@ -24,6 +24,7 @@
 //! ```
 
 mod answer;
+mod chain;
 mod engine;
 mod error;
 mod fault;

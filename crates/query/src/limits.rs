@@ -5,8 +5,12 @@ use hindsight_model::{Clock, SqlError, SystemClock};
 
 /// Longest SQL text. Longer ones are refused as `Invalid`; it keeps parsing short and its tree shallow.
 pub(crate) const SQL_BYTES_MAX: usize = 256 * 1024;
-/// Most tokens in a SQL text: a chain of operators nests once for every two of them.
+/// Most words and signs in a SQL text.
 pub(crate) const SQL_TOKENS_MAX: usize = 20_000;
+/// Longest chain of operators. The parser reads `1 + 1 + …` in a loop, but makes a tree as deep as it is long.
+pub(crate) const SQL_CHAIN_MAX: usize = 1_000;
+/// Longest chain of UNION, EXCEPT and INTERSECT, which costs far more stack for each link.
+pub(crate) const SQL_SET_CHAIN_MAX: usize = 100;
 /// Deepest nesting of parentheses and subqueries.
 pub(crate) const SQL_DEPTH_MAX: usize = 100;
 /// Stack of a query thread. Address space, touched only as far as a deep expression needs it.

@@ -46,6 +46,8 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     // Head and blocks must have one schema, and it says Utf8.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
+    options.execution.skip_physical_aggregate_schema_check = true;
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
     state.table_factories_mut().clear();
     // Before the JSON library's own planner: the first that knows an operator plans it.
@@ -146,7 +148,10 @@ impl Session {
             if reference.schema().is_some_and(|schema| schema == "information_schema") {
                 return Ok(Wanted::All);
             }
-            names.push(reference.table().to_owned());
+            // A table function stands where a table could.
+            if !self.state.table_functions().contains_key(reference.table()) {
+                names.push(reference.table().to_owned());
+            }
         }
         Ok(if statement::is_query(statement) { Wanted::Named(names) } else { Wanted::All })
     }

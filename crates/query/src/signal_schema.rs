@@ -11,9 +11,9 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use hindsight_model::{RESOURCE_PROMOTED, Table, promoted_column};
 
-/// On a JSON column: the table's name.
+/// On a JSON column: `owner/json column`.
 const JSON_OF: &str = "hindsight.json_of";
-/// On a promoted column: `table/json column/attribute`.
+/// On a promoted column: `owner/json column/attribute`.
 const PROMOTED_FROM: &str = "hindsight.promoted_from";
 
 /// The columns with promoted attributes.
@@ -33,7 +33,7 @@ fn mark(table: Table) -> SchemaRef {
 fn mark_field(table: Table, field: &Field) -> Field {
     let name = field.name().as_str();
     if JSON_COLUMNS.contains(&name) {
-        let mark = format!("{}/{name}", table.name());
+        let mark = format!("{}/{name}", owner(table, name));
         return field.clone().with_metadata(HashMap::from([(JSON_OF.to_owned(), mark)]));
     }
     let of_resource = RESOURCE_PROMOTED.iter().map(|promoted| ("resource_attributes", promoted));
@@ -48,7 +48,15 @@ fn mark_field(table: Table, field: &Field) -> Field {
 }
 
 fn promoted_mark(table: Table, json_column: &str, attribute: &str) -> String {
-    format!("{}/{json_column}/{attribute}", table.name())
+    format!("{}/{json_column}/{attribute}", owner(table, json_column))
+}
+
+/// One table that stands for all with the same promoted attributes, so that a union of them keeps its marks.
+fn owner(table: Table, json_column: &str) -> Table {
+    match (json_column, table) {
+        ("attributes", Table::Spans | Table::Logs) => table,
+        _ => Table::Metrics,
+    }
 }
 
 /// The mark and name of the promoted column that `json->>attribute` must look into, if there is one.

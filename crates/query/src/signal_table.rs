@@ -32,6 +32,8 @@ const PARTITION_COLUMNS: [&str; 2] = ["tenant", "date"];
 pub(crate) struct ScanCounts {
     pub(crate) files_scanned: AtomicU64,
     pub(crate) files_pruned: AtomicU64,
+    /// Blocks count their own rows while they are read.
+    pub(crate) head_rows: AtomicU64,
 }
 
 /// One signal table of one query's snapshot.
@@ -129,6 +131,8 @@ impl TableProvider for SignalTable {
         let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
+        let head_rows: usize = self.head.iter().map(RecordBatch::num_rows).sum();
+        self.counts.head_rows.fetch_add(head_rows as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());
         let threads = session.config().target_partitions();

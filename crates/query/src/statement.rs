@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use hindsight_model::{SqlError, SqlParam};
 
 use crate::limits::{SQL_BYTES_MAX, SQL_DEPTH_MAX, SQL_TOKENS_MAX};
-use crate::params;
+use crate::{chain, params};
 
 /// Parses one reading statement and binds its parameters.
 ///
@@ -24,6 +24,9 @@ pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<St
     let mut statement = only_one(parse_all(sql)?)?;
     check_reads(&statement)?;
     if let Some(inner) = inner(&mut statement) {
+        if let Some(message) = chain::too_long(inner) {
+            return Err(invalid(message));
+        }
         name_keys(inner);
         params::bind(inner, values)?;
     }

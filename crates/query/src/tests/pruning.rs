@@ -43,5 +43,6 @@ async fn rows_scanned_counts_blocks_and_head() {
         .sql(SqlRequest::new("SELECT max(duration_nano) FROM spans WHERE name = 'pay'"))
         .await
         .unwrap();
-    assert_eq!(answer.stats.rows_scanned, 6);
+    // Three head rows, and of three sealed ones the two whose block may hold the name.
+    assert_eq!(answer.stats.rows_scanned, 5);
 }
