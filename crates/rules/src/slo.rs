@@ -52,7 +52,7 @@ pub struct Slo {
     pub period: Duration,
     /// Where good and total come from.
     pub indicator: Ratio,
-    /// Alert name of all tiers.
+    /// What the alerts of all tiers are called; each adds its windows, see [`Slo::tier_alert`].
     pub alert: String,
     /// `metadata.labels`, put on every alert.
     pub labels: Labels,
@@ -73,6 +73,12 @@ impl Slo {
     /// The rule id of one of its tiers.
     pub fn tier_id(&self, tier: &Tier) -> String {
         format!("slo/{}/{}", self.name, tier.name)
+    }
+
+    /// The alert name of one of its tiers: two tiers that fire at once must be told apart
+    /// (`Orders are taken budget burn 1h/5m`).
+    pub fn tier_alert(&self, tier: &Tier) -> String {
+        format!("{} {}", self.alert, tier.windows())
     }
 
     /// The name of its ticks in the journal.

@@ -176,7 +176,7 @@ impl Engine {
         let told = state.state != AlertState::Inactive || before.state.state != AlertState::Inactive;
         let annotations =
             if told { render(&tier_annotations(slo, tier), &labels, shown) } else { Labels::new() };
-        let instance = Instance { alert: slo.alert.clone(), state, hash, value: shown, annotations };
+        let instance = Instance { alert: slo.tier_alert(tier), state, hash, value: shown, annotations };
         let change =
             change.map(|change| self.tier_transition(slo, tier, &labels, &instance, change, value, t));
         commit.transitions.extend(change);
@@ -209,7 +209,7 @@ impl Engine {
             at: t,
             tenant: self.tenant.clone(),
             rule: slo.tier_id(tier),
-            alert: slo.alert.clone(),
+            alert: slo.tier_alert(tier),
             labels: labels.clone(),
             annotations: instance.annotations.clone(),
             from: change.from,
@@ -231,7 +231,7 @@ impl Engine {
         tiers: &[(String, OfRule)],
     ) -> SloStatus {
         let period = minutes.window(end, slo.period);
-        let consumed = budget_consumed(&period, slo.budget());
+        let consumed = budget_consumed(&period, slo.budget(), slo.period);
         let burn_1h = burn_rate(&minutes.window(end, HOUR), slo.budget());
         let alerting =
             tiers.iter().flat_map(|(_, i)| i.values()).any(|i| i.state.state != AlertState::Inactive);
@@ -277,10 +277,11 @@ fn tier_labels(slo: &Slo, tier: &Tier) -> Labels {
 }
 
 fn tier_annotations(slo: &Slo, tier: &Tier) -> BTreeMap<String, Template> {
-    let hours = tier.long.as_secs() / 3_600;
     let summary = format!(
-        "{}: the error budget of {} is spent at {{{{ value | round 1 }}}} times the planned rate over {hours} h",
-        slo.service, slo.display_name
+        "{}: the error budget of {} is spent at {{{{ value | round 1 }}}} times the planned rate over {}",
+        slo.service,
+        slo.display_name,
+        words(tier.long)
     );
     // The names come from a file and may hold braces of their own; then the text stays as it is.
     let summary = Template::parse(&summary).unwrap_or_else(|_| Template::literal(&summary));
@@ -289,6 +290,14 @@ fn tier_annotations(slo: &Slo, tier: &Tier) -> BTreeMap<String, Template> {
         annotations.insert("description".to_owned(), Template::literal(&slo.description));
     }
     annotations
+}
+
+/// `1 h`, `3 d`.
+fn words(window: Duration) -> String {
+    match window.as_secs() / 3_600 {
+        hours if hours >= 24 && hours % 24 == 0 => format!("{} d", hours / 24),
+        hours => format!("{hours} h"),
+    }
 }
 
 fn tier_hash(slo: &Slo, tier: &Tier) -> String {

@@ -38,8 +38,13 @@ pub fn burn_rate(sum: &WindowSum, budget: f64) -> Option<f64> {
 }
 
 /// Share of the period's budget that is spent, above 1 when overspent; `None` when nothing happened.
-pub fn budget_consumed(period: &WindowSum, budget: f64) -> Option<f64> {
-    burn_rate(period, budget)
+///
+/// `consumed = burn(observed) · observed / P`, where `observed` is the time since the SLO's first slice, at most the
+/// period P. The budget is for a whole period, so an SLO younger than that has spent only what its short life cost:
+/// the months before it was watched are not taken for months without traffic.
+pub fn budget_consumed(sum: &WindowSum, budget: f64, period: Duration) -> Option<f64> {
+    let observed = SLICE.as_secs_f64() * f64::from(sum.expected) / period.as_secs_f64();
+    burn_rate(sum, budget).map(|burn| burn * observed.min(1.0))
 }
 
 /// Time until the budget is spent at the present rate; `None` while nothing burns or when it is spent already.

@@ -86,7 +86,7 @@ fn tickets_come_for_slow_burns() {
 fn a_window_in_which_nothing_happened_is_unknown() {
     let minutes = month(0.0, |_| 0.0);
     let sum = minutes.window(END, DAY);
-    assert_eq!((burn_rate(&sum, BUDGET), budget_consumed(&sum, BUDGET)), (None, None));
+    assert_eq!((burn_rate(&sum, BUDGET), budget_consumed(&sum, BUDGET, DAY)), (None, None));
     let reading = google_30d(30 * DAY)[0].read(&minutes, END, BUDGET, &Guard::default());
     assert_eq!(reading.verdict, None);
 }
@@ -146,6 +146,27 @@ fn the_budget_lasts_as_long_as_the_present_rate_allows() {
     assert_eq!(time_to_exhaust(0.5, period, 15.0), Some(DAY));
     assert_eq!(time_to_exhaust(0.5, period, 0.0), None);
     assert_eq!(time_to_exhaust(1.2, period, 3.0), None);
+}
+
+#[test]
+fn a_young_slo_has_spent_what_its_short_life_cost_and_an_old_one_what_its_period_did() {
+    let (month, budget) = (30 * DAY, 0.001);
+    let consumed = |minutes: u32, bad: f64| {
+        let sum = WindowSum { good: 1_000.0 - bad, total: 1_000.0, observed: minutes, expected: minutes };
+        budget_consumed(&sum, budget, month).unwrap()
+    };
+    // 90 minutes at a burn rate of 171 are 90 / 43 200 of the period.
+    assert!((consumed(90, 171.0) - 171.0 * 90.0 / 43_200.0).abs() < 1e-9);
+    // A total outage since its first minute spends 2 % of the budget in the 0.864 minutes of ALERTING §2.
+    assert!((consumed(1, 1_000.0) - 0.02 / 0.864).abs() < 1e-9);
+    assert!((consumed(43_200, 2.0) - 2.0).abs() < 1e-9, "a full window: burn itself");
+    assert!((consumed(50_000, 2.0) - 2.0).abs() < 1e-9, "never more than the period");
+}
+
+#[test]
+fn tiers_are_told_apart_by_their_windows() {
+    let windows: Vec<String> = google_30d(30 * DAY).iter().map(super::Tier::windows).collect();
+    assert_eq!(windows, ["1h/5m", "6h/30m", "1d/2h", "3d/6h"]);
 }
 
 #[test]

@@ -106,6 +106,17 @@ pub struct TierVerdict {
 }
 
 impl Tier {
+    /// Its two windows as `1h/5m`.
+    pub fn windows(&self) -> String {
+        let short = |window: Duration| match window.as_secs() {
+            s if s % 86_400 == 0 => format!("{}d", s / 86_400),
+            s if s % 3_600 == 0 => format!("{}h", s / 3_600),
+            s if s % 60 == 0 => format!("{}m", s / 60),
+            s => format!("{s}s"),
+        };
+        format!("{}/{}", short(self.long), short(self.short))
+    }
+
     /// Reads the windows that end before minute `end`.
     pub(crate) fn read(&self, minutes: &Minutes, end: i64, budget: f64, guard: &Guard) -> TierReading {
         let long = minutes.window(end, self.long);

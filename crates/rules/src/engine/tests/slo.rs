@@ -51,7 +51,7 @@ async fn a_total_outage_pages_within_two_minutes_and_resets_within_six() {
     // The last bad minute ends at 70 min; five clean ones have been read at 76 min.
     assert_eq!(story(&page), ["firing@3720 breach", "inactive@4560 recovered"]);
     let firing = &page[0];
-    assert_eq!(firing.alert, "Checkout availability budget burn");
+    assert_eq!(firing.alert, "Checkout availability budget burn 1h/5m");
     for (name, value) in [
         ("slo", "checkout-availability"),
         ("service_name", "checkout"),
@@ -69,8 +69,11 @@ async fn a_total_outage_pages_within_two_minutes_and_resets_within_six() {
     let view = engine.describe();
     let status = view.slos[0].status.clone().unwrap();
     assert_eq!((status.total, status.bad), (94.0 * 200.0, 2_000.0));
-    assert_eq!(status.state, "exhausted");
-    assert!(view.slos[0].budget_remaining.unwrap() < 0.0);
+    // A burn rate of 106 over the 94 minutes that there are of 43 200.
+    let consumed = 2_000.0 / (94.0 * 200.0) / 0.001 * 94.0 / 43_200.0;
+    assert!((status.budget_consumed.unwrap() - consumed).abs() < 1e-9);
+    assert_eq!(status.state, "burning");
+    assert!((view.slos[0].budget_remaining.unwrap() - (1.0 - consumed)).abs() < 1e-9);
     let json = serde_json::to_value(&view).unwrap();
     assert_eq!(json["slos"][0]["tiers"][0]["id"], PAGE);
     assert_eq!(json["slos"][0]["tiers"][0]["factor"], 14.4);
