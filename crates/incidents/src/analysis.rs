@@ -1,8 +1,9 @@
-use hindsight_model::{Incident, IncidentTimes, Suspect, TimelineRow, Transition};
+use hindsight_model::{AlertState, Incident, IncidentTimes, Suspect, TimelineRow, Transition};
 use jiff::Timestamp;
 
 use crate::affected::{Affected, affected};
 use crate::changes::{Change, version_changes};
+use crate::life::is_tier;
 use crate::{Impact, Onset, Telemetry, impact, onset, suspects, timeline};
 
 /// What the telemetry says about one incident.
@@ -77,7 +78,7 @@ fn times(
 ) -> IncidentTimes {
     let breach_began = transitions.iter().filter_map(|t| t.active_at).min();
     let impact_start = onset.map(|o| o.at).or(breach_began).or(incident.times.impact_start);
-    let resolved = incident.times.resolved;
+    let resolved = resolved(incident, transitions, mitigated);
     IncidentTimes {
         trigger: trigger.map(|t| t.at).or(incident.times.trigger),
         impact_start,
@@ -91,4 +92,38 @@ fn times(
         },
         resolved,
     }
+}
+
+/// When it was over. An end that a person set stays. One that alerts brought lies later than what it tells of: they
+/// look back over a window and are kept firing for a while. Then it was over when customers were well by telemetry,
+/// or, where telemetry does not say so, when the breach of the last alert ended.
+fn resolved(
+    incident: &Incident,
+    transitions: &[Transition],
+    mitigated: Option<Timestamp>,
+) -> Option<Timestamp> {
+    let stored = incident.times.resolved?;
+    let Some((ended, breach_ended)) = last_end(transitions) else { return Some(stored) };
+    let by_alerts = stored == ended || stored == breach_ended || incident.times.mitigated == Some(stored);
+    if !by_alerts {
+        return Some(stored);
+    }
+    Some(mitigated.filter(|well| *well <= ended).unwrap_or(breach_ended))
+}
+
+/// When the last of the alerts that hold the incident ended, and when the breach of that kind last stood. Burn-rate
+/// tiers count only where there is nothing else.
+fn last_end(transitions: &[Transition]) -> Option<(Timestamp, Timestamp)> {
+    let any_other = transitions.iter().any(|t| !is_tier(t));
+    let holds = |t: &&Transition| !any_other || !is_tier(t);
+    let ends = transitions.iter().filter(holds).filter(|t| t.to == AlertState::Inactive);
+    ends.map(|end| {
+        let kept_since = transitions
+            .iter()
+            .filter(|t| t.episode == end.episode && t.to == AlertState::Recovering && t.at <= end.at)
+            .map(|t| t.at)
+            .max();
+        (end.at, if end.reason == "recovered" { kept_since.unwrap_or(end.at) } else { end.at })
+    })
+    .reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
 }

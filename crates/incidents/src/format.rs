@@ -3,10 +3,10 @@
 /// `0.141` as `14.1 %`.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent == 0.0 || percent.abs() >= 100.0 {
+    if percent == 0.0 || percent.abs() >= 99.95 {
         format!("{percent:.0} %")
     } else if percent.abs() >= 0.1 {
-        format!("{percent:.1} %")
+        format!("{} %", trimmed(format!("{percent:.1}")))
     } else {
         format!("{percent:.2} %")
     }
@@ -36,14 +36,43 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// A gauge's value with its UCUM unit; ratios of unit `1` between 0 and 1 as percent.
-pub(crate) fn gauge(value: f64, unit: &str) -> String {
+/// A gauge's change with its UCUM unit said once: `25.5 → 0 backends`, `31 % → 100 %`, `1.2 GiB → 3 GiB`.
+pub(crate) fn gauge_change(before: f64, after: f64, unit: &str) -> String {
+    let each = |show: &dyn Fn(f64) -> String| format!("{} → {}", show(before), show(after));
+    let within = |value: f64| (0.0..=1.0).contains(&value);
+    let is_share = within(before) && within(after) && (before.fract() != 0.0 || after.fract() != 0.0);
     match unit {
-        "" | "1" => number(value),
-        "%" => format!("{} %", number(value)),
-        // An annotation such as `{connection}` reads better without its braces.
-        unit => format!("{} {}", number(value), unit.trim_matches(['{', '}'])),
+        "1" if is_share => each(&percent),
+        "" | "1" => each(&number),
+        "%" => each(&|value| format!("{} %", number(value))),
+        "ns" => each(&|value| millis(value / 1e6)),
+        "us" => each(&|value| millis(value / 1e3)),
+        "ms" => each(&millis),
+        "s" => each(&|value| millis(value * 1e3)),
+        "By" => each(&bytes),
+        // An annotation such as `{connection}` is a noun for what is counted.
+        unit => match unit.strip_prefix('{').and_then(|unit| unit.strip_suffix('}')) {
+            Some(noun) => format!("{} {}", each(&number), plural(noun, after)),
+            None => format!("{} {unit}", each(&number)),
+        },
     }
+}
+
+/// The English plural, unless there is exactly one.
+fn plural(noun: &str, count: f64) -> String {
+    let is_plural = noun.ends_with('s') || !noun.ends_with(|c: char| c.is_ascii_alphabetic());
+    if count == 1.0 || is_plural { noun.to_owned() } else { format!("{noun}s") }
+}
+
+fn bytes(value: f64) -> String {
+    let mut size = value;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size.abs() < 1_024.0 {
+            return format!("{} {unit}", number(size));
+        }
+        size /= 1_024.0;
+    }
+    format!("{} TiB", number(size))
 }
 
 fn trimmed(text: String) -> String {
@@ -64,6 +93,11 @@ mod tests {
         assert_eq!(millis(12.04), "12 ms");
         assert_eq!(number(1234.5), "1234");
         assert_eq!(number(0.5), "0.5");
-        assert_eq!(gauge(20.0, "{connection}"), "20 connection");
+        assert_eq!(gauge_change(25.5, 0.0, "{backend}"), "25.5 → 0 backends");
+        assert_eq!(gauge_change(0.0, 1.0, "{request}"), "0 → 1 request");
+        assert_eq!(gauge_change(0.31, 1.0, "1"), "31 % → 100 %");
+        assert_eq!(gauge_change(0.0, 1.0, "1"), "0 → 1", "a count rather than a share");
+        assert_eq!(gauge_change(4.0 * 1_048_576.0, 6_442_450_944.0, "By"), "4 MiB → 6 GiB");
+        assert_eq!(gauge_change(0.012, 1.5, "s"), "12 ms → 1.50 s");
     }
 }

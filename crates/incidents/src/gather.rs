@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use crate::gather::queries::{GaugeGrain, ROWS_MAX};
 use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
 use crate::{
-    AttributeCount, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry, VersionSeries,
+    AttributeCount, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry,
+    VersionSeries,
 };
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
@@ -75,6 +76,34 @@ pub async fn gather_attributes(
                 good: whole(row, 2),
             })
         }));
+    }
+    Ok(())
+}
+
+/// Adds what happened to `service` around these minutes, in buckets of ten seconds.
+///
+/// # Errors
+/// As [`gather()`].
+pub async fn gather_close_ups(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    telemetry: &mut Telemetry,
+    service: &str,
+    around: &[Timestamp],
+) -> Result<()> {
+    let asker = Asker { sql, tenant };
+    for at in around {
+        let mut close = CloseUp::empty(service, *at);
+        let rows = asker.rows("requests closely", queries::close_up(close.from, close.to(), service)).await?;
+        for row in &rows {
+            let Some(index) = row.first().and_then(SqlValue::as_time).and_then(|at| close.index(at)) else {
+                continue;
+            };
+            close.calls[index] = number(row, 1).unwrap_or(0.0);
+            close.errors[index] = number(row, 2).unwrap_or(0.0);
+        }
+        telemetry.close_ups.retain(|known| known.service != service || known.from != close.from);
+        telemetry.close_ups.push(close);
     }
     Ok(())
 }

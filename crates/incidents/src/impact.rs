@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::gather::queries;
 use crate::series::{observed, total};
-use crate::{Onset, Telemetry};
+use crate::{Onset, Telemetry, close_up};
 
 /// How much was lost, on the service whose indicator was violated.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,9 +21,9 @@ pub struct Impact {
     pub error_share_before: f64,
     /// Worst minute's 95th percentile in milliseconds.
     pub p95_ms_peak: Option<f64>,
-    /// First bad minute.
+    /// When it began.
     pub from: Option<Timestamp>,
-    /// End of the last bad minute, or of the telemetry while it lasts.
+    /// When it ended, or the end of the telemetry while it lasts.
     pub to: Option<Timestamp>,
     /// `to − from`.
     pub duration: Duration,
@@ -41,13 +41,14 @@ pub(crate) fn of(telemetry: &Telemetry, onset: &Onset, mitigated: Option<Timesta
     let Some(service) = telemetry.services.get(&onset.service) else { return Impact::default() };
     let during = telemetry.range(onset.at, to);
     let before = 0..during.start;
+    let (failed, all) = close_up::counts(telemetry, &onset.service, onset.at, to);
     let share = service.error_share();
     let most = |values: Vec<f64>| values.into_iter().reduce(f64::max);
     let calls_before = total(&service.calls, before.clone());
     Impact {
         service: Some(onset.service.clone()),
-        failed_requests: whole(total(&service.errors, during.clone())),
-        total_requests: whole(total(&service.calls, during.clone())),
+        failed_requests: whole(failed),
+        total_requests: whole(all),
         error_share_peak: most(observed(&share, during.clone())).unwrap_or(0.0),
         error_share_before: if calls_before > 0.0 {
             total(&service.errors, before) / calls_before

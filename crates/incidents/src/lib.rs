@@ -23,9 +23,11 @@
 //! [`Suspect`]: hindsight_model::Suspect
 
 mod affected;
+mod alert_rows;
 mod analysis;
 mod change_point;
 mod changes;
+mod close_up;
 mod error;
 mod format;
 pub mod gather;
@@ -46,6 +48,7 @@ pub use affected::Affected;
 pub use analysis::{Analysis, analyse};
 pub use change_point::{ChangePoint, Direction, change_points};
 pub use changes::{Change, version_changes};
+pub use close_up::CloseUp;
 pub use error::{Error, Result};
 pub use gather::gather;
 pub use graph::ServiceGraph;

@@ -14,6 +14,10 @@ use crate::ServiceGraph;
 pub(crate) const JOIN_DISTANCE_MAX: usize = 2;
 /// And only when they fire this soon after the incident was opened.
 pub(crate) const JOIN_WITHIN: Duration = Duration::from_secs(600);
+/// A burn-rate tier looks back: one whose breach began this soon after an incident's end still tells of it.
+pub(crate) const TIER_LOOKS_BACK: Duration = Duration::from_secs(600);
+/// How the reason of every burn-rate tier in [`Incident::alerts`] begins, and no other.
+const TIER_REASON: &str = "burn rate: ";
 /// Longest title in characters.
 pub(crate) const TITLE_CHARS_MAX: usize = 160;
 /// Most alerts recorded in one incident; more change nothing but its end.
@@ -36,6 +40,10 @@ pub struct Life<'a> {
 /// resolved one with the same key may still reopen, or a live one is near in the service graph. An alert without
 /// the block only joins. When the last alert of an incident is resolved, so is the incident. Transitions that were
 /// applied before change nothing.
+///
+/// Burn-rate tiers of SLOs look back over long windows and fire on after customers are well. They are evidence: a
+/// tier holds an incident open only while no other kind of alert belongs to it, and reopens one only by a breach
+/// that began after its end. Tiers without the block, tickets, are no part of any incident.
 pub fn apply(life: Life<'_>, transitions: &[Transition], now: Timestamp) -> Vec<Incident> {
     let mut book = Book {
         incidents: life.incidents.iter().map(|incident| (incident.id, incident.clone())).collect(),
@@ -63,14 +71,24 @@ struct Book<'a> {
 
 impl Book<'_> {
     fn fired(&mut self, alert: &Transition, at: Timestamp) {
+        if is_tier(alert) && alert.incident.is_none() {
+            return;
+        }
         if let Some(incident) = self.incidents.values_mut().find(|i| i.alerts.contains_key(&alert.episode)) {
             // Recovering → Firing is the same episode; one of a closed incident stays history.
-            if incident.status.is_live() && !incident.firing.contains(&alert.episode) {
-                incident.firing.push(alert.episode.clone());
+            if incident.status.is_live() {
+                hold(incident, alert);
             }
             return;
         }
         let key = key_of(alert);
+        if is_tier(alert)
+            && let Some(incident) =
+                self.incidents.values_mut().rev().find(|i| is_told_by(i, alert, key.as_ref()))
+        {
+            record(incident, alert, format!("same {} as it looked back", words(&incident.key)));
+            return;
+        }
         if let Some((id, reason)) = self.home_of(alert, key.as_ref(), at) {
             if let Some(incident) = self.incidents.get_mut(&id) {
                 join(incident, alert, reason, at);
@@ -169,10 +187,54 @@ fn join(incident: &mut Incident, alert: &Transition, reason: String, at: Timesta
         incident.services.push(service.to_owned());
     }
     incident.times.detected = Some(incident.times.detected.map_or(at, |known| known.min(at)));
+    record(incident, alert, reason);
+    hold(incident, alert);
+}
+
+/// Notes that the alert belongs to the incident, and why.
+fn record(incident: &mut Incident, alert: &Transition, reason: String) {
+    let reason = match (is_tier(alert), reason.starts_with(TIER_REASON)) {
+        (true, _) => format!("{TIER_REASON}{reason}"),
+        // Names come from telemetry and may read as anything.
+        (false, true) => format!("alert {reason}"),
+        (false, false) => reason,
+    };
     if incident.alerts.len() < ALERTS_MAX {
         incident.alerts.insert(alert.episode.clone(), reason);
     }
-    incident.firing.push(alert.episode.clone());
+}
+
+/// Keeps the incident open while this alert fires. A tier does so only where no other alert belongs; the first
+/// other alert takes over from the tiers.
+fn hold(incident: &mut Incident, alert: &Transition) {
+    let tier = |episode: &String| incident.alerts.get(episode).is_some_and(|r| r.starts_with(TIER_REASON));
+    if is_tier(alert) {
+        if incident.alerts.keys().any(|episode| !tier(episode)) {
+            return;
+        }
+    } else {
+        let others: Vec<String> = incident.firing.iter().filter(|episode| !tier(episode)).cloned().collect();
+        incident.firing = others;
+    }
+    if !incident.firing.contains(&alert.episode) {
+        incident.firing.push(alert.episode.clone());
+    }
+}
+
+/// Whether the alert is a burn-rate tier of an SLO.
+pub(crate) fn is_tier(alert: &Transition) -> bool {
+    alert.rule.starts_with("slo/")
+}
+
+/// Whether this tier tells of a resolved incident: the same key, and a breach that did not begin clearly after it.
+fn is_told_by(incident: &Incident, tier: &Transition, key: Option<&Labels>) -> bool {
+    let Some(resolved) = incident.times.resolved else { return false };
+    let began = tier.active_at.unwrap_or(tier.at);
+    incident.tenant == tier.tenant
+        && incident.status == IncidentStatus::Resolved
+        && key.is_some_and(|key| incident.key == *key)
+        && began >= incident.opened_at.saturating_sub(TIER_LOOKS_BACK).unwrap_or(incident.opened_at)
+        && seconds_since(resolved, began).is_none_or(|seconds| seconds <= TIER_LOOKS_BACK.as_secs())
 }
 
 /// SEV1 is worst and sorts first.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use hindsight_model::Incident;
 use jiff::Timestamp;
 
+use crate::close_up;
 use crate::gather::queries;
 use crate::series::{Series, plus_minutes};
 use crate::{ChangePoint, ServiceSeries, Telemetry, change_points, format};
@@ -14,7 +15,7 @@ pub(crate) const LOOKBACK_MINUTES: i64 = 60;
 /// longer only when nothing was found, for an alert that warned before customers were hurt.
 const AFTER_DETECTION_MINUTES: [i64; 3] = [2, 15, 60];
 /// A level that kept this share of the rise counts as the same outage, below it as the time before.
-const LEVEL_KEPT: f64 = 0.2;
+pub(crate) const LEVEL_KEPT: f64 = 0.2;
 /// Minutes of calm that must follow before an outage counts as mitigated.
 const CALM_MINUTES: usize = 3;
 
@@ -82,8 +83,10 @@ impl Indicator {
 /// When customers began to be hurt: the change point of the violated indicator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Onset {
-    /// Start of the first bad minute.
+    /// When it began: to ten seconds where it was seen closely, else the start of the first bad minute.
     pub at: Timestamp,
+    /// Start of the first bad minute of the per-minute series.
+    pub minute: Timestamp,
     /// The earliest the data allows.
     pub low: Timestamp,
     /// The latest the data allows.
@@ -111,9 +114,13 @@ pub(crate) fn find(telemetry: &Telemetry, incident: &Incident) -> Option<Onset> 
         callers.iter().map(String::as_str).collect(),
         entries.iter().map(String::as_str).collect(),
     ];
-    AFTER_DETECTION_MINUTES.into_iter().find_map(|after| {
+    let onset = AFTER_DETECTION_MINUTES.into_iter().find_map(|after| {
         let window = plus_minutes(detected, -LOOKBACK_MINUTES)..plus_minutes(detected, after);
         groups.iter().find_map(|services| strongest(telemetry, services, &window))
+    })?;
+    Some(match close_up::onset_at(telemetry, &onset) {
+        Some(at) => Onset { at, low: at, high: at, ..onset },
+        None => onset,
     })
 }
 
@@ -176,6 +183,7 @@ fn of_service(
     let at = minute(point.index);
     Some(Onset {
         at,
+        minute: at,
         low: minute(point.low),
         high: minute(point.high),
         service: service.to_owned(),
@@ -207,10 +215,17 @@ fn first_of_the_outage(points: &[ChangePoint], indicator: Indicator, latest: usi
     indicator.is_notable(point.before, point.after).then_some(point)
 }
 
-/// When the indicator came back to where it was and stayed there; `None` while it has not.
+/// When the indicator came back to where it was and stayed there, to ten seconds where it was seen closely; `None`
+/// while it has not.
 pub(crate) fn mitigated_at(telemetry: &Telemetry, onset: &Onset) -> Option<Timestamp> {
+    let minute = calm_minute(telemetry, onset)?;
+    Some(close_up::end_at(telemetry, onset, minute).map_or(minute, |end| end.max(onset.at)))
+}
+
+/// The first minute at which the indicator is back and stays.
+pub(crate) fn calm_minute(telemetry: &Telemetry, onset: &Onset) -> Option<Timestamp> {
     let series = onset.indicator.series(telemetry.services.get(&onset.service)?);
-    let start = telemetry.index_of(onset.at);
+    let start = telemetry.index_of(onset.minute);
     let bound = onset.before + LEVEL_KEPT * (onset.after - onset.before);
     let hurt = |index: &usize| {
         // A minute counts as bad when it or its whole neighbourhood is; one lone bad minute is noise.

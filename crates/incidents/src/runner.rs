@@ -11,10 +11,11 @@ use hindsight_state::{Consumed, PAGE_MAX, State, TransitionFilter};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::gather::{gather, gather_attributes, gather_graph};
+use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph};
 use crate::life::TITLE_CHARS_MAX;
+use crate::onset::calm_minute;
 use crate::series::plus_minutes;
-use crate::{Analysis, Error, Life, Result, ServiceGraph, Telemetry, analyse, apply};
+use crate::{Analysis, Error, Indicator, Life, Result, ServiceGraph, Telemetry, analyse, apply};
 
 /// Longest note in characters.
 pub(crate) const NOTE_CHARS_MAX: usize = 8_000;
@@ -26,6 +27,8 @@ pub(crate) const FOLLOW_AFTER_END: SignedDuration = SignedDuration::from_mins(15
 const GATHER_BEFORE_MINUTES: i64 = 90;
 /// How much of the service graph is read to join alerts by distance.
 const GRAPH_MINUTES: i64 = 30;
+/// How long after the end of the telemetry its alerts may still change state.
+const TRANSITIONS_AFTER_MINUTES: i64 = 60;
 /// Pages of transitions read in one tick; the rest waits for the next.
 const PAGES_MAX: usize = 10;
 
@@ -106,7 +109,7 @@ impl Runner {
     pub async fn analysis(&self, id: IncidentId, now: Timestamp) -> Result<(Analysis, Telemetry)> {
         let incident = self.incident(id).await?;
         let (transitions, mut telemetry) = self.material(&incident, now).await?;
-        let first = analyse(&incident, &transitions, &telemetry, now);
+        let first = self.look_closer(&incident, &transitions, &mut telemetry, now).await?;
         let Some(onset) = first.onset else { return Ok((first, telemetry)) };
         let until = first.impact.to.unwrap_or(telemetry.to);
         let sql = self.sql.as_ref();
@@ -179,7 +182,7 @@ impl Runner {
         self.milestone(id, at, "resolved", |incident| {
             if incident.status.is_live() {
                 incident.status = IncidentStatus::Resolved;
-                incident.times.mitigated = incident.times.mitigated.or(Some(at));
+                // When customers were well is left to telemetry; it need not be when somebody said so.
                 incident.times.resolved = Some(at);
             }
         })
@@ -270,8 +273,12 @@ impl Runner {
         now: Timestamp,
     ) -> Result<((Incident, Vec<TimelineRow>), bool)> {
         match self.material(&incident, now).await {
-            Ok((transitions, telemetry)) => {
-                let analysis = analyse(&incident, &transitions, &telemetry, now);
+            Ok((transitions, mut telemetry)) => {
+                let closer = self.look_closer(&incident, &transitions, &mut telemetry, now).await;
+                let analysis = closer.unwrap_or_else(|error| {
+                    warn("onset and end are known to the minute only", &error);
+                    analyse(&incident, &transitions, &telemetry, now)
+                });
                 incident.times = analysis.times;
                 incident.suspects = analysis.suspects;
                 Ok(((incident, analysis.timeline), true))
@@ -285,6 +292,25 @@ impl Runner {
         }
     }
 
+    /// The analysis with onset and end to ten seconds: two small queries once their minutes are known.
+    async fn look_closer(
+        &self,
+        incident: &Incident,
+        transitions: &[Transition],
+        telemetry: &mut Telemetry,
+        now: Timestamp,
+    ) -> Result<Analysis> {
+        let rough = analyse(incident, transitions, telemetry, now);
+        let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) else {
+            return Ok(rough);
+        };
+        let minutes: Vec<Timestamp> =
+            [Some(onset.minute), calm_minute(telemetry, onset)].into_iter().flatten().collect();
+        let sql = self.sql.as_ref();
+        gather_close_ups(sql, &self.tenant, telemetry, &onset.service, &minutes).await?;
+        Ok(analyse(incident, transitions, telemetry, now))
+    }
+
     /// The transitions and the telemetry around an incident.
     async fn material(&self, incident: &Incident, now: Timestamp) -> Result<(Vec<Transition>, Telemetry)> {
         let detected = incident.times.detected.unwrap_or(incident.opened_at);
@@ -293,7 +319,8 @@ impl Runner {
         let to = end.map_or(now, |end| end.min(now));
         let filter = TransitionFilter {
             since: Some(from),
-            until: Some(plus_minutes(to, 1)),
+            // Alerts end after customers are well, by the windows that they look back over.
+            until: Some(plus_minutes(to, TRANSITIONS_AFTER_MINUTES).min(plus_minutes(now, 1))),
             ..TransitionFilter::default()
         };
         let transitions =

@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::ServiceGraph;
 use crate::series::{Series, minutes_between, plus_minutes, share};
+use crate::{CloseUp, ServiceGraph};
 
 /// What the telemetry says about a stretch of time, minute by minute: the input of [`analyse`](crate::analyse).
 ///
@@ -25,6 +25,8 @@ pub struct Telemetry {
     pub gauges: Vec<GaugeSeries>,
     /// Good and bad requests by attribute value.
     pub attributes: Vec<AttributeCount>,
+    /// Requests around the onset and the end, in seconds rather than minutes.
+    pub close_ups: Vec<CloseUp>,
     /// What could not be learned, one sentence each (a signal that is missing, an answer that was cut).
     pub gaps: Vec<String>,
 }
@@ -117,6 +119,7 @@ impl Telemetry {
             versions: Vec::new(),
             gauges: Vec::new(),
             attributes: Vec::new(),
+            close_ups: Vec::new(),
             gaps: Vec::new(),
         }
     }
@@ -134,6 +137,12 @@ impl Telemetry {
     /// The index of the minute that `at` lies in, cut to the ends.
     pub fn index_of(&self, at: Timestamp) -> usize {
         usize::try_from(minutes_between(self.from, at)).unwrap_or(0).min(self.minutes())
+    }
+
+    /// One past the index of the last minute that ends at or holds what is before `to`.
+    pub(crate) fn index_of_end(&self, to: Timestamp) -> usize {
+        let last = self.index_of(to);
+        if self.minute_at(last) < to { (last + 1).min(self.minutes()) } else { last }
     }
 
     /// The minutes of `[from, to)` as indices.

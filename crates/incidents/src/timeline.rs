@@ -3,20 +3,23 @@
 use std::collections::BTreeSet;
 
 use hindsight_model::{AlertState, Incident, Suspect, TimelineKind, TimelineRow, TimelineSource, Transition};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::alert_rows::alert_rows;
 use crate::changes::Change;
 use crate::gather::queries;
-use crate::life::service_of;
+use crate::life::is_tier;
 use crate::series::plus_minutes;
-use crate::{ChangePoint, GaugeSeries, Indicator, Onset, Telemetry, change_points, format};
+use crate::{ChangePoint, GaugeSeries, Indicator, Onset, ServiceSeries, Telemetry, change_points, format};
 
 /// Most rows of one timeline; beyond it the weakest change points go first.
 pub(crate) const ROWS_MAX: usize = 200;
-/// Most change points of telemetry in one timeline.
-const CHANGE_POINTS_MAX: usize = 60;
-/// Most change points of gauges per service.
-const GAUGES_PER_SERVICE_MAX: usize = 3;
+/// Most rows of telemetry in one timeline: what moved most, series by series, whole series at a time.
+const CHANGE_ROWS_MAX: usize = 12;
+/// Most gauges per service that are told of.
+const GAUGES_PER_SERVICE_MAX: usize = 2;
+/// Steps the same way this close together are one climb, told in one row.
+const CLIMB_MINUTES: i64 = 10;
 /// How long before trigger or onset rows may begin.
 const LEAD_MINUTES: i64 = 15;
 /// A gauge must move by this share of the larger level to be told.
@@ -43,12 +46,13 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Vec<TimelineRow> {
     let start =
         inputs.trigger.map(|t| t.at).or_else(|| inputs.onset.map(|o| plus_minutes(o.at, -LEAD_MINUTES)));
     let start = start.unwrap_or_else(|| plus_minutes(inputs.incident.opened_at, -LEAD_MINUTES));
-    let mut rows = alerts(inputs);
+    let mut rows = alert_rows(inputs);
     rows.extend(changes(inputs, start));
     rows.extend(inputs.onset.map(onset_row));
     rows.extend(milestones(inputs));
     rows.extend(change_point_rows(inputs, start));
-    rows.sort_by(|a, b| (a.at, a.kind, &a.service, &a.text).cmp(&(b.at, b.kind, &b.service, &b.text)));
+    // Stable: `mitigated` was pushed before a `resolved` of the same instant.
+    rows.sort_by_key(|row| (row.at, row.kind));
     rows.dedup();
     bound(rows)
 }
@@ -67,7 +71,13 @@ fn bound(mut rows: Vec<TimelineRow>) -> Vec<TimelineRow> {
     rows
 }
 
-fn row(at: Timestamp, kind: TimelineKind, service: Option<&str>, text: String, sql: String) -> TimelineRow {
+pub(crate) fn row(
+    at: Timestamp,
+    kind: TimelineKind,
+    service: Option<&str>,
+    text: String,
+    sql: String,
+) -> TimelineRow {
     TimelineRow {
         at,
         kind,
@@ -77,28 +87,6 @@ fn row(at: Timestamp, kind: TimelineKind, service: Option<&str>, text: String, s
         sql: Some(sql),
         state: "suggested".to_owned(),
     }
-}
-
-fn alerts(inputs: &Inputs<'_>) -> Vec<TimelineRow> {
-    inputs
-        .transitions
-        .iter()
-        .filter(|t| inputs.incident.alerts.contains_key(&t.episode) && t.tenant == inputs.incident.tenant)
-        .filter_map(|t| {
-            let what = match (t.from, t.to) {
-                (_, AlertState::Firing) => "fires",
-                (_, AlertState::Pending) => "is pending",
-                (AlertState::Pending, AlertState::Inactive) => return None,
-                (_, AlertState::Inactive) => "is resolved",
-                (_, AlertState::Recovering) => "recovers",
-            };
-            let value = t.value.map(|v| format!(" at {}", format::number(v))).unwrap_or_default();
-            let why = if t.to == AlertState::Inactive { format!(" ({})", t.reason) } else { String::new() };
-            let sql = queries::transitions(plus_minutes(t.at, -60), plus_minutes(t.at, 60), &t.rule);
-            let text = format!("alert {} {what}{value}{why}", t.alert);
-            Some(row(t.at, TimelineKind::Alert, service_of(&t.labels), text, sql))
-        })
-        .collect()
 }
 
 fn changes(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> {
@@ -133,32 +121,41 @@ fn onset_row(onset: &Onset) -> TimelineRow {
 fn milestones(inputs: &Inputs<'_>) -> Vec<TimelineRow> {
     let mut rows = Vec::new();
     if let (Some(at), Some(onset)) = (inputs.mitigated, inputs.onset) {
-        let text =
-            format!("{} {} back to its level before: mitigated", onset.service, onset.indicator.as_str());
+        let text = format!(
+            "{} {} back from {} to its level before: mitigated",
+            onset.service,
+            onset.indicator.as_str(),
+            onset.indicator.show(onset.after)
+        );
         let sql = queries::requests(plus_minutes(at, -30), plus_minutes(at, 30), Some(&onset.service));
         rows.push(row(at, TimelineKind::Milestone, Some(&onset.service), text, sql));
     }
     if let Some(at) = inputs.resolved {
-        let last = inputs
-            .transitions
-            .iter()
-            .rfind(|t| t.to == AlertState::Inactive && inputs.incident.alerts.contains_key(&t.episode));
+        let last = inputs.transitions.iter().rfind(|t| {
+            t.to == AlertState::Inactive && !is_tier(t) && inputs.incident.alerts.contains_key(&t.episode)
+        });
         let sql = last.map(|t| queries::transitions(plus_minutes(at, -60), plus_minutes(at, 60), &t.rule));
+        let said = if inputs.mitigated.is_some() {
+            "customers are well and every alert ended: resolved"
+        } else {
+            "every alert ended: resolved"
+        };
         rows.push(TimelineRow {
             sql,
-            ..row(
-                at,
-                TimelineKind::Milestone,
-                None,
-                "every alert is resolved: resolved".to_owned(),
-                String::new(),
-            )
+            ..row(at, TimelineKind::Milestone, None, said.to_owned(), String::new())
         });
     }
     rows
 }
 
-/// Change points on the services that matter here, the strongest [`CHANGE_POINTS_MAX`].
+/// One series that moved: its rows, and how plain its plainest change is.
+struct Moved {
+    strength: f64,
+    rows: Vec<TimelineRow>,
+}
+
+/// Change points on the services that matter here: whole series, those that moved most first, until
+/// [`CHANGE_ROWS_MAX`] rows are told. A rise without its fall would read as if it went on.
 fn change_point_rows(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> {
     let telemetry = inputs.telemetry;
     let scope: BTreeSet<&str> = (inputs.incident.services.iter().map(String::as_str))
@@ -166,70 +163,135 @@ fn change_point_rows(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> 
         .chain(inputs.suspects.iter().map(|s| s.service.as_str()))
         .chain(inputs.onset.map(|o| o.service.as_str()))
         .collect();
-    let mut found: Vec<(f64, TimelineRow)> = Vec::new();
+    let mut found: Vec<Moved> = Vec::new();
     for name in &scope {
         if let Some(service) = telemetry.services.get(*name) {
-            for indicator in Indicator::ALL {
-                for point in change_points(&indicator.series(service)) {
-                    found.extend(indicator_row(inputs, name, indicator, &point, start));
-                }
-            }
+            found.extend(Indicator::ALL.into_iter().map(|i| indicator_rows(inputs, name, i, service, start)));
         }
         found.extend(gauge_rows(telemetry, name, start));
     }
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found.truncate(CHANGE_POINTS_MAX);
-    found.into_iter().map(|(_, row)| row).collect()
+    found.retain(|moved| !moved.rows.is_empty());
+    found.sort_by(|a, b| b.strength.total_cmp(&a.strength));
+    let mut rows: Vec<TimelineRow> = Vec::new();
+    for moved in found {
+        if rows.len() + moved.rows.len() <= CHANGE_ROWS_MAX {
+            rows.extend(moved.rows);
+        }
+    }
+    rows
 }
 
-fn indicator_row(
+fn indicator_rows(
     inputs: &Inputs<'_>,
     service: &str,
     indicator: Indicator,
-    point: &ChangePoint,
+    series: &ServiceSeries,
     start: Timestamp,
-) -> Option<(f64, TimelineRow)> {
-    let at = inputs.telemetry.minute_at(point.index);
-    let is_onset = |o: &Onset| o.service == service && o.indicator == indicator && o.at == at;
-    if at < start || !indicator.is_notable(point.before, point.after) || inputs.onset.is_some_and(is_onset) {
-        return None;
-    }
-    let text = format!(
-        "{service} {} {} → {}",
-        indicator.as_str(),
-        indicator.show(point.before),
-        indicator.show(point.after)
-    );
-    let sql = queries::requests(plus_minutes(at, -30), plus_minutes(at, 30), Some(service));
-    Some((point.strength, row(at, TimelineKind::ChangePoint, Some(service), text, sql)))
+) -> Moved {
+    let telemetry = inputs.telemetry;
+    // What is violated has its rows already: its onset, and its return as the milestone `mitigated`.
+    let violated = inputs.onset.filter(|o| o.service == service && o.indicator == indicator);
+    let told = |climb: &Climb| {
+        let at = telemetry.minute_at(climb.at);
+        violated.is_some_and(|onset| {
+            let near = |other: Timestamp| at.duration_since(other).abs() <= SignedDuration::from_mins(2);
+            near(onset.minute)
+                || inputs.mitigated.is_some_and(|m| near(m) && !indicator.is_worse(climb.before, climb.after))
+        })
+    };
+    let climbs: Vec<Climb> = climbs(&change_points(&indicator.series(series)))
+        .into_iter()
+        .filter(|climb| telemetry.minute_at(climb.at) >= start)
+        .filter(|climb| indicator.is_notable(climb.before, climb.after) && !told(climb))
+        .collect();
+    let rows = climbs.iter().map(|climb| {
+        let at = telemetry.minute_at(climb.at);
+        let text = format!("{service} {} {}", indicator.as_str(), climb.words(|v| indicator.show(v)));
+        let sql = queries::requests(plus_minutes(at, -30), plus_minutes(at, 30), Some(service));
+        row(at, TimelineKind::ChangePoint, Some(service), text, sql)
+    });
+    Moved { strength: strongest(&climbs), rows: rows.collect() }
 }
 
-fn gauge_rows(telemetry: &Telemetry, service: &str, start: Timestamp) -> Vec<(f64, TimelineRow)> {
-    let mut found: Vec<(f64, TimelineRow)> = telemetry
+fn gauge_rows(telemetry: &Telemetry, service: &str, start: Timestamp) -> Vec<Moved> {
+    let mut found: Vec<Moved> = telemetry
         .gauges
         .iter()
         .filter(|gauge| gauge.service == service)
-        .flat_map(|gauge| change_points(&gauge.values).into_iter().map(move |point| (gauge, point)))
-        .filter(|(_, point)| telemetry.minute_at(point.index) >= start)
-        .filter(|(_, point)| {
-            (point.after - point.before).abs() >= GAUGE_CHANGE_MIN * point.before.abs().max(point.after.abs())
+        .map(|gauge| {
+            let climbs: Vec<Climb> = climbs(&change_points(&gauge.values))
+                .into_iter()
+                .filter(|climb| telemetry.minute_at(climb.at) >= start)
+                .filter(|climb| {
+                    let (before, after) = (climb.before, climb.after);
+                    (after - before).abs() >= GAUGE_CHANGE_MIN * before.abs().max(after.abs())
+                })
+                .collect();
+            let rows = climbs.iter().map(|climb| gauge_row(telemetry, gauge, climb)).collect();
+            Moved { strength: strongest(&climbs), rows }
         })
-        .map(|(gauge, point)| (point.strength, gauge_row(telemetry, gauge, &point)))
+        .filter(|moved| !moved.rows.is_empty())
         .collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.sort_by(|a, b| b.strength.total_cmp(&a.strength));
     found.truncate(GAUGES_PER_SERVICE_MAX);
     found
 }
 
-fn gauge_row(telemetry: &Telemetry, gauge: &GaugeSeries, point: &ChangePoint) -> TimelineRow {
-    let at = telemetry.minute_at(point.index);
-    let text = format!(
-        "{} {} {} → {}",
-        gauge.service,
-        gauge_name(gauge),
-        format::gauge(point.before, &gauge.unit),
-        format::gauge(point.after, &gauge.unit)
-    );
+fn strongest(climbs: &[Climb]) -> f64 {
+    climbs.iter().map(|climb| climb.strength).fold(0.0, f64::max)
+}
+
+/// Steps of one series the same way and close together: one fact.
+struct Climb {
+    /// Minute of the first step.
+    at: usize,
+    /// Minutes from the first step to the last.
+    minutes: usize,
+    before: f64,
+    after: f64,
+    strength: f64,
+}
+
+impl Climb {
+    /// `171 ms → 5.01 s`, and how long it took when it took several steps.
+    fn words(&self, show: impl Fn(f64) -> String) -> String {
+        let within = if self.minutes > 0 { format!(" within {} min", self.minutes) } else { String::new() };
+        format!("{} → {}{within}", show(self.before), show(self.after))
+    }
+}
+
+fn climbs(points: &[ChangePoint]) -> Vec<Climb> {
+    let mut found: Vec<Climb> = Vec::new();
+    let mut last: Option<&ChangePoint> = None;
+    for point in points {
+        let goes_on = last.is_some_and(|last| {
+            let close = i64::try_from(point.index - last.index).is_ok_and(|apart| apart <= CLIMB_MINUTES);
+            close && last.direction() == point.direction()
+        });
+        match found.last_mut() {
+            Some(climb) if goes_on => {
+                climb.minutes = point.index - climb.at;
+                climb.after = point.after;
+                climb.strength = climb.strength.max(point.strength);
+            }
+            _ => found.push(Climb {
+                at: point.index,
+                minutes: 0,
+                before: point.before,
+                after: point.after,
+                strength: point.strength,
+            }),
+        }
+        last = Some(point);
+    }
+    found
+}
+
+fn gauge_row(telemetry: &Telemetry, gauge: &GaugeSeries, climb: &Climb) -> TimelineRow {
+    let at = telemetry.minute_at(climb.at);
+    let moved = format::gauge_change(climb.before, climb.after, &gauge.unit);
+    let within = if climb.minutes > 0 { format!(" within {} min", climb.minutes) } else { String::new() };
+    let text = format!("{} {} {moved}{within}", gauge.service, gauge_name(gauge));
     let (from, to) = (plus_minutes(at, -30), plus_minutes(at, 30));
     let sql = queries::gauge(from, to, &gauge.service, &gauge.metric, &gauge.attributes);
     row(at, TimelineKind::ChangePoint, Some(&gauge.service), text, sql)

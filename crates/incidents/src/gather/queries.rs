@@ -28,6 +28,17 @@ pub fn requests(from: Timestamp, to: Timestamp, service: Option<&str>) -> String
     )
 }
 
+/// Requests and failures of one service in buckets of ten seconds. Columns `bucket`, `calls`, `errors`.
+pub fn close_up(from: Timestamp, to: Timestamp, service: &str) -> String {
+    format!(
+        "SELECT date_bin(INTERVAL '10 seconds', timestamp) AS bucket, count(*) AS calls,\n  \
+         count(*) FILTER (WHERE {FAILED}) AS errors\n\
+         FROM spans\nWHERE {} AND {ENTRY} AND service_name = {}\nGROUP BY 1 ORDER BY 1 LIMIT {ROWS_MAX}",
+        within("timestamp", from, to),
+        text(service),
+    )
+}
+
 /// Spans, requests and failures by service, version and minute. Columns `service`, `version`, `minute`, `spans`,
 /// `calls`, `errors`.
 pub fn versions(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {

@@ -78,6 +78,72 @@ fn the_last_alert_to_end_resolves_the_incident() {
     assert_eq!((done[0].times.mitigated, done[0].times.resolved), (Some(minute(30)), Some(minute(30))));
 }
 
+/// A page tier of `checkout`'s SLO.
+fn tier(at: usize, episode: &str, to: AlertState) -> Transition {
+    Transition { rule: "slo/checkout/page-1h".to_owned(), ..transition(at, "checkout", episode, to) }
+}
+
+#[test]
+fn a_tier_that_looks_back_does_not_hold_an_incident_that_other_alerts_left() {
+    let steps = [
+        tier(9, "t1", AlertState::Firing),
+        transition(10, "checkout", "e1", AlertState::Firing),
+        tier(11, "t2", AlertState::Firing),
+    ];
+    let open = alone(&[], &steps);
+    assert_eq!((open.len(), open[0].alerts.len()), (1, 3));
+    assert_eq!(open[0].firing, ["e1"], "the first other alert takes over from the tier that opened it");
+    let over = alone(&open, &[transition(20, "checkout", "e1", AlertState::Inactive)]);
+    assert_eq!((over[0].status, over[0].times.resolved), (IncidentStatus::Resolved, Some(minute(20))));
+    // The tiers end, or fire again, and nothing changes.
+    let later = [
+        tier(22, "t1", AlertState::Firing),
+        tier(40, "t1", AlertState::Inactive),
+        tier(50, "t2", AlertState::Inactive),
+    ];
+    assert!(alone(&over, &later).is_empty());
+}
+
+#[test]
+fn a_tier_alone_holds_its_incident() {
+    let open = alone(&[], &[tier(10, "t1", AlertState::Firing)]);
+    assert_eq!(open[0].firing, ["t1"]);
+    let over = alone(&open, &[tier(40, "t1", AlertState::Inactive)]);
+    assert_eq!((over[0].status, over[0].times.resolved), (IncidentStatus::Resolved, Some(minute(40))));
+}
+
+#[test]
+fn only_a_tier_whose_breach_began_after_the_end_reopens() {
+    let steps = [
+        transition(10, "checkout", "e1", AlertState::Firing),
+        transition(20, "checkout", "e1", AlertState::Inactive),
+    ];
+    let over = alone(&[], &steps);
+    let late = Transition { active_at: Some(minute(18)), ..tier(22, "t1", AlertState::Firing) };
+    let told = alone(&over, &[late]);
+    assert_eq!((told.len(), told[0].id, told[0].status), (1, over[0].id, IncidentStatus::Resolved));
+    assert!(told[0].alerts.contains_key("t1") && told[0].firing.is_empty(), "it is evidence");
+    let new = Transition { active_at: Some(minute(35)), ..tier(36, "t2", AlertState::Firing) };
+    let again = alone(&told, &[new]);
+    assert_eq!((again[0].id, again[0].status), (over[0].id, IncidentStatus::Reopened));
+}
+
+#[test]
+fn tickets_join_nothing() {
+    let mut ticket = tier(12, "t1", AlertState::Firing);
+    ticket.incident = None;
+    let found = alone(&[], &[transition(10, "checkout", "e1", AlertState::Firing), ticket]);
+    assert_eq!(found[0].alerts.len(), 1);
+}
+
+#[test]
+fn no_name_makes_an_alert_pass_for_a_tier() {
+    let mut loud = transition(10, "checkout", "e1", AlertState::Firing);
+    loud.alert = "burn rate: all of it".to_owned();
+    let open = alone(&[], &[loud, tier(11, "t1", AlertState::Firing)]);
+    assert_eq!(open[0].firing, ["e1"]);
+}
+
 #[test]
 fn a_resolved_incident_reopens_within_its_time_and_not_after() {
     let steps = [

@@ -88,8 +88,20 @@ async fn an_alert_becomes_an_analysed_incident_and_its_end_is_followed() {
     runner.on_tick(minute(112)).await.unwrap();
     let incident = state.incident(&Tenant::default(), ids[0]).await.unwrap().unwrap();
     assert_eq!(incident.status, IncidentStatus::Resolved);
-    assert_eq!((incident.times.mitigated, incident.times.resolved), (Some(minute(105)), Some(minute(110))));
+    assert_eq!((incident.times.mitigated, incident.times.resolved), (Some(minute(105)), Some(minute(105))));
     assert!(runner.on_tick(minute(300)).await.unwrap().is_empty(), "what is over stays as it is");
+}
+
+#[tokio::test]
+async fn an_end_that_a_person_set_stays() {
+    let (state, _, runner) = fixture().await;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    runner.resolve(id, minute(107)).await.unwrap();
+    commit(&state, 110, AlertState::Inactive).await;
+    runner.on_tick(minute(112)).await.unwrap();
+    let times = state.incident(&Tenant::default(), id).await.unwrap().unwrap().times;
+    assert_eq!((times.mitigated, times.resolved), (Some(minute(105)), Some(minute(107))));
 }
 
 #[tokio::test]

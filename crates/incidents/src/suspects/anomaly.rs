@@ -152,12 +152,7 @@ pub(crate) fn of_all(telemetry: &Telemetry, windows: &Windows) -> BTreeMap<Strin
         if let Some((score, before, after)) = deviation(&gauge.values, windows, floor, Side::Both)
             && score >= GAUGE_ANOMALOUS
         {
-            let text = format!(
-                "{} {} → {}",
-                gauge_name(gauge),
-                format::gauge(before, &gauge.unit),
-                format::gauge(after, &gauge.unit)
-            );
+            let text = format!("{} {}", gauge_name(gauge), format::gauge_change(before, after, &gauge.unit));
             let finding = Finding { symptom: Symptom::Gauge, score, change: (after - before).abs(), text };
             all.entry(gauge.service.clone()).or_default().findings.push(finding);
         }
