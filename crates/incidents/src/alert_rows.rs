@@ -31,13 +31,13 @@ fn of_episode(episode: &[&Transition]) -> Vec<TimelineRow> {
     for t in episode {
         match t.to {
             AlertState::Firing if t.from == AlertState::Firing => {
-                rows.push(told(t, "changes to and fro", String::new()));
+                rows.push(told(t, "changes to and fro", ""));
             }
             AlertState::Firing => {
                 // It came back before it was over: the end that was seen is an end all the same.
-                rows.extend(recovering.take().map(|r| told(r, "recovers", String::new())));
+                rows.extend(recovering.take().map(|r| told(r, "recovers", "")));
                 let since = if t.from == AlertState::Pending { t.active_at } else { None };
-                rows.push(told(t, "fires", after(since, t.at, " after its breach began")));
+                rows.push(told(t, "fires", &after(since, t.at, " after its breach began")));
             }
             AlertState::Recovering => recovering = Some(t),
             AlertState::Inactive if t.from == AlertState::Pending => {}
@@ -49,12 +49,12 @@ fn of_episode(episode: &[&Transition]) -> Vec<TimelineRow> {
                     None if t.reason == "recovered" => ", resolved".to_owned(),
                     None => format!(" ({})", t.reason),
                 };
-                rows.push(told(end.unwrap_or(t), how, more));
+                rows.push(told(end.unwrap_or(t), how, &more));
             }
             AlertState::Pending => {}
         }
     }
-    rows.extend(recovering.map(|r| told(r, "recovers", String::new())));
+    rows.extend(recovering.map(|r| told(r, "recovers", "")));
     let is_of_tier = episode.first().is_some_and(|t| is_tier(t));
     if is_of_tier {
         rows.truncate(1);
@@ -68,7 +68,7 @@ fn after(since: Option<Timestamp>, at: Timestamp, words: &str) -> String {
     if seconds < 30 { String::new() } else { format!(" {} min{words}", ((seconds + 30) / 60).max(1)) }
 }
 
-fn told(t: &Transition, what: &str, more: String) -> TimelineRow {
+fn told(t: &Transition, what: &str, more: &str) -> TimelineRow {
     let sql = queries::transitions(plus_minutes(t.at, -60), plus_minutes(t.at, 60), &t.rule);
     let text = format!("alert {} {what}{more}{}", t.alert, figure(t));
     row(t.at, TimelineKind::Alert, service_of(&t.labels), text, sql)

@@ -16,6 +16,8 @@ use crate::{Error, Result};
 const MAX_AFFECTED: usize = 6;
 /// Minutes in a row at the baseline that count as recovered.
 const CALM_MINUTES: usize = 3;
+/// Two sights of the return to normal this close are one.
+const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(120);
 /// Least context on each side of the incident.
 const MIN_CONTEXT: SignedDuration = SignedDuration::from_mins(15);
 
@@ -43,7 +45,9 @@ pub(super) async fn gather(
     let returned_at = band
         .as_ref()
         .zip(main.as_ref())
-        .and_then(|(band, series)| baseline::returned(series, band, window.impact_start, CALM_MINUTES));
+        .and_then(|(band, series)| baseline::returned(series, band, window.impact_start, CALM_MINUTES))
+        // The incident knows the same moment more finely than whole minutes show it.
+        .map(|at| times.mitigated.filter(|well| at.duration_since(*well).abs() <= SAME_MOMENT).unwrap_or(at));
     let request_rate = asking.request_rate(&affected).await;
     let blast_kept = asking.book.keep(blast.clone()).unwrap_or(blast);
     let latency = asking.latency(&primary).await;

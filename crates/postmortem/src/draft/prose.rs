@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::facts::{Entry, Facts};
-use super::words::{clock, code, count, day, minute, minutes_between, plain};
+use super::words::{clock, code, count, day, minute, minutes_between, plain, short_clock};
 use super::{DraftInput, whys};
 use crate::chart::Unit;
 use crate::document::{
@@ -105,7 +105,7 @@ fn summary(facts: &Facts) -> String {
     let mut text = format!(
         "On {} from {} to {} ({}), {} of {} requests to {} failed ({}) [{}].",
         day(window.impact_start, zone),
-        clock(window.impact_start, zone),
+        short_clock(window.impact_start, zone),
         minute(window.impact_end, zone),
         duration(facts),
         count(facts.failed),
@@ -266,7 +266,7 @@ fn mitigation(facts: &Facts) -> String {
             "Mitigated at {}, {} after detection{} [{}].",
             minute(at, &facts.zone),
             minutes_between(detected, at),
-            back.map_or_else(String::new, |at| format!(
+            back.filter(|back| *back != at).map_or_else(String::new, |at| format!(
                 "; errors were back at baseline at {}",
                 minute(at, &facts.zone)
             )),

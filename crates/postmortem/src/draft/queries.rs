@@ -145,12 +145,22 @@ LIMIT 500"
         .to_owned()
 }
 
+/// What the incident cost: its bad events as a share of those that the budget allows in a whole window, where the
+/// window's traffic is what was observed of it, taken for all of it. Minutes that the impact touches count whole.
 pub(super) fn slo_budget() -> String {
     "SELECT s.slo, t.service_name, t.objective, t.window_s / 86400.0 AS window_days,
   sum(s.total) AS requests, sum(s.total - s.good) AS bad,
-  sum(s.total - s.good) / (t.total * (1.0 - t.objective)) AS budget_spent
-FROM slo_slices AS s JOIN slo_status AS t ON s.slo = t.slo
-WHERE s.minute >= $impact_start AND s.minute < $impact_end AND t.total > 0
+  min(f.observed_s) / 86400.0 AS observed_days,
+  sum(s.total - s.good) / (t.total * (1.0 - t.objective)) * min(f.observed_s) / t.window_s AS budget_spent
+FROM slo_slices AS s
+JOIN slo_status AS t ON s.slo = t.slo
+JOIN (
+  SELECT p.slo, least(date_part('epoch', max(u.timestamp)) - date_part('epoch', min(p.minute)), max(u.window_s))
+    AS observed_s
+  FROM slo_slices AS p JOIN slo_status AS u ON p.slo = u.slo
+  GROUP BY p.slo
+) AS f ON f.slo = s.slo
+WHERE s.minute >= date_trunc('minute', $impact_start) AND s.minute < $impact_end AND t.total > 0
 GROUP BY s.slo, t.service_name, t.objective, t.window_s, t.total
 ORDER BY budget_spent DESC, s.slo
 LIMIT 50"

@@ -154,7 +154,7 @@ fn detection(facts: &Facts) -> Vec<String> {
     };
     lines.push(match &facts.resource {
         Some(resource) => format!(
-            "2.2. Why did no alert watch {} of {} and fire before customers were hurt?",
+            "2.2. Why did no alert on {} of {} fire before customers were hurt?",
             code(&resource.metric),
             code(&resource.service)
         ),

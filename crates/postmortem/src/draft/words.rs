@@ -11,8 +11,15 @@ const MAX_TEXT: usize = 240;
 /// Text from outside as plain Markdown text on one line: nothing in it is markup, a citation or a mark of ours.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in shorten(text.trim(), MAX_TEXT).chars() {
+    let text = shorten(text.trim(), MAX_TEXT);
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_inside = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
+        before = c;
         match c {
+            // Inside a word an underscore is no markup, and `pending_requests` is how the metric is called.
+            '_' if is_inside => out.push(c),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
@@ -49,6 +56,11 @@ pub(super) fn minute(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M %Z").to_string()
 }
 
+/// Time of day to the minute.
+pub(super) fn short_clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
 /// The calendar day in the zone.
 pub(super) fn day(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string()
@@ -68,4 +80,16 @@ pub(crate) fn minutes_between(from: Timestamp, to: Timestamp) -> String {
 /// A whole number with its thousands apart.
 pub(super) fn count(value: f64) -> String {
     exact(value.round()).replace('\u{202f}', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_as_they_are_called_and_markup_stays_text() {
+        assert_eq!(plain("db.pending_requests of a_b_c"), "db.pending_requests of a_b_c");
+        assert_eq!(plain("_init_ or __x"), "\\_init\\_ or \\_\\_x");
+        assert_eq!(plain("*a* `b` [E1] <c>"), "\\*a\\* \\`b\\` &#91;E1&#93; &lt;c&gt;");
+    }
 }
