@@ -14,8 +14,10 @@ use crate::{ChangePoint, GaugeSeries, Indicator, Onset, ServiceSeries, Telemetry
 
 /// Most rows of one timeline; beyond it the weakest change points go first.
 pub(crate) const ROWS_MAX: usize = 200;
-/// Most rows of telemetry in one timeline: what moved most, series by series, whole series at a time.
-const CHANGE_ROWS_MAX: usize = 12;
+/// Most rows of telemetry in one timeline: what customers felt first, then what moved most, whole series at a time.
+const CHANGE_ROWS_MAX: usize = 10;
+/// Most series of errors and latency that are told before anything else.
+const FELT_MAX: usize = 3;
 /// Most gauges per service that are told of.
 const GAUGES_PER_SERVICE_MAX: usize = 2;
 /// Steps the same way this close together are one climb, told in one row.
@@ -150,12 +152,14 @@ fn milestones(inputs: &Inputs<'_>) -> Vec<TimelineRow> {
 
 /// One series that moved: its rows, and how plain its plainest change is.
 struct Moved {
+    /// Errors or latency of a service that was hurt.
+    is_felt: bool,
     strength: f64,
     rows: Vec<TimelineRow>,
 }
 
-/// Change points on the services that matter here: whole series, those that moved most first, until
-/// [`CHANGE_ROWS_MAX`] rows are told. A rise without its fall would read as if it went on.
+/// Change points on the services that matter here: whole series, [`FELT_MAX`] of what customers felt first, then
+/// what moved most elsewhere, until [`CHANGE_ROWS_MAX`] rows are told. A rise without its fall would read as if it went on.
 fn change_point_rows(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> {
     let telemetry = inputs.telemetry;
     let scope: BTreeSet<&str> = (inputs.incident.services.iter().map(String::as_str))
@@ -171,7 +175,11 @@ fn change_point_rows(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> 
         found.extend(gauge_rows(telemetry, name, start));
     }
     found.retain(|moved| !moved.rows.is_empty());
-    found.sort_by(|a, b| b.strength.total_cmp(&a.strength));
+    found.sort_by(|a, b| b.is_felt.cmp(&a.is_felt).then(b.strength.total_cmp(&a.strength)));
+    let felt = found.iter().take_while(|moved| moved.is_felt).count();
+    let felt_first = felt.min(FELT_MAX);
+    // Then why they felt it (load, resources), and at last the rest of the same.
+    found[felt_first..].rotate_left(felt - felt_first);
     let mut rows: Vec<TimelineRow> = Vec::new();
     for moved in found {
         if rows.len() + moved.rows.len() <= CHANGE_ROWS_MAX {
@@ -210,7 +218,9 @@ fn indicator_rows(
         let sql = queries::requests(plus_minutes(at, -30), plus_minutes(at, 30), Some(service));
         row(at, TimelineKind::ChangePoint, Some(service), text, sql)
     });
-    Moved { strength: strongest(&climbs), rows: rows.collect() }
+    let is_hurt = inputs.affected.iter().chain(&inputs.incident.services).any(|name| name == service);
+    let is_felt = is_hurt && indicator != Indicator::Traffic;
+    Moved { is_felt, strength: strongest(&climbs), rows: rows.collect() }
 }
 
 fn gauge_rows(telemetry: &Telemetry, service: &str, start: Timestamp) -> Vec<Moved> {
@@ -228,7 +238,7 @@ fn gauge_rows(telemetry: &Telemetry, service: &str, start: Timestamp) -> Vec<Mov
                 })
                 .collect();
             let rows = climbs.iter().map(|climb| gauge_row(telemetry, gauge, climb)).collect();
-            Moved { strength: strongest(&climbs), rows }
+            Moved { is_felt: false, strength: strongest(&climbs), rows }
         })
         .filter(|moved| !moved.rows.is_empty())
         .collect();

@@ -1,6 +1,6 @@
 use hindsight_model::{TimelineKind, TimelineSource};
 
-use super::{ROWS_MAX, climbs};
+use super::{CHANGE_ROWS_MAX, FELT_MAX, ROWS_MAX, climbs};
 use crate::testing::{MINUTES, ONSET, deploy_world, incident, minute, transition};
 use crate::{ChangePoint, Life, ServiceGraph, analyse, apply};
 
@@ -55,6 +55,23 @@ fn texts_are_short_with_numbers_and_units() {
     );
     assert!(rows.iter().any(|r| r.text == "checkout 4.1.9 is back (before: 4.2.0)"), "{rows:#?}");
     assert!(rows.iter().all(|r| r.text.chars().count() <= 160));
+}
+
+#[test]
+fn telemetry_gets_few_rows_and_what_customers_felt_comes_first() {
+    let mut world = deploy_world(1);
+    for i in 0..8 {
+        let during = move |m: usize| if (ONSET..105).contains(&m) { 900.0 + f64::from(i) } else { 1.0 };
+        world.gauge("checkout", &format!("g{i}"), during).gauge("orders", &format!("g{i}"), during);
+    }
+    let (incident, transitions) = incident("checkout");
+    let rows = analyse(&incident, &transitions, &world.telemetry, minute(MINUTES)).timeline;
+    let told: Vec<_> = rows.iter().filter(|r| r.kind == TimelineKind::ChangePoint).map(|r| &r.text).collect();
+    assert!(told.len() <= CHANGE_ROWS_MAX, "{told:#?}");
+    let is_felt = |text: &str| text.contains(" p95 latency ") || text.contains(" error rate ");
+    let felt = told.iter().filter(|text| is_felt(text)).count();
+    assert_eq!(felt, 2 * FELT_MAX, "each with its rise and its fall: {told:#?}");
+    assert!(told.iter().any(|text| text.contains(" g")), "what explains it has room: {told:#?}");
 }
 
 #[test]

@@ -155,8 +155,9 @@ pub(super) fn slo_budget() -> String {
 FROM slo_slices AS s
 JOIN slo_status AS t ON s.slo = t.slo
 JOIN (
-  SELECT p.slo, least(date_part('epoch', max(u.timestamp)) - date_part('epoch', min(p.minute)), max(u.window_s))
-    AS observed_s
+  SELECT p.slo, least(
+    date_part('epoch', max(p.minute)) + 60 - date_part('epoch', min(p.minute)), max(u.window_s)
+  ) AS observed_s
   FROM slo_slices AS p JOIN slo_status AS u ON p.slo = u.slo
   GROUP BY p.slo
 ) AS f ON f.slo = s.slo
