@@ -77,7 +77,7 @@ async fn one_query_too_many_waits_then_is_refused_and_a_cancelled_one_makes_room
     assert_eq!(ask(&laid.engine, "SELECT 1").await.unwrap().row_count(), 1);
     let log = ask(&laid.engine, "SELECT outcome, rows FROM query_log ORDER BY id").await.unwrap();
     let outcomes: Vec<String> = log.rows().unwrap().iter().map(|row| row[0].to_string()).collect();
-    assert_eq!(outcomes, ["concurrency", "cancelled", "ok"]);
+    assert_eq!(outcomes, ["cancelled", "concurrency", "ok"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
