@@ -40,7 +40,7 @@ fn ingest(criterion: &mut Criterion) {
     for sync in [true, false] {
         let id = BenchmarkId::new("rival/std_append", format!("fsync={sync}"));
         group.bench_function(id, |bencher| {
-            bencher.iter_custom(|requests| append_all(&bodies.take(requests), sync))
+            bencher.iter_custom(|requests| append_all(&bodies.take(requests), sync));
         });
     }
     group.bench_function("rival/prost_decode", |bencher| {

@@ -132,7 +132,11 @@ pub(crate) enum SealStep {
     Release,
 }
 
+/// A moment of a seal, at one table or at the first that comes to it.
+#[cfg(test)]
+pub(crate) type Stop = (SealStep, Option<Table>);
+
 /// Where a test wants the next seal to end.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StopAt(pub(crate) Arc<std::sync::Mutex<Option<(SealStep, Option<Table>)>>>);
+pub(crate) struct StopAt(pub(crate) Arc<std::sync::Mutex<Option<Stop>>>);
