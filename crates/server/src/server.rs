@@ -186,7 +186,13 @@ async fn open(
         Error::Store { step: "open", data_dir: data_dir.clone(), source: Box::new(source) }
     })?;
     let path = data_dir.join("state.db");
-    let state = State::open(&path).await.map_err(|source| Error::State { path, source: Box::new(source) })?;
+    let state_error = |source| Error::State { path: path.clone(), source: Box::new(source) };
+    let state = State::open(&path).await.map_err(state_error)?;
+    // The store's lock is ours, so whoever held a page is dead and can no longer send it.
+    let released = state.release_outbox().await.map_err(state_error)?;
+    if released > 0 {
+        tracing::info!(released, "notifications that were under way at the last end are sent again");
+    }
     let query_options = QueryOptions {
         memory_bytes: config.query_memory_bytes.value,
         timeout: config.query_timeout.value,

@@ -1,5 +1,6 @@
 //! The outbox (RUL-2): rows are written with the transition behind them, claimed under a lease, and leave the
-//! `pending` status only when they were sent or given up. A worker that dies leaves its lease to run out.
+//! `pending` status only when they were sent or given up. A worker that dies leaves its lease to run out, or to the
+//! next start of the process that owns the database.
 
 use std::time::Duration;
 
@@ -76,6 +77,23 @@ impl State {
         let mut claimed = rows.iter().map(claimed_row).collect::<Result<Vec<_>>>()?;
         claimed.sort_by_key(|claimed| claimed.id);
         Ok(claimed)
+    }
+
+    /// Ends every lease, so that what a dead process was sending is due at once; returns how many there were. For the
+    /// start of the one process that owns the database: beside a living worker it would make pages go out twice.
+    ///
+    /// # Errors
+    /// [`crate::Error::Database`] when it cannot be written; the leases then run out by themselves.
+    pub async fn release_outbox(&self) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE outbox SET lease_until = NULL WHERE status = 'pending' AND lease_until IS NOT NULL",
+        )
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed("release notifications"))?;
+        transaction.commit().await.map_err(failed("release notifications"))?;
+        Ok(done.rows_affected())
     }
 
     /// The receiver accepted it. True whatever became of the claim meanwhile.

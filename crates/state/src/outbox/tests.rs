@@ -48,6 +48,17 @@ async fn a_worker_whose_lease_ran_out_cannot_undo_what_the_next_one_did() {
 }
 
 #[tokio::test]
+async fn a_released_row_is_due_at_once_and_its_retry_time_still_holds() {
+    let state = with(vec![entry("t/a/firing", 0), entry("t/b/firing", 0)]).await;
+    let claimed = state.claim_outbox(at(0), LEASE, 10).await.unwrap();
+    assert!(state.outbox_retry(&claimed[1], at(100), "503").await.unwrap());
+    assert_eq!(state.release_outbox().await.unwrap(), 1);
+    let again = state.claim_outbox(at(1), LEASE, 10).await.unwrap();
+    assert_eq!((keys(&again), again[0].attempts), (vec!["t/a/firing"], 2));
+    assert!(!state.outbox_dead(&claimed[0], "too late").await.unwrap(), "the dead worker's claim is void");
+}
+
+#[tokio::test]
 async fn a_retry_waits_for_its_time_and_a_dead_row_is_never_claimed() {
     let state = with(vec![entry("t/a/firing", 0), entry("t/b/firing", 0)]).await;
     let claimed = state.claim_outbox(at(0), LEASE, 10).await.unwrap();
