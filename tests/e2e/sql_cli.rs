@@ -1,5 +1,6 @@
 //! `hindsight sql`: against a server and against a data directory, in each format, and its exit code.
 
+use anyhow::Context as _;
 use prost::Message as _;
 use serde_json::json;
 
@@ -23,9 +24,13 @@ async fn the_same_question_gets_the_same_answer_from_a_server_and_from_its_folde
     }
     let url = format!("http://{}", server.web);
     check_formats(&["--url", &url])?;
-    assert!(server.terminate()?.success());
     let data_dir = home.data_dir();
-    check_formats(&["--data-dir", text(&data_dir)])
+    let folder = ["--data-dir", text(&data_dir)];
+    check_formats(&folder).context("from the server that holds the folder")?;
+    server.kill_9()?;
+    check_formats(&folder).context("from the log that a killed server left, beside its stale address")?;
+    assert!(home.serve()?.terminate()?.success());
+    check_formats(&folder).context("from sealed blocks")
 }
 
 fn check_formats(source: &[&str]) -> anyhow::Result<()> {

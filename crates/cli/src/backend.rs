@@ -58,10 +58,10 @@ impl Backend {
                 data_dir.display()
             );
         }
-        if let Some(remote) = holder(&data_dir, args.token.clone()).await? {
-            return Ok(Self::Server(remote));
+        match open_data_dir(&config, config.workspace.value.clone()).await {
+            Err(error) if is_locked(&error) => holder(&data_dir, args.token.clone(), error).await,
+            opened => opened,
         }
-        open_data_dir(&config, config.workspace.value.clone()).await
     }
 
     /// The server, for commands that change its state.
@@ -115,13 +115,18 @@ impl SqlSource for Backend {
     }
 }
 
-/// The server that holds this data directory, if one does and answers.
-async fn holder(data_dir: &Path, token: Option<String>) -> anyhow::Result<Option<Remote>> {
+/// The server that holds this data directory; `locked` when it does not answer at the address it left there. Asked
+/// only when the directory is locked: what a killed server left behind may by now be somebody else's address.
+async fn holder(data_dir: &Path, token: Option<String>, locked: anyhow::Error) -> anyhow::Result<Backend> {
     let Ok(address) = std::fs::read_to_string(data_dir.join(hindsight_server::WEB_ADDRESS_FILE)) else {
-        return Ok(None);
+        return Err(locked);
     };
     let remote = Remote::new(&format!("http://{}", address.trim()), token)?;
-    Ok(remote.answers().await.then_some(remote))
+    if remote.answers().await { Ok(Backend::Server(remote)) } else { Err(locked) }
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(hindsight_store::Error::Locked { .. }))
 }
 
 async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Backend> {

@@ -24,10 +24,6 @@ impl Remote {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Whether a server answers there.
     pub(crate) async fn answers(&self) -> bool {
         self.client.get(format!("{}/livez", self.url)).send().await.is_ok_and(|r| r.status().is_success())
