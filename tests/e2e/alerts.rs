@@ -33,16 +33,14 @@ const RULE: &str = r#"groups:
     annotations:
       summary: "{{ value | percent }} of requests fail at {{ labels.service_name }}"
 "#;
-/// From the acknowledged span to the page: a tick of a second, a query, a call; ample on a busy machine.
-const PAGE_WITHIN: Duration = Duration::from_secs(20);
+/// From the acknowledged span to the page: a tick of a second, a query, a call; the rest is for a busy machine.
+const PAGE_WITHIN: Duration = Duration::from_secs(45);
 /// A page that failed once is tried again after about five seconds.
-const RETRY_WITHIN: Duration = Duration::from_secs(40);
-/// A page that was under way when its sender died waits for the sender's lease, half a minute, to run out.
-const LEASE_WITHIN: Duration = Duration::from_secs(60);
+const RETRY_WITHIN: Duration = Duration::from_secs(60);
 
 fn home(webhook: &Webhook) -> anyhow::Result<Home> {
     let home = Home::new(&format!(
-        "[[receivers]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\ntimeout = \"2s\"\n",
+        "[[receivers]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\ntimeout = \"50s\"\n",
         webhook.url
     ))?;
     std::fs::create_dir(home.workspace().join("rules"))?;
@@ -234,10 +232,11 @@ async fn a_page_that_was_under_way_when_the_server_died_is_told_again_under_the_
     send(&server, 3, true).await?;
     calls(&webhook, 1, PAGE_WITHIN).await?;
     // A receiver that hangs holds up nobody else: rules go on.
+    // The call may take fifty seconds and its lease longer; the next start does not wait for either.
     ticks(&server, 3).await?;
     server.kill_9()?;
     webhook.answer(200);
-    check_told_once(&home.serve()?, &webhook, LEASE_WITHIN).await
+    check_told_once(&home.serve()?, &webhook, PAGE_WITHIN).await
 }
 
 /// The page arrives in the end; whatever was tried, tried the same page (RUL-2).
@@ -260,6 +259,10 @@ async fn check_told_once(server: &Server, webhook: &Webhook, limit: Duration) ->
     let rows = server.sql("SELECT count(*) AS n FROM notifications").await?;
     assert_eq!(whole(rows.single()?)?, 1);
     assert_eq!(server.count("alert_transitions", "to_state = 'firing'").await?, 1);
-    assert_eq!(server.count("incidents", "true").await?, 1);
-    Ok(())
+    wait_until("the incident was opened", PAGE_WITHIN, async || {
+        let incidents = server.count("incidents", "true").await?;
+        ensure!(incidents <= 1, "one alert opened {incidents} incidents");
+        Ok((incidents == 1).then_some(()))
+    })
+    .await
 }

@@ -8,6 +8,7 @@ mod demo_once;
 mod kill_cycles;
 mod otlp;
 mod pages;
+mod pressure;
 mod python_sdk;
 mod security;
 mod server;

@@ -82,8 +82,12 @@ impl App {
         let mut pulse = self.pulse.lock().await;
         let now = self.clock.now();
         let reloaded = pulse.engine.reload_if_changed().map_err(|e| Error::Rules(Box::new(e)));
+        if matches!(reloaded, Ok(true)) {
+            // What is wrong with an edit shows at once, not after the ticks that are to be caught up.
+            self.show(&pulse.engine);
+        }
         let evaluated = pulse.engine.run_until(now).await.map_err(|e| Error::Rules(Box::new(e)));
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pulse.engine.describe());
+        self.show(&pulse.engine);
         let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
         let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop));
         if self.logical.is_some() {
@@ -93,6 +97,10 @@ impl App {
         let problem = result.as_ref().err().map(|error| chain(error));
         *self.last_pulse_error.write().unwrap_or_else(PoisonError::into_inner) = problem;
         result
+    }
+
+    fn show(&self, engine: &Engine) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine.describe());
     }
 
     /// Opens an incident in a person's name.
