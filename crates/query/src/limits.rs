@@ -8,7 +8,7 @@ pub(crate) const SQL_BYTES_MAX: usize = 256 * 1024;
 /// Most words and signs in a SQL text.
 pub(crate) const SQL_TOKENS_MAX: usize = 20_000;
 /// Longest chain of operators. The parser reads `1 + 1 + …` in a loop, but makes a tree as deep as it is long.
-pub(crate) const SQL_CHAIN_MAX: usize = 1_000;
+pub(crate) const SQL_CHAIN_MAX: usize = 500;
 /// Longest chain of UNION, EXCEPT and INTERSECT, which costs far more stack for each link.
 pub(crate) const SQL_SET_CHAIN_MAX: usize = 100;
 /// Deepest nesting of parentheses and subqueries.

@@ -96,7 +96,7 @@ impl SignalTable {
 
     fn scan_head(&self, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
         let source = MemorySourceConfig::try_new_exec(
-            &[self.head.clone()],
+            std::slice::from_ref(&self.head),
             Arc::clone(&self.schema),
             Some(columns.to_vec()),
         )?;
