@@ -2,6 +2,8 @@
 //! acknowledged item is there exactly once, and every other at most once.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -20,8 +22,14 @@ const CYCLES: u64 = 20;
 const CLIENTS: u64 = 3;
 /// Items in each request.
 const ITEMS: i64 = 4;
-/// The longest that a server lives, once its clients write.
-const LIFE_MS: u64 = 700;
+/// A server is killed once this many requests were acknowledged and up to so many more, at an uneven moment after.
+/// Counting instead of timing makes a busy machine prove as much as an idle one.
+const ACKNOWLEDGED_MIN: u64 = 10;
+const ACKNOWLEDGED_MORE: u64 = 60;
+const MOMENT_MS: u64 = 60;
+/// One server in so many is killed before it could do anything.
+const UNBORN_EACH: u64 = 5;
+const LIFE_MAX: Duration = Duration::from_secs(60);
 /// Seal at every chance, so that kills fall before, between and after commits too.
 const CONFIG: &str = "[ingest]\nseal_age = \"100ms\"\n";
 const RETRY_LIMIT: Duration = Duration::from_secs(30);
@@ -57,10 +65,18 @@ async fn check(seed: u64) -> anyhow::Result<()> {
             }
             requests.push(request);
         }
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|client| tokio::spawn(write_until_cut(server.http, cycle, client))).collect();
+        let count = Arc::new(AtomicU64::new(0));
+        let write = |client| tokio::spawn(write_until_cut(server.http, cycle, client, Arc::clone(&count)));
+        let clients: Vec<_> = (0..CLIENTS).map(write).collect();
+        if cycle % UNBORN_EACH != 0 {
+            let enough = ACKNOWLEDGED_MIN + random.next_u64() % ACKNOWLEDGED_MORE;
+            wait_until("enough requests are acknowledged", LIFE_MAX, async || {
+                Ok((count.load(Ordering::Relaxed) >= enough).then_some(()))
+            })
+            .await?;
+        }
         // The moment of the kill is what is random here; nothing is waited for.
-        tokio::time::sleep(Duration::from_millis(random.next_u64() % LIFE_MS)).await;
+        tokio::time::sleep(Duration::from_millis(random.next_u64() % MOMENT_MS)).await;
         server.kill_9()?;
         for client in clients {
             let (acknowledged, last) = client.await??;
@@ -80,6 +96,7 @@ async fn write_until_cut(
     http: SocketAddr,
     cycle: u64,
     client: u64,
+    count: Arc<AtomicU64>,
 ) -> anyhow::Result<(Vec<Request>, Request)> {
     let connection = reqwest::Client::new();
     let mut acknowledged = Vec::new();
@@ -89,6 +106,7 @@ async fn write_until_cut(
             Ok(status) if status.is_success() => {
                 request.acknowledged = true;
                 acknowledged.push(request);
+                count.fetch_add(1, Ordering::Relaxed);
             }
             // Pushing back is allowed; the clients here simply end their cycle.
             Ok(status) if matches!(status.as_u16(), 429 | 503) => return Ok((acknowledged, request)),
