@@ -1,6 +1,6 @@
 //! `hindsight demo`: a recorded outage through a real server, from OTLP to the post-mortem.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -28,6 +28,7 @@ struct Story {
 /// Runs the demo; without `--once` it serves the result until Ctrl-C.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    refuse_beside_another(&args.data_dir)?;
     empty_folder(&args.data_dir)?;
     empty_folder(&args.workspace)?;
     sample::write_workspace(&args.workspace)?;
@@ -122,6 +123,22 @@ fn announce(server: &Server, story: &Story, took: f64) -> anyhow::Result<()> {
     ))
 }
 
+/// A demo that still runs keeps its folders.
+fn refuse_beside_another(data_dir: &Path) -> anyhow::Result<()> {
+    let Ok(address) = std::fs::read_to_string(data_dir.join(hindsight_server::WEB_ADDRESS_FILE)) else {
+        return Ok(());
+    };
+    if TcpStream::connect(address.trim()).is_ok() {
+        bail!(
+            "a demo runs at http://{} with its data in {}; end it first, or choose other folders with --data-dir and \
+             --workspace",
+            address.trim(),
+            data_dir.display()
+        );
+    }
+    Ok(())
+}
+
 /// Makes an empty folder, or empties one that an earlier demo made; never anything else.
 fn empty_folder(folder: &Path) -> anyhow::Result<()> {
     let marker = folder.join(MARKER);
@@ -162,6 +179,17 @@ mod tests {
         std::fs::write(foreign.join("thesis"), "x").unwrap();
         assert!(empty_folder(&foreign).is_err());
         assert!(foreign.join("thesis").is_file());
+    }
+
+    #[test]
+    fn a_running_demo_keeps_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::fs::write(dir.path().join(hindsight_server::WEB_ADDRESS_FILE), format!("{address}\n")).unwrap();
+        assert!(refuse_beside_another(dir.path()).is_err());
+        drop(listener);
+        assert!(refuse_beside_another(dir.path()).is_ok());
     }
 
     #[test]

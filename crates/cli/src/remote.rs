@@ -1,6 +1,6 @@
 //! A running server as a source of answers, over its HTTP API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use arrow::ipc::reader::StreamReader;
@@ -73,6 +73,7 @@ impl Remote {
         if let Some(timeout) = request.timeout {
             body["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         }
+        let asked = Instant::now();
         let call = self
             .client
             .post(format!("{}/api/v1/sql", self.url))
@@ -92,7 +93,9 @@ impl Remote {
         let reader = StreamReader::try_new(body.as_ref(), None).map_err(broken)?;
         let schema = reader.schema();
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        Ok(SqlAnswer::new(schema, batches))
+        let mut answer = SqlAnswer::new(schema, batches);
+        answer.stats.elapsed = asked.elapsed();
+        Ok(answer)
     }
 }
 
