@@ -14,6 +14,7 @@ use arrow::error::ArrowError;
 
 use crate::{Table, Tenant};
 
+mod from_batch;
 mod layout;
 mod owner;
 

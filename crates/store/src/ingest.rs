@@ -1,10 +1,11 @@
 //! One request from bytes to acknowledgement.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hindsight_model::{Signal, Tenant};
-use hindsight_otlp::{DecodeContext, Decoded, Encoding, Limits};
+use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::dedup::RequestHash;
@@ -20,6 +21,8 @@ pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
 const IN_FLIGHT_UNIT_BYTES: usize = 1024;
 /// Permits for [`IN_FLIGHT_BYTES_MAX`].
 pub(crate) const IN_FLIGHT_UNITS: u32 = (IN_FLIGHT_BYTES_MAX / IN_FLIGHT_UNIT_BYTES) as u32;
+/// A larger request is decoded off the I/O threads.
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 /// What a busy store tells a sender to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -89,7 +92,8 @@ impl Inner {
         Ok(Ingested { decoded, duplicate: stored == Stored::Duplicate })
     }
 
-    /// Decoding comes before the log, so that a bad request never reaches it, and off the I/O threads.
+    /// Decoding comes before the log, so that a bad request never reaches it. A usual request takes less than a
+    /// millisecond, less than handing it to another thread is worth; a large one goes off the I/O threads.
     async fn prepare(&self, request: Ingest) -> Result<Prepared, IngestError> {
         let Ok(_slot) = self.decoders.acquire().await else { return Err(stopped()) };
         let record = RequestRecord {
@@ -101,7 +105,11 @@ impl Inner {
             limits: limits(&self.options),
             body: request.body,
         };
-        let work = tokio::task::spawn_blocking(move || Prepared::new(record));
+        if record.body.len() <= INLINE_BYTES_MAX {
+            return Prepared::new(record, &self.interner);
+        }
+        let interner = Arc::clone(&self.interner);
+        let work = tokio::task::spawn_blocking(move || Prepared::new(record, &interner));
         work.await.map_err(|_| stopped())?
     }
 
@@ -134,7 +142,7 @@ impl Inner {
         let units = body_bytes.div_ceil(IN_FLIGHT_UNIT_BYTES).max(1);
         // One body above the whole bound is let in alone; decoding has its own limit.
         let units = u32::try_from(units).unwrap_or(u32::MAX).min(IN_FLIGHT_UNITS);
-        std::sync::Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| busy)
+        Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| busy)
     }
 }
 
@@ -147,8 +155,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(record: RequestRecord) -> Result<Self, IngestError> {
-        let decoded = decode(&record).map_err(IngestError::Invalid)?;
+    fn new(record: RequestRecord, interner: &Interner) -> Result<Self, IngestError> {
+        let decoded = decode(&record, interner).map_err(IngestError::Invalid)?;
         let (payload, hash) = if decoded.accepted == 0 {
             (Vec::new(), record.hash())
         } else {
@@ -159,13 +167,12 @@ impl Prepared {
 }
 
 /// The one way from a record to rows: taken on arrival and again by replay, with the same result.
-pub(crate) fn decode(record: &RequestRecord) -> Result<Decoded, hindsight_otlp::DecodeError> {
-    let context = DecodeContext {
-        tenant: &record.tenant,
-        arrival: record.arrival,
-        now: record.arrival,
-        limits: &record.limits,
-    };
+pub(crate) fn decode(
+    record: &RequestRecord,
+    interner: &Interner,
+) -> Result<Decoded, hindsight_otlp::DecodeError> {
+    let context =
+        DecodeContext { arrival: record.arrival, now: record.arrival, limits: &record.limits, interner };
     hindsight_otlp::decode(record.signal, record.encoding, &record.body, &context)
 }
 

@@ -51,6 +51,9 @@ fn joined_rows_keep_their_owners_and_fill_in_what_was_left_out() {
     assert_eq!(batch.schema(), Table::Logs.schema());
     let texts = |values: &[&str]| values.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
     assert_eq!(text(&batch, "service_name"), texts(&["pay", "pay", "pay", "cart"]));
+    let again = Rows::from_batch(Table::Logs, &batch).unwrap();
+    assert_eq!(again.to_batch(&Tenant::default(), None).unwrap(), batch);
+    assert_eq!(again.owners().len(), 2);
     assert_eq!(text(&batch, "body"), [None, None, Some("x".to_owned()), Some("y".to_owned())]);
     assert_eq!(text(&batch, "attributes"), texts(&["{}"; 4]));
     assert_eq!(text(&batch, "tenant"), texts(&["default"; 4]));
