@@ -18,9 +18,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use hindsight_model::{Table, to_micros};
-use hindsight_store::BlockFile;
+use hindsight_store::{BlockFile, BlockList, IdFilters};
 
-use crate::prune;
+use crate::prune::{self, Survivors};
 use crate::signal_schema::marked;
 use crate::source::TableSnapshot;
 
@@ -32,6 +32,8 @@ const PARTITION_COLUMNS: [&str; 2] = ["tenant", "date"];
 pub(crate) struct ScanCounts {
     pub(crate) files_scanned: AtomicU64,
     pub(crate) files_pruned: AtomicU64,
+    /// Of the pruned ones, those that only the filters of ids ruled out.
+    pub(crate) files_pruned_by_id: AtomicU64,
     /// Blocks count their own rows while they are read.
     pub(crate) head_rows: AtomicU64,
 }
@@ -41,7 +43,8 @@ pub(crate) struct ScanCounts {
 pub(crate) struct SignalTable {
     table: Table,
     schema: SchemaRef,
-    blocks: Vec<Arc<BlockFile>>,
+    blocks: BlockList,
+    ids: Arc<IdFilters>,
     head: Vec<RecordBatch>,
     store: ObjectStoreUrl,
     counts: Arc<ScanCounts>,
@@ -57,7 +60,7 @@ impl SignalTable {
         let schema = marked(table);
         let mark = |batch: RecordBatch| batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from);
         let head = snapshot.head.into_iter().map(mark).collect::<Result<Vec<_>>>()?;
-        Ok(Self { table, schema, blocks: snapshot.blocks, head, store, counts })
+        Ok(Self { table, schema, blocks: snapshot.blocks, ids: snapshot.ids, head, store, counts })
     }
 
     /// The columns as a scan of files has them: those in the file, then those in its path.
@@ -128,7 +131,9 @@ impl TableProvider for SignalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect::<Vec<_>>());
-        let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
+        let Survivors { blocks, ruled_out_by_id } =
+            prune::surviving(session, &self.schema, &self.blocks, &self.ids, filters)?;
+        self.counts.files_pruned_by_id.fetch_add(ruled_out_by_id as u64, Ordering::Relaxed);
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
         let head_rows: usize = self.head.iter().map(RecordBatch::num_rows).sum();

@@ -45,6 +45,7 @@
 //! ```
 
 mod block;
+mod block_list;
 mod block_stats;
 mod block_writer;
 mod catalogue;
@@ -52,6 +53,7 @@ mod dedup;
 mod durable_fs;
 mod error;
 mod head;
+mod id_filters;
 mod ingest;
 mod live;
 mod lock;
@@ -72,7 +74,9 @@ mod writer;
 mod tests;
 
 pub use block::{BlockFile, ColumnStats, StatValue};
+pub use block_list::BlockList;
 pub use error::{Error, IngestError, Result};
+pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};
 pub use rejections::RejectedItem;

@@ -34,6 +34,9 @@ pub struct StoreOptions {
     pub limits: Limits,
     /// How long an exact repeat of a request is recognised (OTLP.md rule 13). Default 10 minutes.
     pub dedup_window: Duration,
+    /// Memory for the filters of trace and span ids. When it is full the blocks with the oldest rows have none, and
+    /// a look-up by id opens each of them that its time range leaves. Default 64 MiB.
+    pub id_filter_bytes_max: usize,
     /// Size of a log segment. Default 64 MiB.
     pub wal_segment_bytes: u64,
     /// The file system under the log; a test puts a faulty one here.
@@ -54,6 +57,7 @@ impl StoreOptions {
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             limits: Limits::default(),
             dedup_window: Duration::from_secs(10 * 60),
+            id_filter_bytes_max: 64 * 1024 * 1024,
             wal_segment_bytes: 64 * 1024 * 1024,
             wal_files: Arc::new(StdFiles),
             #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use hindsight_model::Table;
+use arrow::array::RecordBatch;
+use hindsight_model::{Table, Tenant};
 use object_store::ObjectStoreExt;
 use tokio::sync::oneshot;
 
 use crate::block_writer::{EncodedBlock, encode};
+use crate::id_filters::BlockFilter;
 use crate::stats::Counters;
 use crate::store::Inner;
 use crate::table_log::TableLog;
@@ -67,11 +69,13 @@ impl Inner {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut blocks = Vec::new();
+        let (mut blocks, mut filters) = (Vec::new(), Vec::new());
         for (tenant, batches) in rows {
-            let work = tokio::task::spawn_blocking(move || encode(table, &tenant, &batches, position));
-            for encoded in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
+            let work =
+                tokio::task::spawn_blocking(move || encode_with_filters(table, &tenant, &batches, position));
+            for (encoded, filter) in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
                 blocks.push(self.put(encoded).await?);
+                filters.push(filter);
             }
         }
         self.stop_here(SealStep::Commit, Some(table))?;
@@ -86,7 +90,11 @@ impl Inner {
             wal.position = position,
             "sealed {table}"
         );
-        self.live.commit(table, blocks.into_iter().map(Arc::new).collect());
+        let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
+        self.live.commit(table, blocks.clone());
+        for (block, filter) in blocks.iter().zip(filters) {
+            self.id_filters.insert(block, filter);
+        }
         Ok(())
     }
 
@@ -119,6 +127,21 @@ impl Inner {
         let stop = self.options.seal_stop.0.lock().unwrap();
         if *stop == Some((step, table)) { Err(Error::TestStop) } else { Ok(()) }
     }
+}
+
+/// The blocks with the filters of their ids, while the bytes are at hand.
+fn encode_with_filters(
+    table: Table,
+    tenant: &Tenant,
+    batches: &[RecordBatch],
+    position: u64,
+) -> Result<Vec<(EncodedBlock, BlockFilter)>> {
+    let filtered = encode(table, tenant, batches, position)?.into_iter().map(|encoded| {
+        let filter = BlockFilter::of_file(table, &encoded.bytes)
+            .map_err(|source| Error::Parquet { table, source: Box::new(source) })?;
+        Ok((encoded, filter))
+    });
+    filtered.collect()
 }
 
 /// A moment just before something happens, where a test may end a seal as a crash would.

@@ -78,7 +78,7 @@ impl TableLog {
         Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
     }
 
-    /// Every active block, in commit order.
+    /// Every active block, in any order.
     pub(crate) fn blocks(&self) -> Result<Vec<BlockFile>> {
         let Some(state) = &self.state else { return Ok(Vec::new()) };
         let mut blocks = Vec::new();
@@ -93,7 +93,6 @@ impl TableLog {
             );
             blocks.push(described.map_err(|reason| Error::Foreign { table: self.table, path, reason })?);
         }
-        blocks.sort_by(|a, b| (a.wal_position, &a.path).cmp(&(b.wal_position, &b.path)));
         Ok(blocks)
     }
 

@@ -3,6 +3,7 @@
 mod blocks;
 mod crash;
 mod faulty;
+mod many_files;
 mod requests;
 
 use std::path::Path;
