@@ -61,12 +61,16 @@ mod options;
 mod record;
 mod rejections;
 mod replay;
+#[cfg(feature = "s3")]
+mod s3;
 mod seal;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
+mod tables_location;
+mod tables_storage;
 mod tiers;
 mod writer;
 
@@ -84,3 +88,4 @@ pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
 pub use system_tables::{BlocksTable, RejectedTelemetryTable};
+pub use tables_location::{TablesLocation, TablesUrl};

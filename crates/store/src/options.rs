@@ -5,6 +5,8 @@ use std::time::Duration;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
+use crate::TablesLocation;
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -20,6 +22,8 @@ pub enum Durability {
 pub struct StoreOptions {
     /// The directory that holds `wal/`, `tables/`, `node.id` and `LOCK`; made if it is not there.
     pub data_dir: PathBuf,
+    /// Where the tables are. Default [`TablesLocation::Local`].
+    pub tables: TablesLocation,
     /// The head is sealed when it holds this many bytes of memory. Default 64 MiB.
     pub seal_bytes: usize,
     /// The head is sealed when its oldest row has been in it this long. Default 60 s.
@@ -50,6 +54,7 @@ impl StoreOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            tables: TablesLocation::default(),
             seal_bytes: 64 * 1024 * 1024,
             seal_age: Duration::from_secs(60),
             head_bytes_max: 256 * 1024 * 1024,

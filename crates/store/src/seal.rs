@@ -1,10 +1,12 @@
 //! From head to blocks: freeze, sort, write, commit, show, and let go of the log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use hindsight_model::{Table, Tenant};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::oneshot;
 
 use crate::block_writer::{EncodedBlock, encode};
@@ -69,33 +71,50 @@ impl Inner {
         if rows.is_empty() {
             return Ok(());
         }
-        let (mut blocks, mut filters) = (Vec::new(), Vec::new());
+        if let Some(blocks) = log.settle(position).await? {
+            self.show(table, blocks, HashMap::new(), report);
+            return Ok(());
+        }
+        let (mut blocks, mut filters) = (Vec::new(), HashMap::new());
         for (tenant, batches) in rows {
             let work =
                 tokio::task::spawn_blocking(move || encode_with_filters(table, &tenant, &batches, position));
             for (encoded, filter) in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
+                filters.insert(encoded.block.path.clone(), filter);
                 blocks.push(self.put(encoded).await?);
-                filters.push(filter);
             }
         }
         self.stop_here(SealStep::Commit, Some(table))?;
-        log.commit(&blocks, position, self.clock.now()).await?;
+        let blocks = log.commit(blocks, position, self.clock.now()).await?;
         self.stop_here(SealStep::Show, Some(table))?;
-        report.blocks += blocks.len();
-        report.rows += blocks.iter().map(|block| block.rows).sum::<u64>();
-        report.bytes += blocks.iter().map(|block| block.size_bytes).sum::<u64>();
         tracing::info!(
             table = table.name(),
             blocks = blocks.len(),
             wal.position = position,
             "sealed {table}"
         );
+        self.show(table, blocks, filters, report);
+        Ok(())
+    }
+
+    /// Committed blocks take the place of the frozen rows.
+    fn show(
+        &self,
+        table: Table,
+        blocks: Vec<BlockFile>,
+        mut filters: HashMap<Path, BlockFilter>,
+        report: &mut SealReport,
+    ) {
+        report.blocks += blocks.len();
+        report.rows += blocks.iter().map(|block| block.rows).sum::<u64>();
+        report.bytes += blocks.iter().map(|block| block.size_bytes).sum::<u64>();
         let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         self.live.commit(table, blocks.clone());
-        for (block, filter) in blocks.iter().zip(filters) {
-            self.id_filters.insert(block, filter);
+        for block in blocks {
+            if let Some(filter) = filters.remove(&block.path) {
+                self.id_filters.insert(&block, filter);
+            }
         }
-        Ok(())
     }
 
     async fn put(&self, encoded: EncodedBlock) -> Result<BlockFile> {

@@ -14,7 +14,7 @@ use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::dedup::Dedup;
-use crate::durable_fs::{DurableFs, create_dir_durably};
+use crate::durable_fs::create_dir_durably;
 use crate::id_filters::{IdFilters, keep_filled};
 use crate::ingest::IN_FLIGHT_UNITS;
 use crate::live::Live;
@@ -25,6 +25,7 @@ use crate::seal::Sealer;
 use crate::stats::{Counters, chain};
 use crate::system_tables::{BlocksTable, RejectedTelemetryTable};
 use crate::table_log::TableLog;
+use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
     Error, Ingest, IngestError, Ingested, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
@@ -84,16 +85,11 @@ impl Store {
     pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let data_dir = std::path::absolute(&options.data_dir)
             .map_err(Error::io("find the directory", &options.data_dir))?;
-        let tables_dir = data_dir.join("tables");
-        create_dir_durably(&tables_dir).map_err(Error::io("create the directory", &tables_dir))?;
+        create_dir_durably(&data_dir).map_err(Error::io("create the directory", &data_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
-        let object_store = DurableFs::within(&tables_dir).map_err(|source| Error::Storage {
-            operation: "open the directory",
-            path: tables_dir.display().to_string(),
-            source: Box::new(source),
-        })?;
+        let tables = TablesStorage::open(&options.tables, &data_dir)?;
         let live = Arc::new(Live::default());
-        let sealer = open_tables(&tables_dir, node_id(&data_dir)?, &live).await?;
+        let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;
         let covered = sealer.covered().await?;
         let counters = Arc::new(Counters::default());
         let (wal, dedup, inserted) = recover(&options, &data_dir, &covered, &live, clock.as_ref()).await?;
@@ -125,7 +121,7 @@ impl Store {
             counters,
             rejections: Rejections::default(),
             sealer: tokio::sync::Mutex::new(sealer),
-            object_store: Arc::new(object_store),
+            object_store: tables.object_store(),
             id_filters,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -299,9 +295,9 @@ impl Sealer {
 }
 
 /// Reads all Delta logs at once, since each may be far away.
-async fn open_tables(tables_dir: &FsPath, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
+async fn open_tables(tables: &TablesStorage, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
     let opened = Table::ALL.map(|table| async move {
-        let log = TableLog::open(table, tables_dir, node).await?;
+        let log = TableLog::open(table, tables, node).await?;
         let blocks = log.blocks()?;
         Ok::<_, Error>((log, blocks))
     });

@@ -9,6 +9,7 @@ use object_store::path::Path;
 
 use super::*;
 use crate::table_log::TableLog;
+use crate::tables_storage::TablesStorage;
 use crate::{ColumnStats, StatValue};
 
 const FILES: u64 = 10_000;
@@ -25,12 +26,13 @@ fn node() -> NodeId {
 
 /// A span table's log with `FILES` files as seals and compactions leave them: three tenants, thirty days.
 async fn log_of_many_files(tables_dir: &FsPath) -> Vec<BlockFile> {
-    let mut log = TableLog::open(Table::Spans, tables_dir, node()).await.unwrap();
+    let tables = TablesStorage::local(tables_dir).unwrap();
+    let mut log = TableLog::open(Table::Spans, &tables, node()).await.unwrap();
     let blocks: Vec<BlockFile> = (0..FILES).map(block).collect();
     let mut rest = &blocks[..];
     for commit in 1.. {
         let (files, later) = rest.split_at(FILES_OF_COMMIT(commit) as usize);
-        log.commit(files, commit, now()).await.unwrap();
+        log.commit(files.to_vec(), commit, now()).await.unwrap();
         rest = later;
         if rest.is_empty() {
             break;
