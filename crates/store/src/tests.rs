@@ -5,6 +5,8 @@ mod crash;
 mod faulty;
 mod many_files;
 mod requests;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::path::Path;
 use std::sync::Arc;
