@@ -45,6 +45,7 @@
 //! ```
 
 mod block;
+mod block_list;
 mod block_stats;
 mod block_writer;
 mod catalogue;
@@ -52,6 +53,7 @@ mod dedup;
 mod durable_fs;
 mod error;
 mod head;
+mod id_filters;
 mod ingest;
 mod live;
 mod lock;
@@ -59,12 +61,16 @@ mod options;
 mod record;
 mod rejections;
 mod replay;
+#[cfg(feature = "s3")]
+mod s3;
 mod seal;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
+mod tables_location;
+mod tables_storage;
 mod tiers;
 mod writer;
 
@@ -72,7 +78,9 @@ mod writer;
 mod tests;
 
 pub use block::{BlockFile, ColumnStats, StatValue};
+pub use block_list::BlockList;
 pub use error::{Error, IngestError, Result};
+pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};
 pub use rejections::RejectedItem;
@@ -80,3 +88,4 @@ pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
 pub use system_tables::{BlocksTable, RejectedTelemetryTable};
+pub use tables_location::{TablesLocation, TablesUrl};

@@ -18,6 +18,10 @@ pub struct StoreStats {
     pub block_bytes: u64,
     /// Rows of those blocks.
     pub block_rows: u64,
+    /// Blocks whose ids are known in memory; see [`crate::IdFilters`].
+    pub id_filter_blocks: u64,
+    /// Memory of those filters.
+    pub id_filter_bytes: u64,
     /// Requests acknowledged, repeats included.
     pub requests_acked_total: u64,
     /// Spans, points and log records stored.

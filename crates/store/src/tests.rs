@@ -3,7 +3,10 @@
 mod blocks;
 mod crash;
 mod faulty;
+mod many_files;
 mod requests;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::path::Path;
 use std::sync::Arc;
