@@ -44,6 +44,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod block;
 mod block_stats;
 mod block_writer;
@@ -71,11 +72,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{ActiveSeries, RateLimit, RateUnit, SERIES_MAX};
 pub use block::{BlockFile, ColumnStats, StatValue};
 pub use error::{Error, IngestError, Result};
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};
-pub use rejections::RejectedItem;
+pub use rejections::{Refusal, RejectedItem};
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
