@@ -27,6 +27,8 @@ pub(crate) struct Pressure {
     /// Whoever unpacks a body holds one, for the memory of the unpacker.
     pub(crate) unpackers: Semaphore,
     pub(crate) body_timeout: Duration,
+    /// Whoever throws away the rest of a refused body holds one.
+    listeners: Arc<Semaphore>,
     pub(crate) grpc: Arc<Connections>,
     pub(crate) http: Arc<Connections>,
     pub(crate) web: Arc<Connections>,
@@ -42,6 +44,7 @@ impl Pressure {
             bodies: Arc::new(Budget::new(limits.in_flight_bytes_max.value)),
             unpackers: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             body_timeout: limits.body_timeout.value,
+            listeners: Arc::new(Semaphore::new(body::LISTENERS_MAX)),
             grpc: connections(),
             http: connections(),
             web: connections(),

@@ -1,5 +1,6 @@
 //! Reading a body within its limits: size, the shared budget, and time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -9,6 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::{Charge, Pressure};
 use crate::fault::Fault;
 
+/// Refused bodies that are listened to at once, and for how long each.
+pub(super) const LISTENERS_MAX: usize = 64;
+const LISTEN_ON_MAX: Duration = Duration::from_secs(10);
 /// Without an announced length, the budget is charged in steps of this size.
 const STEP_BYTES: usize = 64 << 10;
 
@@ -44,6 +48,25 @@ impl BodyReader {
     }
 }
 
+impl Pressure {
+    /// Throws away the rest of a body that was refused. A client that is cut off while it still sends hears a broken
+    /// connection and not the answer; one that is listened to for a while hears the answer.
+    fn listen_on(&self, mut reader: BodyReader, limit: usize) {
+        let Ok(place) = Arc::clone(&self.listeners).try_acquire_owned() else { return };
+        reader.deadline = reader.deadline.min(Instant::now() + LISTEN_ON_MAX);
+        tokio::spawn(async move {
+            let mut left = limit;
+            while let Ok(Some(chunk)) = reader.chunk().await {
+                match left.checked_sub(chunk.len()) {
+                    Some(less) => left = less,
+                    None => break,
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
 /// A whole body of at most `limit` bytes, paid for in `charge` before it is read where its length is announced, and
 /// step by step where it is not.
 pub(crate) async fn collect(
@@ -53,12 +76,25 @@ pub(crate) async fn collect(
     charge: &mut Charge,
 ) -> Result<Bytes, Fault> {
     let announced = HttpBody::size_hint(&body).exact();
+    let mut reader = BodyReader::new(body, pressure.body_timeout);
+    let whole = read_whole(&mut reader, announced, limit, charge).await;
+    if whole.is_err() {
+        pressure.listen_on(reader, limit);
+    }
+    whole
+}
+
+async fn read_whole(
+    reader: &mut BodyReader,
+    announced: Option<u64>,
+    limit: usize,
+    charge: &mut Charge,
+) -> Result<Bytes, Fault> {
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(Fault::body_too_large(limit));
     }
     let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     charge.grow_to(announced).map_err(|_| Fault::bodies_full())?;
-    let mut reader = BodyReader::new(body, pressure.body_timeout);
     let Some(first) = reader.chunk().await? else { return Ok(Bytes::new()) };
     if first.len() == announced {
         return Ok(first);
