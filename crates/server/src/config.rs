@@ -10,7 +10,8 @@ use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
 use hindsight_store::{TablesLocation, TablesUrl};
 use serde::Deserialize;
 
-use crate::Overrides;
+use crate::limits::LimitsFile;
+use crate::{LimitSettings, Overrides};
 
 /// Where a setting's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Setting<T> {
 }
 
 impl<T> Setting<T> {
-    fn pick(flag: Option<T>, file: Option<T>, default: T) -> Self {
+    pub(crate) fn pick(flag: Option<T>, file: Option<T>, default: T) -> Self {
         match (flag, file) {
             (Some(value), _) => Self { value, source: ConfigSource::Flag },
             (None, Some(value)) => Self { value, source: ConfigSource::File },
@@ -177,6 +178,8 @@ pub struct Config {
     pub fsync: Setting<bool>,
     /// How far back event times may lie.
     pub retention: Setting<Duration>,
+    /// What senders may take.
+    pub limits: LimitSettings,
     /// Memory that all queries together may use, in bytes.
     pub query_memory_bytes: Setting<usize>,
     /// Longest a query may take.
@@ -201,6 +204,8 @@ struct File {
     ingest: IngestFile,
     #[serde(default)]
     storage: StorageFile,
+    #[serde(default)]
+    limits: LimitsFile,
     #[serde(default)]
     query: QueryFile,
     #[serde(default)]
@@ -297,6 +302,7 @@ impl Config {
                 file.ingest.retention.as_deref(),
                 Duration::from_secs(30 * 86_400),
             )?,
+            limits: LimitSettings::load(&file.limits)?,
             query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
             query_concurrency: Setting::pick(None, file.query.concurrency, 8),
@@ -326,6 +332,7 @@ impl Config {
         at_least("ingest.request_bytes_max", self.request_bytes_max.value, 1024)?;
         at_least("ingest.seal_bytes", self.seal_bytes.value, MIB)?;
         at_least("ingest.head_bytes_max", self.head_bytes_max.value, self.seal_bytes.value)?;
+        self.limits.check(self.request_bytes_max.value)?;
         at_least("query.memory_bytes", self.query_memory_bytes.value, 16 * MIB)?;
         at_least("query.concurrency", self.query_concurrency.value, 1)?;
         if self.token.value.is_some() || self.insecure.value {
@@ -356,7 +363,7 @@ impl Config {
         let token = if self.token.value.is_some() { "set" } else { "none" };
         let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
         let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
-        vec![
+        let mut rows = vec![
             row("data_dir", &self.data_dir, self.data_dir.value.display().to_string()),
             row("workspace", &self.workspace, self.workspace.value.display().to_string()),
             row("listen.grpc", &self.listen_grpc, self.listen_grpc.value.to_string()),
@@ -385,7 +392,10 @@ impl Config {
             row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
             row("notify.max_age", &self.notify_max_age, seconds(self.notify_max_age.value)),
             ("receivers", names.join(", "), receivers_source),
-        ]
+        ];
+        let before_queries = rows.iter().position(|row| row.0.starts_with("query.")).unwrap_or(rows.len());
+        rows.splice(before_queries..before_queries, self.limits.describe());
+        rows
     }
 }
 
@@ -438,7 +448,7 @@ fn tables(file: &StorageFile) -> Result<Setting<TablesLocation>, ConfigError> {
     Ok(Setting { value: TablesLocation::Url(url), source: ConfigSource::File })
 }
 
-fn duration(
+pub(crate) fn duration(
     key: &'static str,
     text: Option<&str>,
     default: Duration,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hindsight_model::Table;
 
+use crate::RateUnit;
+
 /// What a store operation returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -170,6 +172,17 @@ pub enum IngestError {
     /// Time: the same request succeeds later. HTTP 503 or 429, gRPC `UNAVAILABLE` with RetryInfo.
     #[error("the store is busy; retry in {} s", retry_after.as_secs())]
     Busy {
+        /// How long the sender should wait.
+        retry_after: Duration,
+    },
+    /// Time and the tenant: it sends faster than it may. HTTP 429, gRPC `RESOURCE_EXHAUSTED` with RetryInfo.
+    #[error(
+        "the tenant sends more {} a second than it may; send less, or retry in {} s",
+        unit.as_str(), retry_after.as_secs()
+    )]
+    RateLimited {
+        /// Which rate.
+        unit: RateUnit,
         /// How long the sender should wait.
         retry_after: Duration,
     },

@@ -1,13 +1,13 @@
 //! One request from bytes to acknowledgement.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hindsight_model::{Signal, Tenant};
 use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::admission::widen;
 use crate::dedup::RequestHash;
 use crate::record::{RequestRecord, storable};
 use crate::stats::Counters;
@@ -15,16 +15,8 @@ use crate::store::Inner;
 use crate::writer::{Command, Job, Stored};
 use crate::{IngestError, Result, StoreOptions};
 
-/// Bytes of requests that may be decoded or queued at once (LIM-1); above it a request is told to come back.
-pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The unit in which bytes in flight are counted.
-const IN_FLIGHT_UNIT_BYTES: usize = 1024;
-/// Permits for [`IN_FLIGHT_BYTES_MAX`].
-pub(crate) const IN_FLIGHT_UNITS: u32 = (IN_FLIGHT_BYTES_MAX / IN_FLIGHT_UNIT_BYTES) as u32;
 /// A larger request is decoded off the I/O threads.
 const INLINE_BYTES_MAX: usize = 256 * 1024;
-/// What a busy store tells a sender to wait.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A request as the server took it off the wire, after decompression.
 #[derive(Clone, Debug)]
@@ -56,6 +48,7 @@ impl Inner {
         match &result {
             Ok(_) => Counters::add(&self.counters.acked, 1),
             Err(IngestError::Busy { .. }) => Counters::add(&self.counters.busy, 1),
+            Err(IngestError::RateLimited { .. }) => Counters::add(&self.counters.rate_limited, 1),
             Err(IngestError::Unavailable { .. }) => Counters::add(&self.counters.unavailable, 1),
             Err(IngestError::Invalid(_)) => {}
         }
@@ -65,8 +58,10 @@ impl Inner {
     async fn try_ingest(&self, request: Ingest) -> Result<Ingested, IngestError> {
         self.check_open()?;
         let permit = self.admit(request.body.len())?;
+        self.rates.admit(&request.tenant, request.body.len())?;
         let prepared = self.prepare(request).await?;
         let Prepared { mut decoded, record, payload, hash } = prepared;
+        self.rates.charge_items(&record.tenant, decoded.accepted + decoded.rejected);
         let batches = std::mem::take(&mut decoded.batches);
         let stored = if decoded.accepted == 0 {
             // Nothing to keep: neither the log nor a later replay need to know.
@@ -102,7 +97,7 @@ impl Inner {
             encoding: request.encoding,
             arrival: storable(self.clock.now()),
             sender: request.sender,
-            limits: limits(&self.options),
+            limits: widen(limits(&self.options), self.clock.now(), self.clock.steady()),
             body: request.body,
         };
         if record.body.len() <= INLINE_BYTES_MAX {
@@ -129,20 +124,6 @@ impl Inner {
             return Err(crate::writer::poisoned());
         }
         Ok(())
-    }
-
-    /// Back-pressure: a full head or too many bytes in flight mean "later", not "no".
-    fn admit(&self, body_bytes: usize) -> Result<OwnedSemaphorePermit, IngestError> {
-        let busy = IngestError::Busy { retry_after: RETRY_AFTER };
-        let (_, head_bytes) = self.live.read().head_size();
-        if head_bytes >= self.options.head_bytes_max as u64 {
-            self.wake_sealer();
-            return Err(busy);
-        }
-        let units = body_bytes.div_ceil(IN_FLIGHT_UNIT_BYTES).max(1);
-        // One body above the whole bound is let in alone; decoding has its own limit.
-        let units = u32::try_from(units).unwrap_or(u32::MAX).min(IN_FLIGHT_UNITS);
-        Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| busy)
     }
 }
 

@@ -44,6 +44,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod block;
 mod block_list;
 mod block_stats;
@@ -77,13 +78,14 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{ActiveSeries, RateLimit, RateUnit, SERIES_MAX};
 pub use block::{BlockFile, ColumnStats, StatValue};
 pub use block_list::BlockList;
 pub use error::{Error, IngestError, Result};
 pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};
-pub use rejections::RejectedItem;
+pub use rejections::{Refusal, RejectedItem};
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
-use crate::TablesLocation;
+use crate::{RateLimit, SERIES_MAX, TablesLocation};
 
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -30,6 +30,13 @@ pub struct StoreOptions {
     pub seal_age: Duration,
     /// Above this many bytes of head memory, requests are answered [`crate::IngestError::Busy`]. Default 256 MiB.
     pub head_bytes_max: usize,
+    /// Bytes of requests that may be decoded or waiting for the log at once; above it requests are answered
+    /// [`crate::IngestError::Busy`]. One larger request is let in alone. Default 256 MiB.
+    pub in_flight_bytes_max: usize,
+    /// How fast each tenant may send. Default: without limit.
+    pub rate: RateLimit,
+    /// Series that one tenant may have active at once, see [`crate::ActiveSeries`]. Default 200,000.
+    pub series_max: usize,
     /// What an acknowledgement promises. Default [`Durability::Fsync`].
     pub durability: Durability,
     /// Telemetry with an event time older than this is rejected on arrival. Default 30 days.
@@ -58,6 +65,9 @@ impl StoreOptions {
             seal_bytes: 64 * 1024 * 1024,
             seal_age: Duration::from_secs(60),
             head_bytes_max: 256 * 1024 * 1024,
+            in_flight_bytes_max: 256 * 1024 * 1024,
+            rate: RateLimit::default(),
+            series_max: SERIES_MAX,
             durability: Durability::default(),
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             limits: Limits::default(),

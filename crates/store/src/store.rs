@@ -14,10 +14,10 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use crate::admission::{Rates, Steady, in_flight_units};
 use crate::dedup::Dedup;
 use crate::durable_fs::create_dir_durably;
 use crate::id_filters::{IdFilters, keep_filled};
-use crate::ingest::IN_FLIGHT_UNITS;
 use crate::live::Live;
 use crate::lock::{DataDirLock, node_id};
 use crate::rejections::Rejections;
@@ -29,7 +29,7 @@ use crate::table_log::TableLog;
 use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
-    Error, Ingest, IngestError, Ingested, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
+    Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
     StoreStats,
 };
 
@@ -53,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) live: Arc<Live>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) rejections: Rejections,
+    pub(crate) rates: Rates,
     pub(crate) sealer: tokio::sync::Mutex<Sealer>,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) id_filters: Arc<IdFilters>,
@@ -105,7 +106,7 @@ impl Store {
             dedup,
             live: Arc::clone(&live),
             counters: Arc::clone(&counters),
-            clock: Arc::clone(&clock),
+            clock: Arc::new(Steady(Arc::clone(&clock))),
             durability: options.durability,
             poisoned: Arc::clone(&poisoned),
             inserted,
@@ -118,16 +119,18 @@ impl Store {
             .spawn(move || writer.run(receiver))
             .map_err(Error::io("start the writer thread of", &data_dir))?;
         let id_filters = Arc::new(IdFilters::new(options.id_filter_bytes_max));
+        let rejections = Rejections::open(&data_dir);
         let inner = Arc::new(Inner {
-            options,
             clock,
             live,
             counters,
-            rejections: Rejections::default(),
+            rejections,
+            rates: Rates::new(options.rate),
             sealer: tokio::sync::Mutex::new(sealer),
             object_store: tables.object_store(),
             id_filters,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
+            in_flight: Arc::new(Semaphore::new(in_flight_units(&options) as usize)),
+            options,
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             interner,
             wake: Arc::clone(&wake),
@@ -201,14 +204,22 @@ impl Store {
             stats.block_bytes += block.size_bytes;
             stats.block_rows += block.rows;
         }
+        stats.in_flight_bytes = self.inner.in_flight_bytes();
+        stats.rejections_unwritten_total = self.inner.rejections.unwritten();
         stats.poisoned = self.inner.is_poisoned();
         stats
     }
 
-    /// The most recent refused items of all tenants, oldest first, bounded in number and per minute; those beyond
-    /// are counted in [`StoreStats::items_rejected_total`].
+    /// The most recent refused items and requests of all tenants, oldest first, also those from before a restart;
+    /// bounded in number and per minute. Items beyond are counted in [`StoreStats::items_rejected_total`].
     pub fn rejections(&self) -> Vec<Arc<RejectedItem>> {
         self.inner.rejections.recent()
+    }
+
+    /// Notes that a whole request was refused: one row of `rejected_telemetry` for each minute, tenant, signal and
+    /// reason, with how many there were.
+    pub fn note_refusal(&self, refusal: Refusal<'_>) {
+        self.inner.rejections.refused(&refusal, self.inner.clock.now());
     }
 
     /// The newest event time that this tenant has sent, also before a restart.
@@ -251,7 +262,7 @@ impl Inner {
     async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         // All permits together mean that no request is in flight; new ones are refused before they ask for any.
-        let drained = self.in_flight.acquire_many(IN_FLIGHT_UNITS).await;
+        let drained = self.in_flight.acquire_many(in_flight_units(&self.options)).await;
         let sealed = if self.commands().is_some() { self.seal().await.map(drop) } else { Ok(()) };
         lock(&self.commands).take();
         let writer = lock(&self.writer).take();
@@ -261,6 +272,7 @@ impl Inner {
                 tracing::error!("the writer thread ended with a panic");
             }
         }
+        self.rejections.close();
         lock(&self.lock).take();
         drop(drained);
         sealed
@@ -335,11 +347,11 @@ async fn recover(
     let (files, wal_dir) = (Arc::clone(&options.wal_files), data_dir.join("wal"));
     let (live, interner, covered) = (Arc::clone(live), Arc::clone(interner), *covered);
     let mut dedup = Dedup::new(options.dedup_window);
-    let now = clock.now();
+    let now = clock.steady();
     let work = tokio::task::spawn_blocking(move || {
         let (wal, recovered) = Wal::open_with(files, wal_dir, wal_options).map_err(Error::wal("open"))?;
         let replayed = replay(recovered, &covered, &live, &mut dedup, &interner)?;
-        dedup.expire(now);
+        dedup.expire(now); // from here on its time is the steady one
         tracing::info!(requests = replayed.requests, rows = replayed.rows, "replayed the write-ahead log");
         Ok((wal, dedup, replayed.last.max(last_covered)))
     });
@@ -351,6 +363,7 @@ async fn seal_when_due(store: Weak<Inner>, wake: Arc<Notify>) {
     loop {
         let _ = tokio::time::timeout(SEAL_CHECK_INTERVAL, wake.notified()).await;
         let Some(inner) = store.upgrade().filter(|inner| !inner.is_closing()) else { return };
+        inner.rejections.end_minute_before(inner.clock.now());
         if !inner.seal_is_due() {
             continue;
         }

@@ -1,8 +1,12 @@
 //! The store as a whole: what a client sees, what a crash leaves, what a reader of the files finds.
 
+mod admission;
 mod blocks;
+mod clock;
 mod crash;
+mod disk_full;
 mod faulty;
+mod late;
 mod many_files;
 mod requests;
 #[cfg(feature = "s3")]
@@ -77,7 +81,14 @@ fn span_json(number: u64) -> String {
 
 /// A log record of tenant-wide uniqueness, and a gauge and a histogram point: every signal has its table.
 fn log(number: u64) -> Vec<u8> {
-    let at = u64::try_from(now().as_nanosecond()).unwrap() - number;
+    log_with(u64::try_from(now().as_nanosecond()).unwrap() - number, number)
+}
+
+fn log_at(at: Timestamp) -> Vec<u8> {
+    log_with(u64::try_from(at.as_nanosecond()).unwrap(), 0)
+}
+
+fn log_with(at: u64, number: u64) -> Vec<u8> {
     format!(
         r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{at}","severityNumber":9,
            "body":{{"stringValue":"{number}"}}}}]}}]}}]}}"#

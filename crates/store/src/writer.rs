@@ -219,7 +219,7 @@ impl IngestError {
         match self {
             Self::Unavailable { reason } => Self::Unavailable { reason: reason.clone() },
             Self::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
-            Self::Invalid(_) => {
+            Self::Invalid(_) | Self::RateLimited { .. } => {
                 Self::Unavailable { reason: "another request of its group failed".to_owned() }
             }
         }
