@@ -2,7 +2,7 @@
 
 use hindsight_model::{Signal, Table};
 
-use super::{at, cell, decode_now, decode_with};
+use super::{at, cell, decode_now, decode_with, now};
 use crate::wire::UNPACKED_BYTES_FREE;
 use crate::{BODY_BYTES_MAX, DecodeError, Encoding, Limits, decode_request, encode_request};
 
