@@ -14,6 +14,7 @@ use arrow::error::ArrowError;
 
 use crate::{Table, Tenant};
 
+mod flat;
 mod layout;
 mod owner;
 

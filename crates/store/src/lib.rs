@@ -50,6 +50,7 @@ mod block_writer;
 mod catalogue;
 mod dedup;
 mod durable_fs;
+mod encode;
 mod error;
 mod head;
 mod ingest;
@@ -72,6 +73,7 @@ mod writer;
 mod tests;
 
 pub use block::{BlockFile, ColumnStats, StatValue};
+pub use block_writer::encode_rows;
 pub use error::{Error, IngestError, Result};
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};

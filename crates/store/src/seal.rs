@@ -69,7 +69,11 @@ impl Inner {
         }
         let mut blocks = Vec::new();
         for (tenant, batches) in rows {
-            let work = tokio::task::spawn_blocking(move || encode(table, &tenant, &batches, position));
+            let work = tokio::task::spawn_blocking(move || {
+                let rows: std::result::Result<Vec<_>, _> =
+                    batches.iter().map(|batch| hindsight_model::Rows::from_batch(table, batch)).collect();
+                encode(table, &tenant, &rows.map_err(Error::arrow(table))?, position)
+            });
             for encoded in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
                 blocks.push(self.put(encoded).await?);
             }
