@@ -15,7 +15,7 @@ use arrow::error::ArrowError;
 
 use crate::{Table, Tenant};
 
-mod from_batch;
+mod flat;
 mod layout;
 mod owner;
 
