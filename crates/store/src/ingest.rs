@@ -57,6 +57,7 @@ impl Inner {
 
     async fn try_ingest(&self, request: Ingest) -> Result<Ingested, IngestError> {
         self.check_open()?;
+        let _inside = self.arrivals.enter();
         let permit = self.admit(request.body.len())?;
         self.rates.admit(&request.tenant, request.body.len())?;
         let prepared = self.prepare(request).await?;

@@ -45,6 +45,7 @@
 //! ```
 
 mod admission;
+mod arrivals;
 mod block;
 mod block_list;
 mod block_stats;

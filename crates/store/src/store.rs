@@ -15,6 +15,7 @@ use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::admission::{Rates, SeriesLimits, Steady, in_flight_units};
+use crate::arrivals::Arrivals;
 use crate::dedup::Dedup;
 use crate::durable_fs::create_dir_durably;
 use crate::id_filters::{IdFilters, keep_filled};
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) decoders: Semaphore,
     pub(crate) interner: Arc<Interner>,
     pub(crate) series: SeriesLimits,
+    pub(crate) arrivals: Arc<Arrivals>,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -102,7 +104,9 @@ impl Store {
         counters.wal_bytes.store(wal.size_bytes(), Ordering::Relaxed);
         let wake = Arc::new(Notify::new());
         let poisoned = Arc::new(AtomicBool::new(false));
+        let arrivals = Arc::new(Arrivals::default());
         let writer = Writer {
+            arrivals: Arc::clone(&arrivals),
             wal,
             dedup,
             live: Arc::clone(&live),
@@ -136,6 +140,7 @@ impl Store {
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             interner,
             series,
+            arrivals,
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,

@@ -4,12 +4,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use hindsight_model::{Clock, Rows, Table, Tenant};
 use hindsight_wal::{Position, Wal};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::arrivals::Arrivals;
 use crate::dedup::{Dedup, RequestHash, Seen};
 use crate::live::Live;
 use crate::record::{KIND_HASHES, KIND_REQUEST, encode_hashes};
@@ -20,6 +22,11 @@ use crate::{Durability, Error, IngestError, Result};
 pub(crate) const QUEUE_REQUESTS_MAX: usize = 1024;
 /// Bytes that one sync covers at most, so that the first of a group does not wait long for the last.
 const GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A request waits for others under way at most this long, about as long as a sync takes.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+/// Between two looks at the queue.
+const GATHER_STEP: Duration = Duration::from_micros(50);
 
 /// What the writer is asked to do.
 pub(crate) enum Command {
@@ -57,6 +64,7 @@ pub(crate) enum Stored {
 
 /// The writer thread's possessions.
 pub(crate) struct Writer {
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) wal: Wal,
     pub(crate) dedup: Dedup,
     pub(crate) live: Arc<Live>,
@@ -85,7 +93,7 @@ impl Writer {
                 next = match command {
                     Command::Store { job, reply, _permit } => {
                         let mut group = vec![Waiting { job, reply, _permit }];
-                        let after = fill_group(&mut group, &mut commands);
+                        let after = self.gather(&mut group, &mut commands);
                         self.store(group);
                         after
                     }
@@ -104,6 +112,21 @@ impl Writer {
         }
         if let Err(error) = self.wal.sync() {
             tracing::error!(error = chain(&error), "could not sync the write-ahead log at the end");
+        }
+    }
+
+    /// Takes what waits already, and what is under way if it comes soon: one sync then serves all of it. A lone
+    /// request waits for nobody. Returns the first command that is not a request.
+    fn gather(&self, group: &mut Vec<Waiting>, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let worth_it = self.arrivals.take_peak().min(QUEUE_REQUESTS_MAX);
+        let began = Instant::now();
+        loop {
+            let after = fill_group(group, commands);
+            let late = self.durability == Durability::Flush || began.elapsed() >= GATHER_MAX;
+            if after.is_some() || late || group.len() >= worth_it {
+                return after;
+            }
+            std::thread::sleep(GATHER_STEP);
         }
     }
 

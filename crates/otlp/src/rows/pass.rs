@@ -7,12 +7,15 @@ pub(crate) struct Pass<'a> {
     pub(crate) tally: Tally<'a>,
     /// The key being looked up.
     pub(super) key: Vec<u8>,
+    /// See [`crate::SeriesGate::stamp`].
+    pub(super) gate_stamp: u64,
     bytes_left: usize,
 }
 
 impl<'a> Pass<'a> {
     pub(crate) fn new(tally: Tally<'a>, body_bytes: usize) -> Self {
-        Self { tally, key: Vec::new(), bytes_left: unpacked_bytes_max(body_bytes) }
+        let gate_stamp = tally.context.series.stamp();
+        Self { tally, key: Vec::new(), gate_stamp, bytes_left: unpacked_bytes_max(body_bytes) }
     }
 
     /// Takes from what a request of this size may unpack to.

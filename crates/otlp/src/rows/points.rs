@@ -1,6 +1,7 @@
 //! What the data points of every metric kind have in common.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hindsight_model::{Cell, Owner, Table, attributes_to_json};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -59,6 +60,8 @@ pub(super) struct Metric {
 #[derive(Debug)]
 pub(super) struct Series {
     id: i64,
+    /// The stamp of the gate that admitted it last.
+    admitted: AtomicU64,
     pub(super) owner: Arc<Owner>,
     remarks: Vec<(Remark, u64)>,
 }
@@ -235,7 +238,27 @@ impl Metric {
         let remarks = pass.tally.take_remarks_since(before);
         let id = self.hash.id(&attributes);
         let cells = vec![Cell::Int(id), Cell::Text(attributes.into())];
-        Ok(Series { id, owner: Arc::new(Owner::within(&self.owner, cells)), remarks })
+        Ok(Series {
+            id,
+            admitted: AtomicU64::new(0),
+            owner: Arc::new(Owner::within(&self.owner, cells)),
+            remarks,
+        })
+    }
+}
+
+impl Series {
+    /// Whether its points may come in; the gate is asked once for each of its stamps.
+    fn is_admitted(&self, pass: &Pass<'_>) -> bool {
+        let stamp = pass.gate_stamp;
+        if stamp != 0 && self.admitted.load(Ordering::Relaxed) == stamp {
+            return true;
+        }
+        let admitted = pass.tally.context.series.admit(self.id);
+        if admitted {
+            self.admitted.store(stamp, Ordering::Relaxed);
+        }
+        admitted
     }
 }
 
@@ -273,7 +296,7 @@ impl PointRows {
         pass: &mut Pass<'_>,
     ) -> Result<bool, Stop> {
         let series = metric.series(&point.attributes, pass)?;
-        if !pass.tally.context.series.admit(series.id) {
+        if !series.is_admitted(pass) {
             metric.reject(RejectReason::TooManySeries, group, point, &mut pass.tally)?;
             return Ok(false);
         }

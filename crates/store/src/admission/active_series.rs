@@ -69,7 +69,7 @@ impl ActiveSeries {
 }
 
 /// Minutes since 1970; earlier times count as 1970.
-fn minute_of(at: Timestamp) -> u32 {
+pub(super) fn minute_of(at: Timestamp) -> u32 {
     u32::try_from(at.as_second().max(0) / 60).unwrap_or(u32::MAX)
 }
 

@@ -7,47 +7,53 @@ use hindsight_model::Tenant;
 use hindsight_otlp::SeriesGate;
 use jiff::Timestamp;
 
-use super::active_series::ActiveSeries;
+use super::active_series::{ActiveSeries, minute_of};
 
 /// Tenants whose series are counted apart (LIM-1); those who come beyond share one count.
 const TENANTS_MAX: usize = 10_000;
+
+/// A tenant's number, from 1, and its series.
+type Counted = (u64, Arc<Mutex<ActiveSeries>>);
 
 /// The active series of all tenants. Counting starts anew with the program.
 #[derive(Debug)]
 pub(crate) struct SeriesLimits {
     limit: usize,
-    tenants: Mutex<HashMap<Tenant, Arc<Mutex<ActiveSeries>>>>,
-    others: Arc<Mutex<ActiveSeries>>,
+    tenants: Mutex<HashMap<Tenant, Counted>>,
+    others: Counted,
 }
 
 impl SeriesLimits {
     pub(crate) fn new(limit: usize) -> Self {
-        let others = Arc::new(Mutex::new(ActiveSeries::new(limit)));
+        let others = (0, Arc::new(Mutex::new(ActiveSeries::new(limit))));
         Self { limit, tenants: Mutex::default(), others }
     }
 
     /// The gate for one request of `tenant`, at a time of the steady clock.
     pub(crate) fn gate(&self, tenant: &Tenant, now: Timestamp) -> TenantGate {
-        TenantGate { active: self.of(tenant), now, refused: Mutex::default() }
+        let (number, active) = self.of(tenant);
+        // As exact as the series' own times: a series is asked about once in every minute that it comes in.
+        let stamp = if number == 0 { 0 } else { (number << 32) | u64::from(minute_of(now)) };
+        TenantGate { active, now, stamp, refused: Mutex::default() }
     }
 
-    fn of(&self, tenant: &Tenant) -> Arc<Mutex<ActiveSeries>> {
+    fn of(&self, tenant: &Tenant) -> Counted {
         let mut tenants = lock(&self.tenants);
-        if let Some(active) = tenants.get(tenant) {
-            return Arc::clone(active);
+        if let Some(counted) = tenants.get(tenant) {
+            return counted.clone();
         }
         if tenants.len() >= TENANTS_MAX {
-            return Arc::clone(&self.others);
+            return self.others.clone();
         }
-        let active = Arc::new(Mutex::new(ActiveSeries::new(self.limit)));
-        tenants.insert(tenant.clone(), Arc::clone(&active));
-        active
+        let counted = (tenants.len() as u64 + 1, Arc::new(Mutex::new(ActiveSeries::new(self.limit))));
+        tenants.insert(tenant.clone(), counted.clone());
+        counted
     }
 
     /// Series that hold a place, of all tenants.
     pub(crate) fn active(&self) -> u64 {
-        let counts: usize = lock(&self.tenants).values().map(|active| lock(active).len()).sum();
-        (counts + lock(&self.others).len()) as u64
+        let counts: usize = lock(&self.tenants).values().map(|(_, active)| lock(active).len()).sum();
+        (counts + lock(&self.others.1).len()) as u64
     }
 }
 
@@ -56,6 +62,7 @@ impl SeriesLimits {
 pub(crate) struct TenantGate {
     active: Arc<Mutex<ActiveSeries>>,
     now: Timestamp,
+    stamp: u64,
     refused: Mutex<HashSet<i64>>,
 }
 
@@ -77,6 +84,10 @@ impl SeriesGate for TenantGate {
         }
         lock(&self.refused).insert(series_id);
         false
+    }
+
+    fn stamp(&self) -> u64 {
+        self.stamp
     }
 }
 
