@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -17,7 +16,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use hindsight_model::{Table, to_micros};
+use hindsight_model::{Rows, Table, Tenant, to_micros};
 use hindsight_store::BlockFile;
 
 use crate::prune;
@@ -42,22 +41,22 @@ pub(crate) struct SignalTable {
     table: Table,
     schema: SchemaRef,
     blocks: Vec<Arc<BlockFile>>,
-    head: Vec<RecordBatch>,
+    head: Vec<Rows>,
+    tenant: Tenant,
     store: ObjectStoreUrl,
     counts: Arc<ScanCounts>,
 }
 
 impl SignalTable {
-    pub(crate) fn try_new(
+    pub(crate) fn new(
         table: Table,
+        tenant: Tenant,
         snapshot: TableSnapshot,
         store: ObjectStoreUrl,
         counts: Arc<ScanCounts>,
-    ) -> Result<Self> {
+    ) -> Self {
         let schema = marked(table);
-        let mark = |batch: RecordBatch| batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from);
-        let head = snapshot.head.into_iter().map(mark).collect::<Result<Vec<_>>>()?;
-        Ok(Self { table, schema, blocks: snapshot.blocks, head, store, counts })
+        Self { table, tenant, schema, blocks: snapshot.blocks, head: snapshot.head, store, counts }
     }
 
     /// The columns as a scan of files has them: those in the file, then those in its path.
@@ -95,11 +94,13 @@ impl SignalTable {
     }
 
     fn scan_head(&self, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
-        let source = MemorySourceConfig::try_new_exec(
-            std::slice::from_ref(&self.head),
-            Arc::clone(&self.schema),
-            Some(columns.to_vec()),
-        )?;
+        let schema = Arc::new(self.schema.project(columns)?);
+        let flat = |rows: &Rows| {
+            let batch = rows.to_batch(&self.tenant, Some(columns))?;
+            batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from)
+        };
+        let batches = self.head.iter().map(flat).collect::<Result<Vec<_>>>()?;
+        let source = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
         Ok(source)
     }
 }
@@ -131,7 +132,7 @@ impl TableProvider for SignalTable {
         let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
-        let head_rows: usize = self.head.iter().map(RecordBatch::num_rows).sum();
+        let head_rows: usize = self.head.iter().map(Rows::num_rows).sum();
         self.counts.head_rows.fetch_add(head_rows as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());

@@ -4,8 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{SqlError, Table, Tenant};
+use hindsight_model::{Rows, SqlError, Table, Tenant};
 use hindsight_store::{BlockFile, Store};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -47,8 +46,8 @@ impl fmt::Debug for Guard {
 pub struct TableSnapshot {
     /// Parquet files.
     pub blocks: Vec<Arc<BlockFile>>,
-    /// Head rows, with all columns of [`Table::schema`].
-    pub head: Vec<RecordBatch>,
+    /// Head rows.
+    pub head: Vec<Rows>,
 }
 
 /// A source of fixed snapshots, one for each tenant: for tests, and for opening a capsule of evidence.

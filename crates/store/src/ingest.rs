@@ -1,8 +1,10 @@
 //! One request from bytes to acknowledgement.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hindsight_model::{Signal, Tenant};
-use hindsight_otlp::{DecodeContext, Decoded, Encoding, Limits};
+use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::admission::widen;
@@ -12,6 +14,9 @@ use crate::stats::Counters;
 use crate::store::Inner;
 use crate::writer::{Command, Job, Stored};
 use crate::{IngestError, Result, StoreOptions};
+
+/// A larger request is decoded off the I/O threads.
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 
 /// A request as the server took it off the wire, after decompression.
 #[derive(Clone, Debug)]
@@ -82,7 +87,8 @@ impl Inner {
         Ok(Ingested { decoded, duplicate: stored == Stored::Duplicate })
     }
 
-    /// Decoding comes before the log, so that a bad request never reaches it, and off the I/O threads.
+    /// Decoding comes before the log, so that a bad request never reaches it. A usual request takes less than a
+    /// millisecond, less than handing it to another thread is worth; a large one goes off the I/O threads.
     async fn prepare(&self, request: Ingest) -> Result<Prepared, IngestError> {
         let Ok(_slot) = self.decoders.acquire().await else { return Err(stopped()) };
         let record = RequestRecord {
@@ -94,7 +100,11 @@ impl Inner {
             limits: widen(limits(&self.options), self.clock.now(), self.clock.steady()),
             body: request.body,
         };
-        let work = tokio::task::spawn_blocking(move || Prepared::new(record));
+        if record.body.len() <= INLINE_BYTES_MAX {
+            return Prepared::new(record, &self.interner);
+        }
+        let interner = Arc::clone(&self.interner);
+        let work = tokio::task::spawn_blocking(move || Prepared::new(record, &interner));
         work.await.map_err(|_| stopped())?
     }
 
@@ -126,8 +136,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(record: RequestRecord) -> Result<Self, IngestError> {
-        let decoded = decode(&record).map_err(IngestError::Invalid)?;
+    fn new(record: RequestRecord, interner: &Interner) -> Result<Self, IngestError> {
+        let decoded = decode(&record, interner).map_err(IngestError::Invalid)?;
         let (payload, hash) = if decoded.accepted == 0 {
             (Vec::new(), record.hash())
         } else {
@@ -138,13 +148,12 @@ impl Prepared {
 }
 
 /// The one way from a record to rows: taken on arrival and again by replay, with the same result.
-pub(crate) fn decode(record: &RequestRecord) -> Result<Decoded, hindsight_otlp::DecodeError> {
-    let context = DecodeContext {
-        tenant: &record.tenant,
-        arrival: record.arrival,
-        now: record.arrival,
-        limits: &record.limits,
-    };
+pub(crate) fn decode(
+    record: &RequestRecord,
+    interner: &Interner,
+) -> Result<Decoded, hindsight_otlp::DecodeError> {
+    let context =
+        DecodeContext { arrival: record.arrival, now: record.arrival, limits: &record.limits, interner };
     hindsight_otlp::decode(record.signal, record.encoding, &record.body, &context)
 }
 

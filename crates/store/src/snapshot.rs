@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Table, Tenant};
+use hindsight_model::{Rows, Table, Tenant};
 
 use crate::BlockFile;
 
@@ -30,8 +29,8 @@ impl Snapshot {
 pub struct TableSnapshot {
     /// Sealed rows, in the order the blocks were committed.
     pub blocks: Vec<Arc<BlockFile>>,
-    /// Rows not sealed yet, in the order they arrived, with the table's full schema (`Table::schema`).
-    pub head: Vec<RecordBatch>,
+    /// Rows not sealed yet, in the order they arrived.
+    pub head: Vec<Rows>,
 }
 
 impl TableSnapshot {

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hindsight_model::{Clock, SystemTable, Table, Tenant};
+use hindsight_otlp::Interner;
 use hindsight_wal::{Options, Position, Wal};
 use jiff::Timestamp;
 use object_store::ObjectStore;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     /// Bytes in flight, in units of 1 KiB.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) decoders: Semaphore,
+    pub(crate) interner: Arc<Interner>,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -94,7 +96,9 @@ impl Store {
         let sealer = open_tables(&tables_dir, node_id(&data_dir)?, &live).await?;
         let covered = sealer.covered().await?;
         let counters = Arc::new(Counters::default());
-        let (wal, dedup, inserted) = recover(&options, &data_dir, &covered, &live, clock.as_ref()).await?;
+        let interner = Arc::new(Interner::new());
+        let (wal, dedup, inserted) =
+            recover(&options, &data_dir, &covered, &live, &interner, clock.as_ref()).await?;
         counters.wal_bytes.store(wal.size_bytes(), Ordering::Relaxed);
         let wake = Arc::new(Notify::new());
         let poisoned = Arc::new(AtomicBool::new(false));
@@ -127,6 +131,7 @@ impl Store {
             in_flight: Arc::new(Semaphore::new(in_flight_units(&options) as usize)),
             options,
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            interner,
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,
@@ -321,18 +326,19 @@ async fn recover(
     data_dir: &FsPath,
     covered: &Covered,
     live: &Arc<Live>,
+    interner: &Arc<Interner>,
     clock: &dyn Clock,
 ) -> Result<(Wal, Dedup, u64)> {
     let last_covered = covered.iter().copied().max().unwrap_or(0);
     let wal_options =
         Options { segment_bytes: options.wal_segment_bytes, first_position: Position(last_covered + 1) };
     let (files, wal_dir) = (Arc::clone(&options.wal_files), data_dir.join("wal"));
-    let (live, covered) = (Arc::clone(live), *covered);
+    let (live, interner, covered) = (Arc::clone(live), Arc::clone(interner), *covered);
     let mut dedup = Dedup::new(options.dedup_window);
     let now = clock.steady();
     let work = tokio::task::spawn_blocking(move || {
         let (wal, recovered) = Wal::open_with(files, wal_dir, wal_options).map_err(Error::wal("open"))?;
-        let replayed = replay(recovered, &covered, &live, &mut dedup)?;
+        let replayed = replay(recovered, &covered, &live, &mut dedup, &interner)?;
         dedup.expire(now); // from here on its time is the steady one
         tracing::info!(requests = replayed.requests, rows = replayed.rows, "replayed the write-ahead log");
         Ok((wal, dedup, replayed.last.max(last_covered)))

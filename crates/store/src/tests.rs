@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use hindsight_model::{LogicalClock, Signal, Table, Tenant};
+use hindsight_model::{LogicalClock, Rows, Signal, Table, Tenant};
 use hindsight_otlp::Encoding;
 use jiff::Timestamp;
 use object_store::ObjectStoreExt;
@@ -130,7 +130,7 @@ fn rows(store: &Store, table: Table) -> u64 {
 async fn span_numbers(store: &Store) -> Vec<u64> {
     let snapshot = store.snapshot(&Tenant::default());
     let table = snapshot.table(Table::Spans);
-    let mut batches = table.head.clone();
+    let mut batches = flat(&table.head);
     for block in &table.blocks {
         batches.extend(read_block(store, block).await);
     }
@@ -138,6 +138,24 @@ async fn span_numbers(store: &Store) -> Vec<u64> {
         batches.iter().flat_map(|batch| texts(batch, "name")).map(|name| name.parse().unwrap()).collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// Head rows as the table's schema has them.
+fn flat(head: &[Rows]) -> Vec<RecordBatch> {
+    head.iter().map(|rows| rows.to_batch(&Tenant::default(), None).unwrap()).collect()
+}
+
+/// One decoded log whose flags are `number` + 1.
+pub(crate) fn decoded_logs(number: u32) -> Rows {
+    let body = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"flags":{},"body":{{"stringValue":"x"}}}}]}}]}}]}}"#,
+        number + 1
+    );
+    let (limits, interner) = (hindsight_otlp::Limits::default(), hindsight_otlp::Interner::new());
+    let now = "2026-05-04T14:32:00Z".parse().unwrap();
+    let context = hindsight_otlp::DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
+    let decoded = hindsight_otlp::decode(Signal::Logs, Encoding::Json, body.as_bytes(), &context).unwrap();
+    decoded.batches[0].1.clone()
 }
 
 /// Reads a block as any program would: the plain Parquet reader, no hints.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use hindsight_model::{Table, Tenant, timestamp_from_micros};
+use hindsight_model::{Rows, Table, Tenant, timestamp_from_micros};
 use hindsight_store::{BlockFile, ColumnStats, StatValue};
 use jiff::tz::TimeZone;
 use object_store::local::LocalFileSystem;
@@ -55,7 +55,10 @@ pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
                 all.into_iter().enumerate().partition(|(row, _)| layout.is_sealed(*row));
             let place = &mut snapshot.tables[table.index()];
             place.blocks = seal(dir.path(), table, &tenant, sealed.into_iter().map(|(_, row)| row));
-            place.head = fresh.into_iter().map(|(_, row)| batch(table, &[row])).collect();
+            place.head = fresh
+                .into_iter()
+                .map(|(_, row)| Rows::from_batch(table, &batch(table, &[row])).unwrap())
+                .collect();
         }
         source = source.with(tenant, snapshot);
     }

@@ -27,13 +27,13 @@ async fn what_was_acknowledged_and_not_sealed_is_replayed_to_the_same_rows() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(options(dir.path())).await;
     fill(&store).await;
-    let before = store.snapshot(&Tenant::default()).table(Table::Spans).head.clone();
+    let before = flat(&store.snapshot(&Tenant::default()).table(Table::Spans).head);
     let before = arrow::compute::concat_batches(&Table::Spans.schema(), &before).unwrap();
     let watermark = store.watermark(&Tenant::default());
     drop(store);
     let store = open(options(dir.path())).await;
     check_filled(&store).await;
-    let after = store.snapshot(&Tenant::default()).table(Table::Spans).head.clone();
+    let after = flat(&store.snapshot(&Tenant::default()).table(Table::Spans).head);
     assert_eq!(arrow::compute::concat_batches(&Table::Spans.schema(), &after).unwrap(), before);
     assert_eq!(store.watermark(&Tenant::default()), watermark);
     store.shutdown().await.unwrap();
