@@ -17,9 +17,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use hindsight_model::{Rows, Table, Tenant, to_micros};
-use hindsight_store::BlockFile;
+use hindsight_store::{BlockFile, BlockList, IdFilters};
 
-use crate::prune;
+use crate::prune::{self, Survivors};
 use crate::signal_schema::marked;
 use crate::source::TableSnapshot;
 
@@ -31,6 +31,8 @@ const PARTITION_COLUMNS: [&str; 2] = ["tenant", "date"];
 pub(crate) struct ScanCounts {
     pub(crate) files_scanned: AtomicU64,
     pub(crate) files_pruned: AtomicU64,
+    /// Of the pruned ones, those that only the filters of ids ruled out.
+    pub(crate) files_pruned_by_id: AtomicU64,
     /// Blocks count their own rows while they are read.
     pub(crate) head_rows: AtomicU64,
 }
@@ -40,7 +42,8 @@ pub(crate) struct ScanCounts {
 pub(crate) struct SignalTable {
     table: Table,
     schema: SchemaRef,
-    blocks: Vec<Arc<BlockFile>>,
+    blocks: BlockList,
+    ids: Arc<IdFilters>,
     head: Vec<Rows>,
     tenant: Tenant,
     store: ObjectStoreUrl,
@@ -56,7 +59,8 @@ impl SignalTable {
         counts: Arc<ScanCounts>,
     ) -> Self {
         let schema = marked(table);
-        Self { table, tenant, schema, blocks: snapshot.blocks, head: snapshot.head, store, counts }
+        let TableSnapshot { blocks, ids, head } = snapshot;
+        Self { table, tenant, schema, blocks, ids, head, store, counts }
     }
 
     /// The columns as a scan of files has them: those in the file, then those in its path.
@@ -129,7 +133,9 @@ impl TableProvider for SignalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect::<Vec<_>>());
-        let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
+        let Survivors { blocks, ruled_out_by_id } =
+            prune::surviving(session, &self.schema, &self.blocks, &self.ids, filters)?;
+        self.counts.files_pruned_by_id.fetch_add(ruled_out_by_id as u64, Ordering::Relaxed);
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
         let head_rows: usize = self.head.iter().map(Rows::num_rows).sum();

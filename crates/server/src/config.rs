@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hindsight_model::parse_duration;
 use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
+use hindsight_store::{TablesLocation, TablesUrl};
 use serde::Deserialize;
 
 use crate::limits::LimitsFile;
@@ -91,6 +92,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A place for the tables that is none.
+    #[error("setting `storage.tables`")]
+    Tables(#[source] Box<hindsight_store::Error>),
     /// A receiver that cannot be used.
     #[error("setting `receivers`")]
     Receivers(#[from] hindsight_notify::Error),
@@ -162,6 +166,8 @@ pub struct Config {
     pub cors_origins: Setting<Vec<String>>,
     /// Largest OTLP request in bytes, also after decompression.
     pub request_bytes_max: Setting<usize>,
+    /// Where the tables are: on this disk, or in object storage.
+    pub tables: Setting<TablesLocation>,
     /// Head size in bytes at which it is sealed.
     pub seal_bytes: Setting<usize>,
     /// Head age at which it is sealed.
@@ -197,6 +203,8 @@ struct File {
     #[serde(default)]
     ingest: IngestFile,
     #[serde(default)]
+    storage: StorageFile,
+    #[serde(default)]
     limits: LimitsFile,
     #[serde(default)]
     query: QueryFile,
@@ -231,6 +239,14 @@ struct IngestFile {
 enum Durability {
     Fsync,
     Flush,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StorageFile {
+    tables: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -272,6 +288,7 @@ impl Config {
             insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
             cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
             request_bytes_max: Setting::pick(None, file.ingest.request_bytes_max, 64 * MIB),
+            tables: tables(&file.storage)?,
             seal_bytes: Setting::pick(None, file.ingest.seal_bytes, 64 * MIB),
             seal_age: duration("ingest.seal_age", file.ingest.seal_age.as_deref(), Duration::from_secs(60))?,
             head_bytes_max: Setting::pick(None, file.ingest.head_bytes_max, 256 * MIB),
@@ -360,6 +377,7 @@ impl Config {
                 &self.request_bytes_max,
                 self.request_bytes_max.value.to_string(),
             ),
+            row("storage.tables", &self.tables, self.tables.value.to_string()),
             row("ingest.seal_bytes", &self.seal_bytes, self.seal_bytes.value.to_string()),
             row("ingest.seal_age", &self.seal_age, seconds(self.seal_age.value)),
             row("ingest.head_bytes_max", &self.head_bytes_max, self.head_bytes_max.value.to_string()),
@@ -414,6 +432,22 @@ fn token(
     Ok(Setting { value: Some(TokenSetting::new(&text)?), source: ConfigSource::File })
 }
 
+/// `storage.tables` with what belongs to it. Keys come from the environment, never from a file kept in git.
+fn tables(file: &StorageFile) -> Result<Setting<TablesLocation>, ConfigError> {
+    let Some(text) = &file.tables else {
+        if file.endpoint.is_some() || file.region.is_some() {
+            let problem =
+                "storage.endpoint and storage.region say how to reach it; give it as s3://bucket/prefix";
+            return Err(ConfigError::Invalid { key: "storage.tables", problem: problem.to_owned() });
+        }
+        return Ok(Setting { value: TablesLocation::Local, source: ConfigSource::Default });
+    };
+    let mut url = TablesUrl::parse(text).map_err(|error| ConfigError::Tables(Box::new(error)))?;
+    url.endpoint.clone_from(&file.endpoint);
+    url.region.clone_from(&file.region);
+    Ok(Setting { value: TablesLocation::Url(url), source: ConfigSource::File })
+}
+
 pub(crate) fn duration(
     key: &'static str,
     text: Option<&str>,
@@ -447,6 +481,28 @@ mod tests {
         let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
         assert!(source.to_string().contains("seal_agee"), "{source}");
         assert!(source.to_string().contains("line 2"), "{source}");
+    }
+
+    #[test]
+    fn tables_are_on_this_disk_unless_a_place_that_this_program_can_reach_is_named() {
+        assert_eq!(with_file("").unwrap().tables.value, TablesLocation::Local);
+        let nowhere = with_file("[storage]\nendpoint = \"http://127.0.0.1:9000\"\n");
+        assert!(matches!(nowhere, Err(ConfigError::Invalid { key: "storage.tables", .. })));
+        assert!(matches!(with_file("[storage]\ntables = \"/mnt\"\n"), Err(ConfigError::Tables(_))));
+        let named = with_file(
+            "[storage]\ntables = \"s3://bucket/team\"\nendpoint = \"http://127.0.0.1:9000\"\nregion = \"r\"\n",
+        );
+        match named {
+            Ok(config) => {
+                let TablesLocation::Url(url) = &config.tables.value else { panic!("{config:?}") };
+                assert_eq!((url.as_str(), url.region.as_deref()), ("s3://bucket/team", Some("r")));
+            }
+            // Built without the feature `s3`.
+            Err(ConfigError::Tables(error)) => {
+                assert!(error.to_string().contains("--features s3"), "{error}")
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[test]

@@ -229,6 +229,7 @@ async fn open(
 /// The store's options as the configuration has them.
 pub fn store_options(config: &Config) -> StoreOptions {
     let mut options = StoreOptions::new(config.data_dir.value.clone());
+    options.tables = config.tables.value.clone();
     options.seal_bytes = config.seal_bytes.value;
     options.seal_age = config.seal_age.value;
     options.head_bytes_max = config.head_bytes_max.value;

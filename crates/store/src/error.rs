@@ -99,6 +99,25 @@ pub enum Error {
         #[source]
         source: Box<parquet::errors::ParquetError>,
     },
+    /// A commit that reported an error landed, but with none of the files that it was given.
+    #[error(
+        "the table {table} says that it holds the log up to position {position}, but lists none of the files that \
+         were written for it; restart the program, which then reads the table anew"
+    )]
+    Doubt {
+        /// The table.
+        table: Table,
+        /// The position.
+        position: u64,
+    },
+    /// The place for the tables is none.
+    #[error("the tables cannot be at `{url}`: {problem}")]
+    TablesUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// Storage refused.
     #[error("could not {operation} {path}")]
     Storage {

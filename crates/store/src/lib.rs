@@ -46,6 +46,7 @@
 
 mod admission;
 mod block;
+mod block_list;
 mod block_stats;
 mod block_writer;
 mod catalogue;
@@ -53,6 +54,7 @@ mod dedup;
 mod durable_fs;
 mod error;
 mod head;
+mod id_filters;
 mod ingest;
 mod live;
 mod lock;
@@ -60,12 +62,16 @@ mod options;
 mod record;
 mod rejections;
 mod replay;
+#[cfg(feature = "s3")]
+mod s3;
 mod seal;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
+mod tables_location;
+mod tables_storage;
 mod tiers;
 mod writer;
 
@@ -74,7 +80,9 @@ mod tests;
 
 pub use admission::{ActiveSeries, RateLimit, RateUnit, SERIES_MAX};
 pub use block::{BlockFile, ColumnStats, StatValue};
+pub use block_list::BlockList;
 pub use error::{Error, IngestError, Result};
+pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use options::{Durability, StoreOptions};
 pub use rejections::{Refusal, RejectedItem};
@@ -82,3 +90,4 @@ pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
 pub use system_tables::{BlocksTable, RejectedTelemetryTable};
+pub use tables_location::{TablesLocation, TablesUrl};

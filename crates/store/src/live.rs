@@ -101,9 +101,7 @@ impl Live {
     /// The moment a table's rows move: its blocks appear and its frozen rows vanish, for every query at once.
     pub(crate) fn commit(&self, table: Table, blocks: Vec<Arc<BlockFile>>) {
         let mut state = self.write();
-        for block in blocks {
-            state.catalogue.add(block);
-        }
+        state.catalogue.replace(table, &[], blocks);
         if let Some(frozen) = &mut state.frozen {
             frozen.head.clear(table);
         }

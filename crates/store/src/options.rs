@@ -5,7 +5,7 @@ use std::time::Duration;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
-use crate::{RateLimit, SERIES_MAX};
+use crate::{RateLimit, SERIES_MAX, TablesLocation};
 
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,6 +22,8 @@ pub enum Durability {
 pub struct StoreOptions {
     /// The directory that holds `wal/`, `tables/`, `node.id` and `LOCK`; made if it is not there.
     pub data_dir: PathBuf,
+    /// Where the tables are. Default [`TablesLocation::Local`].
+    pub tables: TablesLocation,
     /// The head is sealed when it holds this many bytes of memory. Default 64 MiB.
     pub seal_bytes: usize,
     /// The head is sealed when its oldest row has been in it this long. Default 60 s.
@@ -43,6 +45,9 @@ pub struct StoreOptions {
     pub limits: Limits,
     /// How long an exact repeat of a request is recognised (OTLP.md rule 13). Default 10 minutes.
     pub dedup_window: Duration,
+    /// Memory for the filters of trace and span ids. When it is full the blocks with the oldest rows have none, and
+    /// a look-up by id opens each of them that its time range leaves. Default 64 MiB.
+    pub id_filter_bytes_max: usize,
     /// Size of a log segment. Default 64 MiB.
     pub wal_segment_bytes: u64,
     /// The file system under the log; a test puts a faulty one here.
@@ -56,6 +61,7 @@ impl StoreOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            tables: TablesLocation::default(),
             seal_bytes: 64 * 1024 * 1024,
             seal_age: Duration::from_secs(60),
             head_bytes_max: 256 * 1024 * 1024,
@@ -66,6 +72,7 @@ impl StoreOptions {
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             limits: Limits::default(),
             dedup_window: Duration::from_secs(10 * 60),
+            id_filter_bytes_max: 64 * 1024 * 1024,
             wal_segment_bytes: 64 * 1024 * 1024,
             wal_files: Arc::new(StdFiles),
             #[cfg(test)]

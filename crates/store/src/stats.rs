@@ -6,6 +6,8 @@ use jiff::Timestamp;
 /// The store's figures at one moment; counters start at 0 with the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoreStats {
+    /// Series that count against their tenant's limit, of all tenants.
+    pub active_series: u64,
     /// Rows in the head, also those being sealed.
     pub head_rows: u64,
     /// Memory of those rows.
@@ -18,6 +20,10 @@ pub struct StoreStats {
     pub block_bytes: u64,
     /// Rows of those blocks.
     pub block_rows: u64,
+    /// Blocks whose ids are known in memory; see [`crate::IdFilters`].
+    pub id_filter_blocks: u64,
+    /// Memory of those filters.
+    pub id_filter_bytes: u64,
     /// Requests acknowledged, repeats included.
     pub requests_acked_total: u64,
     /// Spans, points and log records stored.

@@ -14,9 +14,10 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use crate::admission::{Rates, Steady, in_flight_units};
+use crate::admission::{Rates, SeriesLimits, Steady, in_flight_units};
 use crate::dedup::Dedup;
-use crate::durable_fs::{DurableFs, create_dir_durably};
+use crate::durable_fs::create_dir_durably;
+use crate::id_filters::{IdFilters, keep_filled};
 use crate::live::Live;
 use crate::lock::{DataDirLock, node_id};
 use crate::rejections::Rejections;
@@ -25,6 +26,7 @@ use crate::seal::Sealer;
 use crate::stats::{Counters, chain};
 use crate::system_tables::{BlocksTable, RejectedTelemetryTable};
 use crate::table_log::TableLog;
+use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
     Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
@@ -54,10 +56,12 @@ pub(crate) struct Inner {
     pub(crate) rates: Rates,
     pub(crate) sealer: tokio::sync::Mutex<Sealer>,
     pub(crate) object_store: Arc<dyn ObjectStore>,
+    pub(crate) id_filters: Arc<IdFilters>,
     /// Bytes in flight, in units of 1 KiB.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) decoders: Semaphore,
     pub(crate) interner: Arc<Interner>,
+    pub(crate) series: SeriesLimits,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -76,7 +80,8 @@ impl Store {
     /// Opens the store in `options.data_dir`, making it if it is not there: takes `LOCK`, reads the tables' Delta
     /// logs into the catalogue, and replays what the write-ahead log holds beyond them.
     ///
-    /// It starts a thread for the log and a task that seals by size and age; both end with the store.
+    /// It starts a thread for the log, a task that seals by size and age, and one that reads the id filters of
+    /// blocks that have none; they end with the store.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has the directory; otherwise whatever the disk, the log or a table
@@ -84,16 +89,11 @@ impl Store {
     pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let data_dir = std::path::absolute(&options.data_dir)
             .map_err(Error::io("find the directory", &options.data_dir))?;
-        let tables_dir = data_dir.join("tables");
-        create_dir_durably(&tables_dir).map_err(Error::io("create the directory", &tables_dir))?;
+        create_dir_durably(&data_dir).map_err(Error::io("create the directory", &data_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
-        let object_store = DurableFs::within(&tables_dir).map_err(|source| Error::Storage {
-            operation: "open the directory",
-            path: tables_dir.display().to_string(),
-            source: Box::new(source),
-        })?;
+        let tables = TablesStorage::open(&options.tables, &data_dir)?;
         let live = Arc::new(Live::default());
-        let sealer = open_tables(&tables_dir, node_id(&data_dir)?, &live).await?;
+        let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;
         let covered = sealer.covered().await?;
         let counters = Arc::new(Counters::default());
         let interner = Arc::new(Interner::new());
@@ -119,7 +119,9 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(Error::io("start the writer thread of", &data_dir))?;
+        let id_filters = Arc::new(IdFilters::new(options.id_filter_bytes_max));
         let rejections = Rejections::open(&data_dir);
+        let series = SeriesLimits::new(options.series_max);
         let inner = Arc::new(Inner {
             clock,
             live,
@@ -127,11 +129,13 @@ impl Store {
             rejections,
             rates: Rates::new(options.rate),
             sealer: tokio::sync::Mutex::new(sealer),
-            object_store: Arc::new(object_store),
+            object_store: tables.object_store(),
+            id_filters,
             in_flight: Arc::new(Semaphore::new(in_flight_units(&options) as usize)),
             options,
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             interner,
+            series,
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,
@@ -140,6 +144,7 @@ impl Store {
             lock: Mutex::new(Some(lock)),
         });
         tokio::spawn(seal_when_due(Arc::downgrade(&inner), wake));
+        tokio::spawn(keep_filled(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -161,6 +166,11 @@ impl Store {
     /// Where blocks are read from; paths in [`crate::BlockFile`] are within it.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.object_store)
+    }
+
+    /// Which ids each block may hold; filled in the background after an open.
+    pub fn id_filters(&self) -> Arc<IdFilters> {
+        Arc::clone(&self.inner.id_filters)
     }
 
     /// The Delta table's root within [`Store::object_store`].
@@ -189,6 +199,7 @@ impl Store {
     /// The store's figures now.
     pub fn stats(&self) -> StoreStats {
         let mut stats = self.inner.counters.read();
+        (stats.id_filter_blocks, stats.id_filter_bytes) = self.inner.id_filters.size();
         let state = self.inner.live.read();
         (stats.head_rows, stats.head_bytes) = state.head_size();
         for block in state.catalogue.all() {
@@ -196,6 +207,7 @@ impl Store {
             stats.block_bytes += block.size_bytes;
             stats.block_rows += block.rows;
         }
+        stats.active_series = self.inner.series.active();
         stats.in_flight_bytes = self.inner.in_flight_bytes();
         stats.rejections_unwritten_total = self.inner.rejections.unwritten();
         stats.poisoned = self.inner.is_poisoned();
@@ -303,16 +315,20 @@ impl Sealer {
     }
 }
 
-async fn open_tables(tables_dir: &FsPath, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
-    let mut logs = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        let log = TableLog::open(table, tables_dir, node).await?;
+/// Reads all Delta logs at once, since each may be far away.
+async fn open_tables(tables: &TablesStorage, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
+    let opened = Table::ALL.map(|table| async move {
+        let log = TableLog::open(table, tables, node).await?;
         let blocks = log.blocks()?;
+        Ok::<_, Error>((log, blocks))
+    });
+    let mut logs = Vec::with_capacity(Table::ALL.len());
+    for (log, blocks) in futures::future::try_join_all(opened).await? {
         let mut state = live.write();
-        for block in blocks {
+        for block in &blocks {
             state.raise_watermark(&block.tenant, block.max_timestamp);
-            state.catalogue.add(Arc::new(block));
         }
+        state.catalogue.replace(log.table(), &[], blocks.into_iter().map(Arc::new).collect());
         drop(state);
         logs.push(log);
     }

@@ -7,7 +7,11 @@ mod crash;
 mod disk_full;
 mod faulty;
 mod late;
+mod many_files;
 mod requests;
+#[cfg(feature = "s3")]
+mod s3;
+mod series_limit;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -153,7 +157,13 @@ pub(crate) fn decoded_logs(number: u32) -> Rows {
     );
     let (limits, interner) = (hindsight_otlp::Limits::default(), hindsight_otlp::Interner::new());
     let now = "2026-05-04T14:32:00Z".parse().unwrap();
-    let context = hindsight_otlp::DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
+    let context = hindsight_otlp::DecodeContext {
+        arrival: now,
+        now,
+        limits: &limits,
+        interner: &interner,
+        series: &hindsight_otlp::AdmitAll,
+    };
     let decoded = hindsight_otlp::decode(Signal::Logs, Encoding::Json, body.as_bytes(), &context).unwrap();
     decoded.batches[0].1.clone()
 }

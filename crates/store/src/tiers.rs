@@ -4,7 +4,7 @@ use arrow::error::ArrowError;
 use hindsight_model::Rows;
 
 /// This many neighbours of one tier become one batch of the next.
-const FAN: usize = 8;
+const FAN: usize = 32;
 /// A batch of this many rows is large enough for a query and is not copied again.
 const ROWS_FULL: usize = 64 * 1024;
 

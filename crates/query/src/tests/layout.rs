@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use hindsight_model::{Rows, Table, Tenant, timestamp_from_micros};
-use hindsight_store::{BlockFile, ColumnStats, StatValue};
+use hindsight_store::{BlockFile, BlockList, ColumnStats, StatValue};
 use jiff::tz::TimeZone;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::ArrowWriter;
@@ -67,12 +67,7 @@ pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
 }
 
 /// Writes one Parquet file for each day.
-fn seal(
-    dir: &DiskPath,
-    table: Table,
-    tenant: &Tenant,
-    rows: impl Iterator<Item = Value>,
-) -> Vec<Arc<BlockFile>> {
+fn seal(dir: &DiskPath, table: Table, tenant: &Tenant, rows: impl Iterator<Item = Value>) -> BlockList {
     let mut days: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
     for row in rows {
         let day = row["timestamp"].as_i64().unwrap() / 86_400_000_000;

@@ -92,6 +92,10 @@ async fn a_seal_that_failed_half_way_is_finished_by_the_next() {
         assert_eq!(span_numbers(&store).await, (0..10).collect::<Vec<_>>(), "{moment:?}");
         assert_eq!(rows(&store, Table::Logs), 2, "{moment:?}");
         assert_eq!(store.stats().head_rows, 0);
+        let shown = all_blocks(&store);
+        store.shutdown().await.unwrap();
+        let store = open(options).await;
+        assert_eq!(all_blocks(&store), shown, "{moment:?}: what was shown is what the tables list");
         store.shutdown().await.unwrap();
     }
 }
