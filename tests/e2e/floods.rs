@@ -4,6 +4,7 @@
 mod bodies;
 mod bombs;
 mod connections;
+mod http2;
 mod slow;
 
 use std::time::Duration;
@@ -96,8 +97,6 @@ async fn is_served(server: &Server, service: &str, number: usize) -> anyhow::Res
 /// The most the server ever held lies below this bound.
 fn stayed_within(server: &Server, bound_bytes: u64) -> anyhow::Result<()> {
     let peak = server.peak_memory_bytes()?;
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "PEAK {} of {}", peak / MIB, bound_bytes / MIB)?;
     ensure!(
         peak <= bound_bytes,
         "the server held {} MiB, and should never hold more than {}",

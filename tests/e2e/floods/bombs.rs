@@ -105,3 +105,28 @@ fn nested_protobuf(depth: usize) -> Vec<u8> {
     reversed.reverse();
     reversed
 }
+
+/// A request of two-byte records: its bytes are within the limit, and its rows would not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_empty_records_is_refused_for_good() -> anyhow::Result<()> {
+    let home = Home::new("")?;
+    let server = home.serve()?;
+    let records = [0x12, 0].repeat(16 << 20);
+    let within = |field: u8, mut inner: Vec<u8>| {
+        let mut outer = vec![field << 3 | 2];
+        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
+        outer.append(&mut inner);
+        outer
+    };
+    let body = within(1, within(2, records));
+    let response = post(&reqwest::Client::new(), &server.otlp_url("logs"), None, body).await?;
+    refused_for_good(response, 400, INVALID_ARGUMENT).await?;
+    let json = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{}{{}}]}}]}}]}}"#,
+        "{},".repeat(10 << 20)
+    );
+    let post = reqwest::Client::new().post(server.otlp_url("logs")).header("content-type", JSON);
+    assert_eq!(post.body(json).send().await?.status(), 400);
+    stayed_within(&server, PEAK_BYTES)?;
+    is_served(&server, "after", 0).await
+}
