@@ -14,4 +14,5 @@ mod security;
 mod server;
 mod shutdown;
 mod sql_cli;
+mod verify;
 mod wait;

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Postmortem(PostmortemArgs),
     /// Action items of all post-mortems
     Actions(ActionsArgs),
+    /// Check a data directory that no server holds: log, tables, files, state, audit chain
+    Verify(VerifyArgs),
     /// The effective configuration
     Config(ConfigArgs),
 }
@@ -311,6 +313,20 @@ pub(crate) struct ActionsArgs {
 pub(crate) enum ActionsCommand {
     /// Every action item of every post-mortem
     List(ListArgs),
+}
+
+/// Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The data directory; the server on it must be stopped [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Leave out what needs every row: checksums, sort order, statistics, dates
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ mod incident;
 mod lists;
 mod logging;
 mod postmortem;
+mod progress;
 mod remote;
 mod replay;
 mod rules;
@@ -15,6 +16,7 @@ mod sample;
 mod say;
 mod serve;
 mod sql;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Incident(command) => incident::run(command).await,
         Command::Postmortem(command) => postmortem::run(command).await,
         Command::Actions(command) => lists::actions(command).await,
+        Command::Verify(command) => Ok(verify::run(&command).await),
         Command::Config(command) => config::run(command),
     }
 }

@@ -15,6 +15,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 
+use crate::block_name::block_file_name;
 use crate::block_stats::{column_stats, micros_of};
 use crate::{BlockFile, Error, Result, StatValue};
 
@@ -92,7 +93,7 @@ fn encode_one(
     let (min_timestamp, max_timestamp) = (time_bound(|stats| &stats.min), time_bound(|stats| &stats.max));
     let file = without_partition_columns(table, rows)?;
     let bytes = write_parquet(table, &file)?;
-    let name = format!("{wal_position:020}-{}.parquet", uuid::Uuid::new_v4().simple());
+    let name = block_file_name(wal_position, &bytes);
     let block = BlockFile {
         table,
         path: Path::from_iter([table.name(), &format!("tenant={tenant}"), &format!("date={date}"), &name]),

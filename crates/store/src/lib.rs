@@ -45,9 +45,11 @@
 //! ```
 
 mod block;
+mod block_name;
 mod block_stats;
 mod block_writer;
 mod catalogue;
+mod data_format;
 mod dedup;
 mod durable_fs;
 mod error;
@@ -60,12 +62,14 @@ mod record;
 mod rejections;
 mod replay;
 mod seal;
+mod small_file;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
 mod tiers;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -74,6 +78,7 @@ mod tests;
 pub use block::{BlockFile, ColumnStats, StatValue};
 pub use error::{Error, IngestError, Result};
 pub use ingest::{Ingest, Ingested};
+pub use lock::DataDirLock;
 pub use options::{Durability, StoreOptions};
 pub use rejections::RejectedItem;
 pub use snapshot::{Snapshot, TableSnapshot};

@@ -13,6 +13,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use crate::data_format::accept_format;
 use crate::dedup::Dedup;
 use crate::durable_fs::{DurableFs, create_dir_durably};
 use crate::ingest::IN_FLIGHT_UNITS;
@@ -84,6 +85,7 @@ impl Store {
         let tables_dir = data_dir.join("tables");
         create_dir_durably(&tables_dir).map_err(Error::io("create the directory", &tables_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
+        accept_format(&data_dir)?;
         let object_store = DurableFs::within(&tables_dir).map_err(|source| Error::Storage {
             operation: "open the directory",
             path: tables_dir.display().to_string(),

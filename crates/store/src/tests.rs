@@ -4,6 +4,7 @@ mod blocks;
 mod crash;
 mod faulty;
 mod requests;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
