@@ -59,17 +59,14 @@ async fn damage_is_told_with_place_and_advice_and_exit_code_1() -> anyhow::Resul
     let (home, server) = filled().await?;
     assert!(server.terminate()?.success());
     let state = home.data_dir().join("state.db");
-    let kept = std::fs::read(&state)?;
-    let mut bytes = kept.clone();
-    // The head of every page but the first, which says that this is SQLite.
-    for byte in bytes.iter_mut().skip(4_096).step_by(4_096) {
-        *byte ^= 0x55;
+    // SQLite's own log may hold newer pages than the file; without it the file is all there is.
+    for beside in ["state.db-wal", "state.db-shm"] {
+        drop(std::fs::remove_file(home.data_dir().join(beside)));
     }
-    std::fs::write(&state, &bytes)?;
+    std::fs::write(&state, vec![0x55; 8_192])?;
     let (code, out, _) = verify(&home.data_dir(), &[])?;
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("problem: state.db: ") && out.contains("restore state.db from a backup"), "{out}");
-    std::fs::write(&state, kept)?;
 
     let wal = home.data_dir().join("wal/00000000000000000001.wal");
     let mut bytes = std::fs::read(&wal)?;
@@ -78,8 +75,10 @@ async fn damage_is_told_with_place_and_advice_and_exit_code_1() -> anyhow::Resul
     let (code, out, _) = verify(&home.data_dir(), &["--json"])?;
     let report: Value = serde_json::from_str(&out)?;
     assert_eq!(code, Some(1), "{report}");
-    let found = &report["findings"][0];
-    assert_eq!((found["kind"].as_str(), found["severity"].as_str()), (Some("wal_damaged"), Some("problem")));
+    let found = report["findings"].as_array().context("findings is a list")?;
+    let found =
+        found.iter().find(|finding| finding["kind"] == "wal_damaged").context("the log is damaged")?;
+    assert_eq!(found["severity"], "problem");
     assert_eq!(found["place"], "wal/00000000000000000001.wal");
     Ok(())
 }
