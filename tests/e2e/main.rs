@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answer;
+mod backup;
 mod bad_input;
 mod binary;
 mod demo_once;

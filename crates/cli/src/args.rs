@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Actions(ActionsArgs),
     /// Check a data directory that no server holds: log, tables, files, state, audit chain
     Verify(VerifyArgs),
+    /// Copy a data directory into a folder, also while a server runs on it; the next copy takes what is new
+    Backup(BackupArgs),
+    /// Make a new data directory from a backup
+    Restore(RestoreArgs),
     /// The effective configuration
     Config(ConfigArgs),
 }
@@ -324,6 +328,30 @@ pub(crate) struct VerifyArgs {
     /// Leave out what needs every row: checksums, sort order, statistics, dates
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    /// The folder for the backup: new, empty, or with an earlier backup of the same directory
+    pub(crate) dest: PathBuf,
+    /// The data directory [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RestoreArgs {
+    /// The folder that `backup` wrote
+    pub(crate) source: PathBuf,
+    /// The data directory to make; new or empty
+    #[arg(long)]
+    pub(crate) data_dir: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

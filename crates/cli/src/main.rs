@@ -2,6 +2,7 @@
 
 mod args;
 mod backend;
+mod backup;
 mod config;
 mod demo;
 mod incident;
@@ -50,6 +51,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Postmortem(command) => postmortem::run(command).await,
         Command::Actions(command) => lists::actions(command).await,
         Command::Verify(command) => Ok(verify::run(&command).await),
+        Command::Backup(command) => backup::backup(&command).await,
+        Command::Restore(command) => backup::restore(command).await,
         Command::Config(command) => config::run(command),
     }
 }

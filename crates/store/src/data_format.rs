@@ -60,6 +60,11 @@ pub(crate) fn stamp_format(data_dir: &Path) -> Result<()> {
     write(data_dir, &format!("{WORD}{DATA_FORMAT}\n"))
 }
 
+/// Says that a restore is under way, so that nobody opens half a copy.
+pub(crate) fn stamp_restoring(data_dir: &Path) -> Result<()> {
+    write(data_dir, RESTORING)
+}
+
 fn write(data_dir: &Path, text: &str) -> Result<()> {
     let path = format_path(data_dir);
     write_atomically(&path, text.as_bytes()).map_err(Error::io("write", &path))

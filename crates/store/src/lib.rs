@@ -44,6 +44,7 @@
 //! # }
 //! ```
 
+pub mod backup;
 mod block;
 mod block_name;
 mod block_stats;

@@ -1,5 +1,6 @@
 //! The store as a whole: what a client sees, what a crash leaves, what a reader of the files finds.
 
+mod backup;
 mod blocks;
 mod crash;
 mod faulty;
