@@ -20,6 +20,9 @@ const START_NANOS: u64 = 1_777_905_000_000_000_000;
 const LATER: &str = "2026-05-04T15:00:00Z";
 /// A fixture is kept for ever, so it is small.
 const BYTES_MAX: u64 = 300_000;
+/// Larger files of it are kept compressed.
+const PLAIN_BYTES_MAX: usize = 2_000;
+const ZSTD_LEVEL: i32 = 19;
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/formats")
@@ -39,8 +42,8 @@ async fn every_kept_data_directory_verifies_opens_and_answers_as_when_it_was_mad
 async fn check(fixture: &Path) -> anyhow::Result<()> {
     let expected: Value = serde_json::from_slice(&fs::read(fixture.join("expected.json"))?)?;
     let home = Home::new("")?;
-    copy(&fixture.join("data"), &home.data_dir())?;
-    copy(&fixture.join("workspace"), &home.workspace())?;
+    unpack(&fixture.join("data"), &home.data_dir())?;
+    unpack(&fixture.join("workspace"), &home.workspace())?;
     for _ in 0..2 {
         // The second time the program has read, replayed and sealed what was there, and written anew.
         let verdict = binary::run_well(&["verify", "--data-dir", text(&home.data_dir()), "--json"])?;
@@ -106,16 +109,21 @@ async fn make(target: &Path) -> anyhow::Result<()> {
     fs::write(home.workspace().join("rules/doors.yaml"), RULES)?;
     let server = home.serve_with(&["--logical-clock", START])?;
     every_table::send(&server, &every_table::bodies(START_NANOS - 20_000_000_000, 10)).await?;
+    // The first beat makes the schedule, later ones keep it.
+    advance(&server, "2026-05-04T14:30:01Z").await?;
     advance(&server, "2026-05-04T14:31:00Z").await?;
     ensure!(server.terminate()?.success());
 
     let server = home.serve_with(&["--logical-clock", "2026-05-04T14:31:00Z"])?;
     every_table::send(&server, &every_table::bodies(START_NANOS + 30_000_000_000, 5)).await?;
+    advance(&server, "2026-05-04T14:31:01Z").await?;
     advance(&server, "2026-05-04T14:33:00Z").await?;
     let url = format!("http://{}", server.web);
     let more = ["--url", &url];
     binary::run_well(&[&["incident", "note", "INC-1", "the door was open"], &more[..]].concat())?;
-    binary::run_well(&[&["postmortem", "draft", "INC-1"], &more[..]].concat())?;
+    binary::run_well(
+        &[&["postmortem", "draft", "INC-1", "--workspace", text(&home.workspace())], &more[..]].concat(),
+    )?;
     let mut answers = Map::new();
     for sql in questions() {
         answers.insert(sql.clone(), json!(server.sql(&sql).await?.rows));
@@ -125,9 +133,11 @@ async fn make(target: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let backup = folder.path().join("backup");
     binary::run_well(&["backup", text(&backup), "--data-dir", text(&home.data_dir())])?;
-    binary::run_well(&["restore", text(&backup), "--data-dir", text(&target.join("data"))])?;
-    fs::remove_file(target.join("data/LOCK"))?;
-    copy(&home.workspace(), &target.join("workspace"))?;
+    let restored = folder.path().join("data");
+    binary::run_well(&["restore", text(&backup), "--data-dir", text(&restored)])?;
+    fs::remove_file(restored.join("LOCK"))?;
+    pack(&restored, &target.join("data"))?;
+    pack(&home.workspace(), &target.join("workspace"))?;
     let expected = json!({"made_by": env!("CARGO_PKG_VERSION"), "answers": answers});
     fs::write(target.join("expected.json"), serde_json::to_string_pretty(&expected)? + "\n")?;
     let size =
@@ -162,13 +172,36 @@ async fn advance(server: &Server, to: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Copies a folder, larger files compressed: `name.zst`.
+fn pack(from: &Path, to: &Path) -> anyhow::Result<()> {
     for path in files(from)? {
-        let target = to.join(path.strip_prefix(from)?);
-        fs::create_dir_all(target.parent().context("a file lies in a folder")?)?;
-        fs::copy(&path, target)?;
+        let bytes = fs::read(&path)?;
+        let name = path.strip_prefix(from)?.to_str().context("our names are UTF-8")?.to_owned();
+        if bytes.len() <= PLAIN_BYTES_MAX {
+            write(&to.join(name), &bytes)?;
+        } else {
+            write(&to.join(format!("{name}.zst")), &zstd::encode_all(&bytes[..], ZSTD_LEVEL)?)?;
+        }
     }
     Ok(())
+}
+
+/// The inverse of [`pack`], byte for byte.
+fn unpack(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for path in files(from)? {
+        let bytes = fs::read(&path)?;
+        let name = path.strip_prefix(from)?.to_str().context("our names are UTF-8")?;
+        match name.strip_suffix(".zst") {
+            Some(name) => write(&to.join(name), &zstd::decode_all(&bytes[..])?)?,
+            None => write(&to.join(name), &bytes)?,
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
 }
 
 fn files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
