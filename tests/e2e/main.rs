@@ -4,6 +4,7 @@ mod alerts;
 mod answer;
 mod backup;
 mod bad_input;
+mod bench;
 mod binary;
 mod demo_once;
 mod every_table;

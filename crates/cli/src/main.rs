@@ -3,6 +3,7 @@
 mod args;
 mod backend;
 mod backup;
+mod bench;
 mod config;
 mod demo;
 mod incident;
@@ -53,6 +54,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Verify(command) => Ok(verify::run(&command).await),
         Command::Backup(command) => backup::backup(&command).await,
         Command::Restore(command) => backup::restore(command).await,
+        Command::Bench(command) => bench::run(command).await,
         Command::Config(command) => config::run(command),
     }
 }
