@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 mod bench;
 mod binary;
+mod corpus;
 mod demo_once;
 mod every_table;
 mod formats;

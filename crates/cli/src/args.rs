@@ -373,9 +373,9 @@ pub(crate) enum BenchCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchSignal {
-    /// Log records, about 500 bytes each
+    /// Log records, about 470 bytes each
     Logs,
-    /// Spans in traces of ten, about 520 bytes each
+    /// Spans in traces of ten, about 470 bytes each
     Traces,
     /// Points of 20,000 series, about 190 bytes each
     Metrics,

@@ -1,5 +1,25 @@
-//! The name of a block's file: log position, a unique part, and the checksum of its bytes, so that a flipped bit
-//! shows in any copy of the file without the table's log.
+//! What a block's file says about itself. Its name: log position, a unique part, and the checksum of its bytes, so
+//! that a flipped bit shows in any copy without the table's log. Its metadata: the format.
+
+use parquet::file::metadata::KeyValue;
+
+/// The format of the files that this program writes: columns, sort order, encodings. Absent means 1.
+pub(crate) const BLOCK_FORMAT: u32 = 1;
+/// The key of the format in a file's own metadata.
+pub(crate) const FORMAT_KEY: &str = "hindsight.block.format";
+
+/// The entry of a file's metadata that says its format.
+pub(crate) fn format_mark() -> KeyValue {
+    KeyValue::new(FORMAT_KEY.to_owned(), BLOCK_FORMAT.to_string())
+}
+
+/// The format that a file's metadata says; the error completes "its format is …".
+pub(crate) fn format_of(metadata: Option<&Vec<KeyValue>>) -> Result<u32, String> {
+    let entry = metadata.into_iter().flatten().find(|entry| entry.key == FORMAT_KEY);
+    let Some(entry) = entry else { return Ok(BLOCK_FORMAT) };
+    let value = entry.value.as_deref().unwrap_or_default();
+    value.parse().map_err(|_| format!("`{}`", value.chars().take(20).collect::<String>()))
+}
 
 /// `<position>-<uuid>-<CRC-32C>.parquet`: 20 decimal digits, 32 and 8 hexadecimal ones.
 pub(crate) fn block_file_name(wal_position: u64, bytes: &[u8]) -> String {
@@ -40,6 +60,15 @@ mod tests {
         assert_eq!(position_in_name(&path), Some(42));
         assert_eq!(checksum_in_name(&path), Some(crc32c::crc32c(b"rows")));
         assert_ne!(name, block_file_name(42, b"rows"), "two files never share a name");
+    }
+
+    #[test]
+    fn a_format_reads_back_and_its_absence_means_the_first() {
+        assert_eq!(format_of(Some(&vec![format_mark()])), Ok(BLOCK_FORMAT));
+        assert_eq!(format_of(None), Ok(1));
+        let newer = KeyValue::new(FORMAT_KEY.to_owned(), "7".to_owned());
+        assert_eq!(format_of(Some(&vec![newer])), Ok(7));
+        assert!(format_of(Some(&vec![KeyValue::new(FORMAT_KEY.to_owned(), None)])).is_err());
     }
 
     #[test]

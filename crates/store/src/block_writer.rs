@@ -15,7 +15,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 
-use crate::block_name::block_file_name;
+use crate::block_name::{block_file_name, format_mark};
 use crate::block_stats::{column_stats, micros_of};
 use crate::{BlockFile, Error, Result, StatValue};
 
@@ -153,6 +153,7 @@ fn write_parquet(table: Table, rows: &RecordBatch) -> Result<Bytes> {
 fn properties(table: Table) -> parquet::errors::Result<WriterProperties> {
     Ok(WriterProperties::builder()
         .set_created_by(concat!("hindsight ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(vec![format_mark()]))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
         .set_sorting_columns(Some(sorting_columns(table)?))

@@ -8,7 +8,7 @@ use hindsight_model::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Finding, Listed};
-use crate::block_name::checksum_in_name;
+use crate::block_name::{BLOCK_FORMAT, checksum_in_name, format_of};
 use crate::block_stats::BlockStats;
 use crate::block_writer::file_schema;
 
@@ -125,6 +125,14 @@ fn check_content(
     let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
     if rows != stats.rows {
         return Err(("block_rows", format!("it has {rows} rows, the table's log says {}", stats.rows)));
+    }
+    match format_of(reader.metadata().file_metadata().key_value_metadata()) {
+        Ok(BLOCK_FORMAT) => {}
+        Ok(other) => {
+            let what = format!("it has format {other}, this program reads format {BLOCK_FORMAT}");
+            return Err(("block_version", what));
+        }
+        Err(what) => return Err(("block_version", format!("its format is {what}"))),
     }
     check_columns(listed.table, reader.schema())?;
     if quick {
