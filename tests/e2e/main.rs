@@ -2,11 +2,17 @@
 
 mod alerts;
 mod answer;
+mod backup;
 mod bad_input;
+mod bench;
 mod binary;
+mod corpus;
 mod demo_once;
 mod disk_full;
 mod floods;
+mod every_table;
+mod formats;
+mod interop;
 mod kill_cycles;
 mod limits;
 mod otlp;
@@ -18,4 +24,5 @@ mod security;
 mod server;
 mod shutdown;
 mod sql_cli;
+mod verify;
 mod wait;

@@ -76,7 +76,7 @@ fn send(flags: &[(&str, &str)]) -> anyhow::Result<Sent> {
 }
 
 /// The interpreter that has the SDK. Its absence fails the test: skipping would hide that nothing was checked.
-fn python() -> anyhow::Result<PathBuf> {
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("HINDSIGHT_PYTHON").context(
         "HINDSIGHT_PYTHON is not set; run ./tests/run, or point it at a Python that has tests/python/requirements.txt",
     )?;

@@ -35,6 +35,14 @@ pub(crate) enum Command {
     Postmortem(PostmortemArgs),
     /// Action items of all post-mortems
     Actions(ActionsArgs),
+    /// Check a data directory that no server holds: log, tables, files, state, audit chain
+    Verify(VerifyArgs),
+    /// Copy a data directory into a folder, also while a server runs on it; the next copy takes what is new
+    Backup(BackupArgs),
+    /// Make a new data directory from a backup
+    Restore(RestoreArgs),
+    /// Measure a server
+    Bench(BenchArgs),
     /// The effective configuration
     Config(ConfigArgs),
 }
@@ -311,6 +319,143 @@ pub(crate) struct ActionsArgs {
 pub(crate) enum ActionsCommand {
     /// Every action item of every post-mortem
     List(ListArgs),
+}
+
+/// Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The data directory; the server on it must be stopped [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Leave out what needs every row: checksums, sort order, statistics, dates
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BackupArgs {
+    /// The folder for the backup: new, empty, or with an earlier backup of the same directory
+    pub(crate) dest: PathBuf,
+    /// The data directory [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RestoreArgs {
+    /// The folder that `backup` wrote
+    pub(crate) source: PathBuf,
+    /// The data directory to make; new or empty
+    #[arg(long)]
+    pub(crate) data_dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Send a seeded load and print what it cost as JSON; starts a server of its own on a fresh directory
+    Ingest(BenchIngestArgs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchSignal {
+    /// Log records, about 470 bytes each
+    Logs,
+    /// Spans in traces of ten, about 470 bytes each
+    Traces,
+    /// Points of 20,000 series, about 190 bytes each
+    Metrics,
+}
+
+impl BenchSignal {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// The path of OTLP/HTTP.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Logs => "/v1/logs",
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+
+    /// The tables that its items end in.
+    pub(crate) fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Logs => &["logs"],
+            Self::Traces => &["spans"],
+            Self::Metrics => &["metrics", "metric_histograms"],
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchIngestArgs {
+    /// What to send
+    #[arg(long, value_enum, default_value = "logs")]
+    pub(crate) signal: BenchSignal,
+    /// How many records, spans or points; beyond 512 MiB of requests they are sent again, each time marked anew
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) items: u64,
+    /// Items in a request
+    #[arg(long, default_value_t = 100)]
+    pub(crate) per_request: u64,
+    /// Connections, each with one request under way
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: u64,
+    /// The same seed, items and --end give the same bytes
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Event times are spread over this long
+    #[arg(long, default_value = "1h")]
+    pub(crate) window: String,
+    /// Event times end here [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) end: Option<Timestamp>,
+    /// Longest wait after the last acknowledgement until everything is sealed and quiet
+    #[arg(long, default_value = "5m")]
+    pub(crate) settle: String,
+    /// Workspace of the server that is started; its hindsight.toml says how it runs [default: an empty one]
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Folder in which the server's directory is made and removed again [default: the system's]
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// Start no server: send to this OTLP/HTTP address
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// With --url: the server's web address, to wait for seals and to count
+    #[arg(long, requires = "url")]
+    pub(crate) web: Option<String>,
+    /// With --url: the server's process on this machine, to see what it costs
+    #[arg(long, requires = "url")]
+    pub(crate) pid: Option<u32>,
+    /// With --url: the server's data directory, to see what it takes on disk
+    #[arg(long, requires = "url")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// With --url: the server's token
+    #[arg(long, env = "HINDSIGHT_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,12 +2,15 @@
 
 mod args;
 mod backend;
+mod backup;
+mod bench;
 mod config;
 mod demo;
 mod incident;
 mod lists;
 mod logging;
 mod postmortem;
+mod progress;
 mod remote;
 mod replay;
 mod rules;
@@ -15,6 +18,7 @@ mod sample;
 mod say;
 mod serve;
 mod sql;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,6 +54,10 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Incident(command) => incident::run(command).await,
         Command::Postmortem(command) => postmortem::run(command).await,
         Command::Actions(command) => lists::actions(command).await,
+        Command::Verify(command) => Ok(verify::run(&command).await),
+        Command::Backup(command) => backup::backup(&command).await,
+        Command::Restore(command) => backup::restore(command).await,
+        Command::Bench(command) => bench::run(command).await,
         Command::Config(command) => config::run(command),
     }
 }

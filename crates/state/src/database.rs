@@ -12,7 +12,7 @@ use crate::migrations::{MIGRATIONS, migrate};
 /// Connections that only read; more readers than this wait.
 const READERS_MAX: u32 = 4;
 /// Longest wait for a connection, ours or another process's lock, before the call fails.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The state database. Clones are cheap and share the connections: one that writes, a few that read.
 ///
@@ -32,7 +32,7 @@ impl State {
         let path = path.as_ref();
         let shown = path.display().to_string();
         let open = |source: sqlx::Error| Error::Open { path: shown.clone(), source: source.into() };
-        let options = options().filename(path).create_if_missing(true);
+        let options = durable_options().filename(path).create_if_missing(true);
         let writer = one_connection().connect_with(options.clone()).await.map_err(open)?;
         migrate(&mut *writer.acquire().await.map_err(open)?, &shown, MIGRATIONS).await?;
         let reader = SqlitePoolOptions::new()
@@ -51,7 +51,7 @@ impl State {
     pub async fn in_memory() -> Result<Self> {
         let shown = ":memory:".to_owned();
         let open = |source: sqlx::Error| Error::Open { path: shown.clone(), source: source.into() };
-        let writer = one_connection().connect_with(options().in_memory(true)).await.map_err(open)?;
+        let writer = one_connection().connect_with(durable_options().in_memory(true)).await.map_err(open)?;
         migrate(&mut *writer.acquire().await.map_err(open)?, &shown, MIGRATIONS).await?;
         Ok(Self { reader: writer.clone(), writer })
     }
@@ -77,6 +77,17 @@ impl State {
         Ok(())
     }
 
+    /// A handle that only reads: what would write fails.
+    pub(crate) fn of_readers(reader: SqlitePool) -> Self {
+        Self { writer: reader.clone(), reader }
+    }
+
+    /// The writing connection, for tests that do what only an intruder would.
+    #[cfg(test)]
+    pub(crate) async fn begin_raw(&self) -> sqlx::pool::PoolConnection<Sqlite> {
+        self.writer.acquire().await.unwrap()
+    }
+
     pub(crate) fn reader(&self) -> &SqlitePool {
         &self.reader
     }
@@ -88,12 +99,13 @@ impl State {
 }
 
 /// `FULL`: a commit returns after the sync, so a page decided is a page kept (RUL-2).
-fn options() -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(WAIT_MAX)
+fn durable_options() -> SqliteConnectOptions {
+    options().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+}
+
+/// What readers and writers have in common.
+pub(crate) fn options() -> SqliteConnectOptions {
+    SqliteConnectOptions::new().foreign_keys(true).busy_timeout(WAIT_MAX)
 }
 
 /// A pool that never drops its connection: two writers would only wait for each other, and a database in memory

@@ -28,6 +28,7 @@ mod migrations;
 
 mod alerts;
 mod audit;
+mod check;
 mod idempotency;
 mod incidents;
 mod outbox;
@@ -42,6 +43,7 @@ mod testing;
 
 pub use alerts::{PAGE_MAX, TransitionFilter};
 pub use audit::{AUDIT_DETAIL_BYTES_MAX, AUDIT_WORD_BYTES_MAX, AuditEntry, AuditVerified};
+pub use check::StateChecked;
 pub use database::State;
 pub use error::{Cause, Error, Result};
 pub use idempotency::{

@@ -6,6 +6,7 @@ use hindsight_model::{Rows, Table, Tenant, timestamp_from_micros};
 use jiff::civil::Date;
 use object_store::path::Path;
 
+use crate::block_name::block_file_name;
 use crate::block_stats::micros_of;
 use crate::encode::{Finished, ROW_GROUP_ROWS_MAX, blocks};
 use crate::{BlockFile, Error, Result, StatValue};
@@ -58,7 +59,7 @@ pub(crate) fn finished_block(
         columns.get("timestamp").map(bound).and_then(micros_of).and_then(timestamp_from_micros)
     };
     let (min_timestamp, max_timestamp) = (time_bound(|stats| &stats.min), time_bound(|stats| &stats.max));
-    let name = format!("{wal_position:020}-{}.parquet", uuid::Uuid::new_v4().simple());
+    let name = block_file_name(wal_position, &bytes);
     let block = BlockFile {
         table,
         path: Path::from_iter([table.name(), &format!("tenant={tenant}"), &format!("date={date}"), &name]),

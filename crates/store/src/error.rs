@@ -43,6 +43,34 @@ pub enum Error {
         #[source]
         source: hindsight_model::IdError,
     },
+    /// A newer program laid the directory out.
+    #[error(
+        "the data directory {} has format {found}; this program reads format {known}; run the newer program",
+        data_dir.display()
+    )]
+    Format {
+        /// The directory.
+        data_dir: PathBuf,
+        /// The format in its `FORMAT`.
+        found: u32,
+        /// The format known here.
+        known: u32,
+    },
+    /// `FORMAT` does not say a format.
+    #[error("{} does not say which format the data directory has; restore it from a backup", path.display())]
+    FormatUnreadable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A restore into the directory did not end.
+    #[error(
+        "a restore into {} has not finished; remove the directory and run `hindsight restore` again",
+        data_dir.display()
+    )]
+    Restoring {
+        /// The directory.
+        data_dir: PathBuf,
+    },
     /// The write-ahead log could not be opened or written.
     #[error("could not {operation} the write-ahead log")]
     Wal {

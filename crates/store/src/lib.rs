@@ -48,9 +48,12 @@ mod admission;
 mod arrivals;
 mod block;
 mod block_list;
+pub mod backup;
+mod block_name;
 mod block_stats;
 mod block_writer;
 mod catalogue;
+mod data_format;
 mod dedup;
 mod durable_fs;
 mod encode;
@@ -67,6 +70,7 @@ mod replay;
 #[cfg(feature = "s3")]
 mod s3;
 mod seal;
+mod small_file;
 mod snapshot;
 mod stats;
 mod store;
@@ -75,6 +79,7 @@ mod table_log;
 mod tables_location;
 mod tables_storage;
 mod tiers;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -87,6 +92,7 @@ pub use block_writer::encode_rows;
 pub use error::{Error, IngestError, Result};
 pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
+pub use lock::DataDirLock;
 pub use options::{Durability, StoreOptions};
 pub use rejections::{Refusal, RejectedItem};
 pub use snapshot::{Snapshot, TableSnapshot};

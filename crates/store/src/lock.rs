@@ -10,13 +10,16 @@ use crate::{Error, Result};
 
 /// Holds `<data-dir>/LOCK`; the operating system lets go of it however the process ends.
 #[derive(Debug)]
-pub(crate) struct DataDirLock {
+pub struct DataDirLock {
     _file: File,
 }
 
 impl DataDirLock {
-    /// Takes the lock and writes the process id into it.
-    pub(crate) fn take(data_dir: &Path) -> Result<Self> {
+    /// Takes the lock and writes the process id into it; dropping it lets go.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process, or another part of this one, holds the directory; [`Error::Io`].
+    pub fn take(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join("LOCK");
         let mut file = OpenOptions::new()
             .create(true)

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::admission::{Rates, SeriesLimits, Steady, in_flight_units};
 use crate::arrivals::Arrivals;
+use crate::data_format::accept_format;
 use crate::dedup::Dedup;
 use crate::durable_fs::create_dir_durably;
 use crate::id_filters::{IdFilters, keep_filled};
@@ -93,6 +94,7 @@ impl Store {
             .map_err(Error::io("find the directory", &options.data_dir))?;
         create_dir_durably(&data_dir).map_err(Error::io("create the directory", &data_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
+        accept_format(&data_dir)?;
         let tables = TablesStorage::open(&options.tables, &data_dir)?;
         let live = Arc::new(Live::default());
         let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;

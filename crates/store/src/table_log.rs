@@ -15,6 +15,7 @@ use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
 
+use crate::block_name::position_in_name;
 use crate::block_stats::{BlockStats, micros_of};
 use crate::block_writer::{PARTITION_COLUMNS, stats_columns};
 use crate::tables_storage::TablesStorage;
@@ -282,10 +283,4 @@ fn describe(
         wal_position: position_in_name(path).unwrap_or(0),
         columns: stats.columns,
     })
-}
-
-/// Our file names begin with the log position; see `block_writer`.
-fn position_in_name(path: &str) -> Option<u64> {
-    let name = path.rsplit('/').next()?;
-    name.split_once('-')?.0.parse().ok()
 }

@@ -1,6 +1,7 @@
 //! The store as a whole: what a client sees, what a crash leaves, what a reader of the files finds.
 
 mod admission;
+mod backup;
 mod blocks;
 mod clock;
 mod crash;
@@ -12,6 +13,7 @@ mod requests;
 #[cfg(feature = "s3")]
 mod s3;
 mod series_limit;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -31,6 +31,7 @@
 mod error;
 mod files;
 mod frame;
+mod inspect;
 mod log;
 mod position;
 mod recovery;
@@ -39,6 +40,7 @@ mod segment;
 pub use error::{Error, Result};
 pub use files::{Files, LogFile, OpenMode, StdFiles};
 pub use frame::PAYLOAD_BYTES_MAX;
+pub use inspect::{InspectedSegment, Inspection, RecordRef, TornTail, inspect};
 pub use log::{Options, Wal};
 pub use position::{Position, SegmentId};
 pub use recovery::{Record, Recovered};

@@ -32,7 +32,7 @@ impl SegmentId {
     }
 
     /// The inverse of [`SegmentId::file_name`]; `None` for any other name.
-    pub(crate) fn from_file_name(name: &str) -> Option<Self> {
+    pub fn from_file_name(name: &str) -> Option<Self> {
         let digits = name.strip_suffix(".wal")?;
         if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;

@@ -155,15 +155,30 @@ fn check_order(before: Option<&Segment>, header: Header, path: &Path) -> Result<
 }
 
 fn segment_ids(files: &dyn Files, dir: &Path) -> Result<Vec<SegmentId>> {
-    let mut ids = Vec::new();
+    let names = segment_names(files, dir)?;
+    for path in names.unfinished {
+        files.remove(&path).map_err(Error::io("remove the unfinished", &path))?;
+    }
+    Ok(names.ids)
+}
+
+/// The files of a log's directory.
+pub(crate) struct SegmentNames {
+    /// In order.
+    pub(crate) ids: Vec<SegmentId>,
+    /// What a crash left before it had its name.
+    pub(crate) unfinished: Vec<PathBuf>,
+}
+
+pub(crate) fn segment_names(files: &dyn Files, dir: &Path) -> Result<SegmentNames> {
+    let mut names = SegmentNames { ids: Vec::new(), unfinished: Vec::new() };
     for name in files.list(dir).map_err(Error::io("list", dir))? {
         if let Some(id) = SegmentId::from_file_name(&name) {
-            ids.push(id);
+            names.ids.push(id);
         } else if name.ends_with(".wal.tmp") {
-            let path = dir.join(&name);
-            files.remove(&path).map_err(Error::io("remove the unfinished", &path))?;
+            names.unfinished.push(dir.join(&name));
         }
     }
-    ids.sort_unstable();
-    Ok(ids)
+    names.ids.sort_unstable();
+    Ok(names)
 }

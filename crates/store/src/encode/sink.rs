@@ -85,6 +85,7 @@ impl<W: Write + Send> BlockSink<W> {
         let types = ArrowSchemaConverter::new().convert(&schema)?;
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("hindsight ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_key_value_metadata(Some(vec![crate::block_name::format_mark()]))
             .set_sorting_columns(Some(sorting_columns(table, &types)))
             .build();
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);

@@ -1,0 +1,79 @@
+//! What must hold for any bytes: nothing panics, and what is accepted adds up. Called by the fuzz targets and, with
+//! the corpus, by the end-to-end tests.
+
+mod memory;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hindsight_model::{Signal, Tenant};
+use hindsight_otlp::{DecodeContext, Encoding, Limits};
+use hindsight_wal::{Options, Wal, inspect};
+
+use self::memory::MemoryFiles;
+
+/// A protobuf request; the first byte says of which signal.
+pub fn wire(data: &[u8]) {
+    decode(Encoding::Protobuf, data);
+}
+
+/// A JSON request; the first byte says of which signal.
+pub fn json(data: &[u8]) {
+    decode(Encoding::Json, data);
+}
+
+/// The byte that stands for a signal at the start of a corpus file.
+pub fn signal_byte(signal: Signal) -> u8 {
+    let place = Signal::ALL.iter().position(|other| *other == signal);
+    b'0' + u8::try_from(place.unwrap_or(0)).unwrap_or(0)
+}
+
+fn decode(encoding: Encoding, data: &[u8]) {
+    let Some((first, body)) = data.split_first() else { return };
+    let signal = Signal::ALL[usize::from(*first) % Signal::ALL.len()];
+    let Ok(arrival) = "2026-05-04T14:32:00Z".parse() else { return };
+    let (tenant, limits) = (Tenant::default(), Limits::default());
+    let context = DecodeContext { tenant: &tenant, arrival, now: arrival, limits: &limits };
+    let Ok(decoded) = hindsight_otlp::decode(signal, encoding, body, &context) else { return };
+    let rows: usize = decoded.batches.iter().map(|(_, batch)| batch.num_rows()).sum();
+    assert_eq!(decoded.accepted, rows as u64, "every accepted item is a row");
+    let by_reason: u64 = decoded.reasons.values().sum();
+    assert_eq!(decoded.rejected, by_reason, "every refused item has a reason");
+    assert!(decoded.rejections.len() <= limits.rejections_kept_max, "what is kept is bounded");
+    // Replay must see the same rows.
+    let again = hindsight_otlp::decode(signal, encoding, body, &context).map(|again| again.batches);
+    assert!(again.is_ok_and(|again| again == decoded.batches), "decoding is a function of its input");
+}
+
+/// A segment whose header is good and whose frames are `data`, or, when the first byte is odd, a segment that is
+/// `data` altogether.
+pub fn wal(data: &[u8]) {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let files = MemoryFiles::default();
+    let dir = Path::new("wal");
+    let Ok((log, _)) = open(&files) else { return };
+    drop(log);
+    if first % 2 == 1 {
+        files.clear();
+    }
+    files.append(bytes);
+    let mut shown = Vec::new();
+    let looked = inspect(&files, dir, |record| shown.push((record.position, record.payload.to_vec())));
+    let Ok(looked) = looked else { return };
+    match open(&files) {
+        Ok((mut log, recovered)) => {
+            let records: Vec<_> =
+                recovered.map_while(Result::ok).map(|record| (record.position, record.payload)).collect();
+            assert_eq!(records, shown, "looking and opening find the same records");
+            assert!(looked.damage.is_empty(), "what opens is not damaged");
+            // The log goes on after what it found.
+            let position = log.append(1, b"next");
+            assert_eq!(position.ok(), looked.next_position(), "positions go on without a gap");
+        }
+        Err(_) => assert!(!looked.damage.is_empty(), "what does not open has a reason"),
+    }
+}
+
+fn open(files: &MemoryFiles) -> hindsight_wal::Result<(Wal, hindsight_wal::Recovered)> {
+    Wal::open_with(Arc::new(files.clone()), Path::new("wal"), Options::default())
+}
