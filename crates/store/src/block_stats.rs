@@ -100,6 +100,31 @@ impl BlockStats {
     }
 }
 
+/// The range over several blocks, given their rows and ranges. What one of them does not know, the whole does not.
+pub(crate) fn merge_stats(blocks: &[(u64, &BTreeMap<String, ColumnStats>)]) -> BTreeMap<String, ColumnStats> {
+    let Some((_, first)) = blocks.first() else { return BTreeMap::new() };
+    let of = |name: &String| {
+        let parts = blocks.iter().map(|(rows, columns)| Some((*rows, columns.get(name)?)));
+        parts.collect::<Option<Vec<_>>>()
+    };
+    first.keys().filter_map(|name| Some((name.clone(), merge_column(&of(name)?)))).collect()
+}
+
+fn merge_column(parts: &[(u64, &ColumnStats)]) -> ColumnStats {
+    // A part whose values are all null says nothing about the others' range.
+    let valued =
+        parts.iter().filter(|(rows, stats)| stats.null_count != Some(*rows)).map(|(_, stats)| *stats);
+    let bounds = |of: fn(&ColumnStats) -> &Option<StatValue>| {
+        valued.clone().map(|stats| of(stats).clone()).collect::<Option<Vec<_>>>()
+    };
+    let by_value = |a: &StatValue, b: &StatValue| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+    ColumnStats {
+        min: bounds(|stats| &stats.min).and_then(|mins| mins.into_iter().min_by(by_value)),
+        max: bounds(|stats| &stats.max).and_then(|maxs| maxs.into_iter().max_by(by_value)),
+        null_count: parts.iter().map(|(_, stats)| stats.null_count).sum(),
+    }
+}
+
 fn value(bound: &StatValue) -> Option<Value> {
     match bound {
         StatValue::Int(number) => Some(json!(number)),
@@ -150,6 +175,22 @@ mod tests {
         assert_eq!(stats.columns["timestamp"].max, Some(StatValue::Micros(1_777_905_119_000_001)));
         let read = BlockStats::from_json(&stats.to_json(), &Table::Logs.schema()).unwrap();
         assert_eq!(read, stats);
+    }
+
+    #[test]
+    fn a_merged_range_covers_its_parts_and_knows_no_more_than_they_do() {
+        let stats = |min: Option<&str>, max: Option<&str>, nulls: Option<u64>| {
+            let text = |text: Option<&str>| text.map(|text| StatValue::Text(text.to_owned()));
+            let column = ColumnStats { min: text(min), max: text(max), null_count: nulls };
+            BTreeMap::from([("service_name".to_owned(), column)])
+        };
+        let (a, b) = (stats(Some("b"), Some("c"), Some(1)), stats(Some("a"), Some("b"), Some(2)));
+        assert_eq!(merge_stats(&[(5, &a), (5, &b)]), stats(Some("a"), Some("c"), Some(3)));
+        let nulls = stats(None, None, Some(4));
+        assert_eq!(merge_stats(&[(5, &a), (4, &nulls)]), stats(Some("b"), Some("c"), Some(5)));
+        let unknown = stats(Some("a"), None, None);
+        assert_eq!(merge_stats(&[(5, &a), (5, &unknown)]), stats(Some("a"), None, None));
+        assert_eq!(merge_stats(&[(5, &a), (5, &BTreeMap::new())]), BTreeMap::new());
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn write_parquet(table: Table, rows: &RecordBatch) -> Result<Bytes> {
     Ok(bytes.into())
 }
 
-fn properties(table: Table) -> parquet::errors::Result<WriterProperties> {
+pub(crate) fn properties(table: Table) -> parquet::errors::Result<WriterProperties> {
     Ok(WriterProperties::builder()
         .set_created_by(concat!("hindsight ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))

@@ -1,8 +1,7 @@
 //! Where telemetry lives: acknowledged requests in a write-ahead log, their rows in a head that queries see at
 //! once, and from there in sorted Parquet blocks listed by one Delta table for each signal table.
 //!
-//! What this crate is not: it speaks no network protocol, plans no query, and never changes a row. Compaction,
-//! retention and holds come later, in here.
+//! What this crate is not: it speaks no network protocol, plans no query, and never changes a row.
 //!
 //! Invariants (DESIGN §3):
 //! - **WAL-1** [`Store::ingest`] returns only after the request is durable as [`Durability`] says;
@@ -10,11 +9,14 @@
 //! - **BLK-1** a block's Delta commit carries the log position that it reaches (`txn`: app id = node id + table),
 //!   and replay skips what a commit covers: each record reaches each table exactly once;
 //! - **BLK-2** blocks are immutable, sorted by their table's key, and readable by any Delta reader;
-//! - **QRY-1** [`Store::snapshot`] sees each acknowledged row exactly once, whatever is being sealed meanwhile;
+//! - **BLK-3** no row is deleted while a hold covers it, and no file while a snapshot has it;
+//! - **QRY-1** [`Store::snapshot`] sees each acknowledged row exactly once, whatever is being sealed or
+//!   merged meanwhile;
 //! - **LIM-1** the queue, bytes in flight, the head, remembered requests and kept rejections are bounded.
 //!
 //! Reading order: `store` (opening and ending), `ingest` → `writer` → `live` (one request), `seal` → `block_writer`
-//! → `table_log` (one seal), `replay` (one restart).
+//! → `table_log` (one seal), `replay` (one restart), `maintenance` → `plan` → `compact` → `merge`, `vacuum` (one round
+//! of upkeep).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -45,27 +47,36 @@
 //! ```
 
 mod block;
+mod block_sink;
 mod block_stats;
 mod block_writer;
 mod catalogue;
+mod compact;
 mod dedup;
 mod durable_fs;
 mod error;
 mod head;
+mod holds;
 mod ingest;
 mod live;
 mod lock;
+mod maintenance;
+mod merge;
 mod options;
+mod plan;
 mod record;
 mod rejections;
 mod replay;
+mod retention;
 mod seal;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
+mod throttle;
 mod tiers;
+mod vacuum;
 mod writer;
 
 #[cfg(test)]
@@ -73,9 +84,12 @@ mod tests;
 
 pub use block::{BlockFile, ColumnStats, StatValue};
 pub use error::{Error, IngestError, Result};
+pub use holds::{Hold, HoldId, HoldIdError};
 pub use ingest::{Ingest, Ingested};
+pub use maintenance::{MaintenanceOptions, MaintenanceReport};
 pub use options::{Durability, StoreOptions};
 pub use rejections::RejectedItem;
+pub use retention::RetentionRule;
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;

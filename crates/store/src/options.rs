@@ -5,6 +5,8 @@ use std::time::Duration;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
+use crate::MaintenanceOptions;
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -28,7 +30,8 @@ pub struct StoreOptions {
     pub head_bytes_max: usize,
     /// What an acknowledgement promises. Default [`Durability::Fsync`].
     pub durability: Durability,
-    /// Telemetry with an event time older than this is rejected on arrival. Default 30 days.
+    /// Telemetry with an event time older than this is rejected on arrival, and dropped from the tables when it gets
+    /// this old, unless a rule in [`MaintenanceOptions::retention_rules`] says otherwise. Default 30 days.
     pub retention: Duration,
     /// Limits of one request.
     pub limits: Limits,
@@ -36,6 +39,8 @@ pub struct StoreOptions {
     pub dedup_window: Duration,
     /// Size of a log segment. Default 64 MiB.
     pub wal_segment_bytes: u64,
+    /// How blocks are merged, kept and deleted.
+    pub maintenance: MaintenanceOptions,
     /// The file system under the log; a test puts a faulty one here.
     pub wal_files: Arc<dyn Files>,
     #[cfg(test)]
@@ -55,6 +60,7 @@ impl StoreOptions {
             limits: Limits::default(),
             dedup_window: Duration::from_secs(10 * 60),
             wal_segment_bytes: 64 * 1024 * 1024,
+            maintenance: MaintenanceOptions::default(),
             wal_files: Arc::new(StdFiles),
             #[cfg(test)]
             seal_stop: crate::seal::StopAt::default(),

@@ -75,7 +75,7 @@ impl Inner {
             }
         }
         self.stop_here(SealStep::Commit, Some(table))?;
-        log.commit(&blocks, position, self.clock.now()).await?;
+        let blocks = log.commit(blocks, position, self.clock.now()).await?;
         self.stop_here(SealStep::Show, Some(table))?;
         report.blocks += blocks.len();
         report.rows += blocks.iter().map(|block| block.rows).sum::<u64>();

@@ -14,10 +14,12 @@ use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::dedup::Dedup;
-use crate::durable_fs::{DurableFs, create_dir_durably};
+use crate::durable_fs::{DurableFs, create_dir_durably, remove_unfinished};
+use crate::holds::HoldBook;
 use crate::ingest::IN_FLIGHT_UNITS;
 use crate::live::Live;
 use crate::lock::{DataDirLock, node_id};
+use crate::maintenance::{Upkeep, upkeep_when_due};
 use crate::rejections::Rejections;
 use crate::replay::{Covered, replay};
 use crate::seal::Sealer;
@@ -51,6 +53,9 @@ pub(crate) struct Inner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) rejections: Rejections,
     pub(crate) sealer: tokio::sync::Mutex<Sealer>,
+    pub(crate) holds: HoldBook,
+    /// One round of upkeep at a time; not part of the store's life, so that a round does not prolong it.
+    pub(crate) upkeep: Arc<tokio::sync::Mutex<Upkeep>>,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     /// Bytes in flight, in units of 1 KiB.
     pub(crate) in_flight: Arc<Semaphore>,
@@ -73,7 +78,8 @@ impl Store {
     /// Opens the store in `options.data_dir`, making it if it is not there: takes `LOCK`, reads the tables' Delta
     /// logs into the catalogue, and replays what the write-ahead log holds beyond them.
     ///
-    /// It starts a thread for the log and a task that seals by size and age; both end with the store.
+    /// It starts a thread for the log, a task that seals by size and age, and one that looks after the blocks; all end
+    /// with the store.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has the directory; otherwise whatever the disk, the log or a table
@@ -84,6 +90,8 @@ impl Store {
         let tables_dir = data_dir.join("tables");
         create_dir_durably(&tables_dir).map_err(Error::io("create the directory", &tables_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
+        remove_unfinished(&tables_dir).map_err(Error::io("clean up the directory", &tables_dir))?;
+        let holds = HoldBook::open(&data_dir)?;
         let object_store = DurableFs::within(&tables_dir).map_err(|source| Error::Storage {
             operation: "open the directory",
             path: tables_dir.display().to_string(),
@@ -121,6 +129,8 @@ impl Store {
             counters,
             rejections: Rejections::default(),
             sealer: tokio::sync::Mutex::new(sealer),
+            holds,
+            upkeep: Arc::default(),
             object_store: Arc::new(object_store),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -132,6 +142,9 @@ impl Store {
             lock: Mutex::new(Some(lock)),
         });
         tokio::spawn(seal_when_due(Arc::downgrade(&inner), wake));
+        if let Some(interval) = inner.options.maintenance.interval {
+            tokio::spawn(upkeep_when_due(Arc::downgrade(&inner), interval));
+        }
         Ok(Self { inner })
     }
 
@@ -189,6 +202,7 @@ impl Store {
             stats.block_rows += block.rows;
         }
         stats.poisoned = self.inner.is_poisoned();
+        stats.holds = self.inner.holds.list().len() as u64;
         stats
     }
 
@@ -215,6 +229,10 @@ impl Store {
 
     pub(crate) fn live(&self) -> &Live {
         &self.inner.live
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 
@@ -248,6 +266,8 @@ impl Inner {
                 tracing::error!("the writer thread ended with a panic");
             }
         }
+        // A round of upkeep that is under way stops at its next step, and nothing is written after the lock goes.
+        drop(self.upkeep.lock().await);
         lock(&self.lock).take();
         drop(drained);
         sealed

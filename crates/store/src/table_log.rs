@@ -11,16 +11,21 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
-use deltalake::{DeltaTableBuilder, DeltaTableError, TableProperty};
+use deltalake::{DeltaTableBuilder, DeltaTableError};
 use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
 use url::Url;
 
 use crate::block_stats::{BlockStats, micros_of};
-use crate::block_writer::{PARTITION_COLUMNS, stats_columns};
+use crate::block_writer::PARTITION_COLUMNS;
 use crate::durable_fs::DurableFs;
+use crate::stats::chain;
 use crate::{BlockFile, Error, Result};
+
+mod replace;
+
+pub(crate) use replace::{Change, Gone};
 
 /// A checkpoint is written every so many commits, so that opening reads few files.
 const CHECKPOINT_INTERVAL: u64 = 64;
@@ -34,6 +39,8 @@ pub(crate) struct TableLog {
     state: Option<DeltaTableState>,
     /// `<node id>/<table>`: whose log positions the transaction versions are.
     app_id: String,
+    /// What [`TableLog::covered`] said for this state; `None` when it has to be read.
+    covered: Option<u64>,
 }
 
 impl std::fmt::Debug for TableLog {
@@ -61,7 +68,7 @@ impl TableLog {
             None
         };
         let app_id = format!("{node}/{}", table.name());
-        Ok(Self { table, url, log_store: delta.log_store(), state, app_id })
+        Ok(Self { table, url, log_store: delta.log_store(), state, app_id, covered: None })
     }
 
     pub(crate) fn table(&self) -> Table {
@@ -97,31 +104,68 @@ impl TableLog {
         Ok(blocks)
     }
 
-    /// Adds `blocks` in one commit that says: everything up to log position `position` is in this table.
+    /// Adds `blocks` in one commit that says: everything up to log position `position` is in this table. Returns the
+    /// blocks that stand in the log for it.
     ///
-    /// When it fails the commit may still have landed; the log itself is asked, so a retry never adds rows twice.
-    pub(crate) async fn commit(&mut self, blocks: &[BlockFile], position: u64, now: Timestamp) -> Result<()> {
+    /// When it fails the commit may still have landed; the log itself is asked, so a retry never adds rows twice. If
+    /// the log turns out to have an earlier attempt's blocks, those are returned, and `blocks` are orphans.
+    pub(crate) async fn commit(
+        &mut self,
+        blocks: Vec<BlockFile>,
+        position: u64,
+        now: Timestamp,
+    ) -> Result<Vec<BlockFile>> {
+        let covered = match self.covered {
+            Some(covered) => covered,
+            None => self.covered().await?,
+        };
+        if covered >= position {
+            return self.landed(position);
+        }
         let state = match self.state.take() {
             Some(state) => state,
             None => self.create().await?,
         };
-        let result = self.try_commit(&state, blocks, position, now).await;
+        let result = self.try_commit(&state, &blocks, position, now).await;
         match result {
             Ok(state) => {
-                let version = state.version();
-                self.state = Some(state);
-                self.checkpoint_when_due(version).await;
-                Ok(())
+                self.committed(state).await;
+                self.covered = Some(position);
+                Ok(blocks)
             }
             Err(error) => {
                 self.state = Some(state);
                 self.reload().await?;
                 if self.covered().await? >= position {
                     tracing::warn!(table = self.table.name(), error = %error, "a commit landed that reported an error");
-                    return Ok(());
+                    return self.landed(position);
                 }
                 Err(Error::delta("commit to", self.table)(error))
             }
+        }
+    }
+
+    /// The blocks that an earlier attempt committed for log position `position`. Nothing has merged them: only
+    /// blocks that queries see are merged.
+    fn landed(&self, position: u64) -> Result<Vec<BlockFile>> {
+        let mut blocks = self.blocks()?;
+        blocks.retain(|block| block.wal_position == position);
+        Ok(blocks)
+    }
+
+    async fn committed(&mut self, state: DeltaTableState) {
+        let version = state.version();
+        self.state = Some(state);
+        if self.checkpoint_when_due(version).await == 0 {
+            return;
+        }
+        // The state lists commits that are gone now.
+        if let Err(error) = self.reload().await {
+            tracing::warn!(
+                table = self.table.name(),
+                error = chain(&error),
+                "could not read the Delta log again"
+            );
         }
     }
 
@@ -139,7 +183,7 @@ impl TableLog {
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
             .with_application_transaction(transaction);
-        let actions = blocks.iter().map(|block| Action::Add(add_action(block, now))).collect();
+        let actions = blocks.iter().map(|block| Action::Add(add_action(block, now, true))).collect();
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
@@ -161,14 +205,12 @@ impl TableLog {
             .as_ref()
             .try_into_kernel()
             .map_err(|error: arrow::error::ArrowError| failed(error.into()))?;
-        let stats_columns = stats_columns(self.table).join(",");
         let table = CreateBuilder::new()
             .with_log_store(Arc::clone(&self.log_store))
             .with_table_name(self.table.name())
             .with_columns(schema.fields().cloned())
             .with_partition_columns(PARTITION_COLUMNS)
-            .with_configuration_property(TableProperty::AppendOnly, Some("true"))
-            .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(stats_columns))
+            .with_configuration(replace::properties(self.table))
             .with_save_mode(SaveMode::Ignore)
             .await
             .map_err(failed)?;
@@ -180,28 +222,38 @@ impl TableLog {
             .await
             .map_err(Error::delta("read", self.table))?;
         self.state = Some(state);
+        self.covered = None;
         Ok(())
     }
 
-    /// A checkpoint only makes opening faster, so its failure is told and otherwise ignored.
-    async fn checkpoint_when_due(&self, version: u64) {
+    /// A checkpoint only makes opening faster, so its failure is told and otherwise ignored. Commits that it sums up
+    /// go once they are older than the table's `logRetentionDuration`; returns how many went.
+    async fn checkpoint_when_due(&self, version: u64) -> usize {
         if !version.is_multiple_of(CHECKPOINT_INTERVAL) {
-            return;
+            return 0;
         }
         let mut table = match DeltaTableBuilder::from_url(self.url.clone())
             .map(|builder| builder.with_storage_backend(Arc::new(DurableFs::whole()), self.url.clone()))
             .and_then(DeltaTableBuilder::build)
         {
             Ok(table) => table,
-            Err(error) => return warn_checkpoint(self.table, &error),
+            Err(error) => {
+                warn_checkpoint(self.table, &error);
+                return 0;
+            }
         };
         let written = match table.load_version(version).await {
             Ok(()) => deltalake::checkpoints::create_checkpoint(&table, None).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = written {
+        let cleaned = match written {
+            Ok(()) => deltalake::checkpoints::cleanup_metadata(&table, None).await,
+            Err(error) => Err(error),
+        };
+        cleaned.unwrap_or_else(|error| {
             warn_checkpoint(self.table, &error);
-        }
+            0
+        })
     }
 }
 
@@ -209,17 +261,21 @@ fn warn_checkpoint(table: Table, error: &DeltaTableError) {
     tracing::warn!(table = table.name(), error = %error, "could not write a checkpoint of the Delta log");
 }
 
-fn add_action(block: &BlockFile, now_millis: i64) -> Add {
+fn partition_values(block: &BlockFile) -> HashMap<String, Option<String>> {
+    HashMap::from([
+        ("tenant".to_owned(), Some(block.tenant.to_string())),
+        ("date".to_owned(), Some(block.date.to_string())),
+    ])
+}
+
+fn add_action(block: &BlockFile, now_millis: i64, data_change: bool) -> Add {
     let stats = BlockStats { rows: block.rows, columns: block.columns.clone() };
     Add {
         path: block.path_in_table().to_owned(),
-        partition_values: HashMap::from([
-            ("tenant".to_owned(), Some(block.tenant.to_string())),
-            ("date".to_owned(), Some(block.date.to_string())),
-        ]),
+        partition_values: partition_values(block),
         size: i64::try_from(block.size_bytes).unwrap_or(i64::MAX),
         modification_time: now_millis,
-        data_change: true,
+        data_change,
         stats: Some(stats.to_json()),
         tags: None,
         deletion_vector: None,
