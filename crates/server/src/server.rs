@@ -234,6 +234,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.head_bytes_max = config.head_bytes_max.value;
     options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };
     options.retention = config.retention.value;
+    options.maintenance.retention_rules = config.retention_rules.value.clone();
     options
 }
 

@@ -286,17 +286,19 @@ impl Store {
     /// blocks are kept. Merges go on, since they keep every row; what retention took out before stays out.
     ///
     /// # Errors
-    /// [`Error::Holds`] when there are too many, [`Error::Io`] when the file cannot be written.
+    /// [`Error::Holds`] when there are too many, [`Error::Io`] when the file cannot be written, [`Error::Stopped`]
+    /// after [`Store::shutdown`].
     pub async fn hold(&self, hold: Hold) -> Result<()> {
-        self.inner().holds.put(hold).await
+        alive(&Arc::downgrade(self.inner()))?.holds.put(hold).await
     }
 
     /// Ends a hold; `false` when there is none of that name.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written; the hold stays then.
+    /// [`Error::Io`] when the file cannot be written, [`Error::Stopped`] after [`Store::shutdown`]; the hold stays
+    /// then.
     pub async fn release_hold(&self, id: &HoldId) -> Result<bool> {
-        self.inner().holds.remove(id).await
+        alive(&Arc::downgrade(self.inner()))?.holds.remove(id).await
     }
 
     /// Every hold, by name.

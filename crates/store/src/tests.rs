@@ -7,6 +7,7 @@ mod faulty;
 mod requests;
 mod retention;
 mod upkeep_crash;
+mod upkeep_random;
 mod vacuum;
 
 use std::path::Path;
