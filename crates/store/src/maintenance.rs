@@ -148,7 +148,11 @@ async fn round(
     let mut report = MaintenanceReport::default();
     upkeep.throttled = extent == Extent::Background;
     for table in upkeep.out_of_step.clone() {
-        catch_up(&*alive(store)?, upkeep, table, now).await?;
+        let inner = alive(store)?;
+        if let Err(error) = catch_up(&inner, upkeep, table, now).await {
+            upkeep.failed(&inner, table, &error);
+            tracing::warn!(table = table.name(), error = chain(&error), "could not read the catalogue again");
+        }
     }
     expire(&*alive(store)?, upkeep, now, &mut report).await?;
     let mut due = due_merges(&*alive(store)?, upkeep, now);

@@ -259,3 +259,50 @@ async fn old_commits_of_the_delta_log_go_and_nothing_else_does() {
     assert_eq!(files(dir.path(), Table::Spans), block_names(&store, Table::Spans));
     store.shutdown().await.unwrap();
 }
+
+fn append_commit(dir: &Path, action: &str) {
+    let log = dir.join("tables/spans/_delta_log");
+    let version =
+        (0..).find(|version| !log.join(format!("{version:020}.json")).try_exists().unwrap()).unwrap();
+    let commit =
+        format!("{{\"commitInfo\":{{\"operation\":\"DELETE\",\"operationParameters\":{{}}}}}}\n{action}\n");
+    std::fs::write(log.join(format!("{version:020}.json")), commit).unwrap();
+}
+
+/// Another program writes to the same Delta table between our commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_never_brings_back_what_another_program_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(by_hand(dir.path())).await;
+    fill(&store, 8).await;
+    // One that touches nothing of ours is no reason to give up.
+    append_commit(dir.path(), r#"{"txn":{"appId":"another","version":1}}"#);
+    send(&store, Signal::Traces, spans(80..85)).await;
+    let block = all_blocks(&store).swap_remove(Table::Spans.index()).swap_remove(3);
+    append_commit(
+        dir.path(),
+        &format!(
+            r#"{{"remove":{{"path":"{}","dataChange":true,"deletionTimestamp":1777905120000,"extendedFileMetadata":true,"partitionValues":{{"tenant":"default","date":"2026-05-04"}},"size":{}}}}}"#,
+            block.path_in_table(),
+            block.size_bytes
+        ),
+    );
+    let report = store.maintain(now()).await.unwrap();
+    assert_eq!(report.merges, 3, "the other tables");
+    assert_eq!(store.stats().upkeep_failures_total, 1);
+    assert_eq!(span_numbers(&store).await.len(), 45, "nothing of ours is lost meanwhile");
+    // The next round reads the log again.
+    store.maintain(now() + MINUTES_11).await.unwrap();
+    let expected: Vec<u64> =
+        (0..9).filter(|round| *round != 3).flat_map(|round| round * 10..round * 10 + 5).collect();
+    assert_eq!(span_numbers(&store).await, expected);
+    store.seal().await.unwrap();
+    store.maintain(now() + MINUTES_11 * 2).await.unwrap();
+    store.maintain(now() + MINUTES_11 * 4).await.unwrap();
+    assert_eq!(span_numbers(&store).await, expected);
+    assert_eq!(block_names(&store, Table::Spans).len(), 2, "the last seal is too small to be worth it");
+    store.shutdown().await.unwrap();
+    let store = open(by_hand(dir.path())).await;
+    assert_eq!(span_numbers(&store).await, expected);
+    store.shutdown().await.unwrap();
+}

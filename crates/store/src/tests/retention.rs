@@ -140,3 +140,35 @@ async fn a_table_that_was_append_only_is_upgraded_when_rows_must_go() {
     assert_eq!(span_numbers(&store).await, [2]);
     store.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_was_acknowledged_is_honoured_by_a_retention_that_runs_meanwhile() {
+    let mut kept = 0;
+    for round in 0..12_u64 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(by_hand(dir.path())).await;
+        fill(&store).await;
+        let dropping = tokio::spawn({
+            let store = store.clone();
+            async move { store.maintain(now() + DAY * 40).await.unwrap() }
+        });
+        tokio::time::sleep(Duration::from_micros(400 * round)).await;
+        store.hold(hold(Table::Spans, now() - DAY * 2, now())).await.unwrap();
+        let at_once = rows(&store, Table::Spans);
+        dropping.await.unwrap();
+        assert_eq!(rows(&store, Table::Spans), at_once, "BLK-3");
+        kept += at_once;
+        store.shutdown().await.unwrap();
+    }
+    assert!(kept > 0, "some hold came first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_shut_down_takes_no_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(by_hand(dir.path())).await;
+    store.shutdown().await.unwrap();
+    let refused = store.hold(hold(Table::Spans, now(), now())).await.unwrap_err();
+    assert!(matches!(refused, Error::Stopped { .. }), "{refused}");
+    assert!(!dir.path().join("holds.json").try_exists().unwrap());
+}
