@@ -136,6 +136,21 @@ impl Server {
         format!("http://{}/v1/{signal}", self.http)
     }
 
+    /// The most memory that the server ever held, in bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// One figure of `/metrics`, with its labels if it has any.
+    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        let text = self.client.get(format!("http://{}/metrics", self.web)).send().await?.text().await?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.with_context(|| format!("{name} is not in\n{text}"))?.parse().context("read the figure")
+    }
+
     /// Runs a query; anything but success fails with the server's own words.
     pub(crate) async fn sql(&self, sql: &str) -> anyhow::Result<Answer> {
         self.sql_with(sql, json!({})).await

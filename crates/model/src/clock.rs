@@ -1,5 +1,7 @@
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -8,6 +10,13 @@ use jiff::Timestamp;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// The present by a clock that nobody sets: it begins at [`Clock::now`] and then only runs, so that the time
+    /// between two readings is the time that passed, whatever happened to the machine's clock between them. For
+    /// measuring how long ago something was, never for dating it.
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The machine's clock.
@@ -18,6 +27,12 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn steady(&self) -> Timestamp {
+        static BEGAN: LazyLock<(Timestamp, Instant)> = LazyLock::new(|| (SystemClock.now(), Instant::now()));
+        let (at, instant) = *BEGAN;
+        at + instant.elapsed()
     }
 }
 
@@ -62,5 +77,13 @@ mod tests {
         clock.advance_to(later);
         clock.advance_to(Timestamp::UNIX_EPOCH);
         assert_eq!(clock.now(), later);
+        assert_eq!(clock.steady(), later, "logical time is the time that passes");
+    }
+
+    #[test]
+    fn the_machines_steady_time_runs_and_starts_with_its_clock() {
+        let (before, now) = (SystemClock.steady(), SystemClock.now());
+        assert!(now.duration_since(before).unsigned_abs() < std::time::Duration::from_secs(60));
+        assert!(SystemClock.steady() >= before);
     }
 }

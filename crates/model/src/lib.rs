@@ -19,6 +19,7 @@ mod clock;
 mod ids;
 mod incident;
 mod promoted;
+mod rows;
 mod schema;
 mod severity;
 mod signal;
@@ -40,6 +41,7 @@ pub use promoted::{
     PROMOTED_LOGS, PROMOTED_METRICS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED,
     promoted_column,
 };
+pub use rows::{Cell, Owner, Owners, Place, Rows, dates, default_array};
 pub use schema::{exemplar_fields, span_event_fields, span_link_fields, summary_quantile_fields};
 pub use severity::severity_word;
 pub use signal::Signal;

@@ -150,6 +150,8 @@ pub struct SqlStats {
     pub files_scanned: u64,
     /// Files that planning ruled out without opening them.
     pub files_pruned: u64,
+    /// Of these, the ones that only the resident filters of trace and span ids ruled out.
+    pub files_pruned_by_id: u64,
 }
 
 /// A query's rows, with their columns even when there are none.

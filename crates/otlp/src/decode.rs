@@ -1,18 +1,20 @@
 use std::collections::BTreeMap;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Signal, Table};
+use hindsight_model::{Rows, Signal, Table};
 use jiff::Timestamp;
 
+use crate::rows::{self, Pass, Stop};
 use crate::tally::{Remark, Tally};
-use crate::{DecodeContext, DecodeError, Encoding, RejectReason, Rejection, Request, decode_request, rows};
+use crate::{
+    BODY_BYTES_MAX, DecodeContext, DecodeError, Encoding, RejectReason, Rejection, decode_request,
+    encode_request, wire,
+};
 
 /// What became of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
-    /// The accepted rows, at most one batch for a table, none without rows; columns as [`Table::schema`] has
-    /// them, rows in the order they came.
-    pub batches: Vec<(Table, RecordBatch)>,
+    /// The accepted rows in the order they came, at most one batch for a table, none without rows.
+    pub batches: Vec<(Table, Rows)>,
     /// Items that became a row.
     pub accepted: u64,
     /// Items that did not; a metric without data counts as one.
@@ -43,20 +45,37 @@ pub fn decode(
     body: &[u8],
     context: &DecodeContext<'_>,
 ) -> Result<Decoded, DecodeError> {
-    decode_parsed(decode_request(signal, encoding, body)?, context)
+    if encoding == Encoding::Protobuf && body.len() <= BODY_BYTES_MAX {
+        match decode_wire(signal, body, context) {
+            Ok(decoded) => return Ok(decoded),
+            Err(Stop::Unusable(error)) => return Err(error),
+            // The general reader says what is wrong, or else writes the same request plainly.
+            Err(Stop::Odd | Stop::Unpacks) => {}
+        }
+    }
+    let request = decode_request(signal, encoding, body)?;
+    let plain = encode_request(&request, Encoding::Protobuf);
+    drop(request);
+    match decode_wire(signal, &plain, context) {
+        Ok(decoded) => Ok(decoded),
+        Err(Stop::Unusable(error)) => Err(error),
+        Err(Stop::Unpacks) => Err(DecodeError::Unpacks { max: wire::unpacked_bytes_max(plain.len()) }),
+        Err(Stop::Odd) => Err(DecodeError::Protobuf {
+            offset: 0,
+            field: "the request".to_owned(),
+            what: "it cannot be read in one pass",
+        }),
+    }
 }
 
-/// As [`decode`], from a request that was read already.
-///
-/// # Errors
-/// When attribute values nest deeper than [`crate::Limits::depth_max`].
-pub fn decode_parsed(request: Request, context: &DecodeContext<'_>) -> Result<Decoded, DecodeError> {
-    let mut tally = Tally::new(request.signal(), context);
-    let batches = match request {
-        Request::Traces(request) => rows::write_traces(request, &mut tally),
-        Request::Metrics(request) => rows::write_metrics(request, &mut tally),
-        Request::Logs(request) => rows::write_logs(request, &mut tally),
+fn decode_wire(signal: Signal, body: &[u8], context: &DecodeContext<'_>) -> Result<Decoded, Stop> {
+    let mut pass = Pass::new(Tally::new(signal, context), body.len());
+    let batches = match signal {
+        Signal::Traces => rows::write_traces(body, &mut pass),
+        Signal::Metrics => rows::write_metrics(body, &mut pass),
+        Signal::Logs => rows::write_logs(body, &mut pass),
     }?;
+    let tally = pass.tally;
     let (min_time, max_time) = tally.times();
     Ok(Decoded {
         batches,

@@ -12,14 +12,14 @@
 //! - `series_id` is a stable hash (rule 24, see `series.rs`), never to change.
 //!
 //! ```
-//! use hindsight_model::{Signal, Tenant};
-//! use hindsight_otlp::{DecodeContext, Encoding, Limits, decode, response};
+//! use hindsight_model::Signal;
+//! use hindsight_otlp::{DecodeContext, Encoding, Interner, Limits, decode, response};
 //!
 //! let now: jiff::Timestamp = "2026-05-04T14:32:00Z".parse()?;
 //! let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[
 //!     {"timeUnixNano":"1777905119000000000","body":{"stringValue":"hello"}}]}]}]}"#;
-//! let (tenant, limits) = (Tenant::default(), Limits::default());
-//! let context = DecodeContext { tenant: &tenant, arrival: now, now, limits: &limits };
+//! let (limits, interner) = (Limits::default(), Interner::new());
+//! let context = DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
 //! let decoded = decode(Signal::Logs, Encoding::Json, body, &context)?;
 //! assert_eq!((decoded.accepted, decoded.rejected), (1, 0));
 //! assert_eq!(response(Signal::Logs, Encoding::Json, &decoded), b"{}");
@@ -44,13 +44,14 @@ mod wire;
 
 pub use answer::{bad_request, response, status};
 pub use back::to_requests;
-pub use decode::{Decoded, decode, decode_parsed};
+pub use decode::{Decoded, decode};
 pub use encoding::Encoding;
 pub use error::{DecodeError, TableError};
 pub use limits::{BODY_BYTES_MAX, DecodeContext, Limits};
 pub use reject::{RejectReason, Rejection};
 pub use request::{Request, decode_request, encode_request};
 pub use request_time::{shift_request, time_range};
+pub use rows::Interner;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use hindsight_model::Tenant;
 use jiff::Timestamp;
+
+use crate::Interner;
 
 /// The most bytes that [`crate::decode`] looks at. Far above the server's own limit; it keeps every offset inside
 /// a batch below 2^31 even when each byte becomes eight in the canonical JSON.
@@ -51,12 +52,12 @@ impl Default for Limits {
 /// What decoding needs to know beside the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeContext<'a> {
-    /// Whose data it is.
-    pub tenant: &'a Tenant,
     /// When the request came; the time of a log that has none.
     pub arrival: Timestamp,
     /// What the window of allowed event times is relative to.
     pub now: Timestamp,
     /// The limits to keep.
     pub limits: &'a Limits,
+    /// What was read before; tenants may share it.
+    pub interner: &'a Interner,
 }

@@ -3,6 +3,7 @@ use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
     trace::v1::ExportTraceServiceRequest,
 };
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
 use prost::Message as _;
 
 use crate::{BODY_BYTES_MAX, DecodeError, Encoding, json, wire};
@@ -37,7 +38,7 @@ impl Request {
             }
             Self::Metrics(request) => {
                 let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
-                scopes.flat_map(|scope| &scope.metrics).map(crate::rows::points).sum()
+                scopes.flat_map(|scope| &scope.metrics).map(points).sum()
             }
             Self::Logs(request) => {
                 let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
@@ -45,6 +46,18 @@ impl Request {
             }
         };
         items as u64
+    }
+}
+
+/// The data points of a metric; one for a metric without data, which is refused as one.
+fn points(metric: &Metric) -> usize {
+    match &metric.data {
+        None => 1,
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(Data::Summary(summary)) => summary.data_points.len(),
     }
 }
 

@@ -1,34 +1,32 @@
-//! OTLP records to rows: one writer per table, which checks a record whole before it writes any of it.
+//! One walk over a request's protobuf bytes that fills the columns: no tree of messages in between.
+//!
+//! A record is read into slices of the request, checked whole, and only then written. What records share (resource
+//! and scope, metric, series) is recognised by its bytes, see [`Interner`]. Whatever is not plain (see
+//! [`Stop::Odd`]) is left to the general reader, so nothing here needs to know protobuf's rarer rules.
 
 mod columns;
-mod common;
+mod entries;
 mod exemplars;
 mod histograms;
+mod ids;
+mod interner;
 mod logs;
 mod metrics;
 mod numbers;
 mod owner;
+mod pass;
 mod points;
 mod promoted;
+mod reader;
 mod span_lists;
 mod spans;
+mod stop;
 mod summaries;
 
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
-
+pub use interner::Interner;
 pub(crate) use logs::write_logs;
 pub(crate) use metrics::write_metrics;
+pub(crate) use pass::Pass;
 pub(crate) use points::TEMPORALITIES;
 pub(crate) use spans::{KINDS, STATUS_CODES, write_traces};
-
-/// The data points of a metric; one for a metric without data, which is refused as one.
-pub(crate) fn points(metric: &Metric) -> usize {
-    match &metric.data {
-        None => 1,
-        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
-        Some(Data::Sum(sum)) => sum.data_points.len(),
-        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
-        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
-        Some(Data::Summary(summary)) => summary.data_points.len(),
-    }
-}
+pub(crate) use stop::Stop;

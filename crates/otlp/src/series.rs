@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 /// A hash that has seen the first parts; cloned per scope, metric and point, so that shared parts are hashed once.
 #[derive(Clone, Debug)]
-pub(crate) struct Series(Sha256);
+pub(crate) struct SeriesHash(Sha256);
 
-impl Series {
+impl SeriesHash {
     pub(crate) fn of_resource(attributes_json: &str) -> Self {
         Self(Sha256::new()).with("hindsight series 1").with(attributes_json)
     }

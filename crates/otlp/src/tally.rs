@@ -143,6 +143,25 @@ impl<'a> Tally<'a> {
         *self.remarks.entry(remark).or_default() += 1;
     }
 
+    /// The remarks so far, for [`Self::take_remarks_since`].
+    pub(crate) fn remarks(&self) -> BTreeMap<Remark, u64> {
+        self.remarks.clone()
+    }
+
+    /// What was remarked since `before`, taken back out.
+    pub(crate) fn take_remarks_since(&mut self, before: BTreeMap<Remark, u64>) -> Vec<(Remark, u64)> {
+        let now = std::mem::replace(&mut self.remarks, before);
+        let new = |(remark, count): (Remark, u64)| (remark, count - self.count(remark));
+        now.into_iter().map(new).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Counts again what reading the same thing gave rise to before.
+    pub(crate) fn repeat_remarks(&mut self, remarks: &[(Remark, u64)]) {
+        for (remark, count) in remarks {
+            *self.remarks.entry(*remark).or_default() += count;
+        }
+    }
+
     pub(crate) fn count(&self, remark: Remark) -> u64 {
         self.remarks.get(&remark).copied().unwrap_or(0)
     }

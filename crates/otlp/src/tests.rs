@@ -15,7 +15,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use hindsight_model::{Signal, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 
-use crate::{DecodeContext, DecodeError, Decoded, Encoding, Limits, decode};
+use crate::{DecodeContext, DecodeError, Decoded, Encoding, Interner, Limits, decode};
 
 const NOW: &str = "2026-05-04T14:32:00Z";
 
@@ -34,8 +34,8 @@ fn decode_with(
     encoding: Encoding,
     body: &[u8],
 ) -> Result<Decoded, DecodeError> {
-    let tenant = Tenant::default();
-    decode(signal, encoding, body, &DecodeContext { tenant: &tenant, arrival: now(), now: now(), limits })
+    let interner = Interner::new();
+    decode(signal, encoding, body, &DecodeContext { arrival: now(), now: now(), limits, interner: &interner })
 }
 
 fn decode_now(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Decoded, DecodeError> {
@@ -80,13 +80,15 @@ fn signal_of(body: &[u8]) -> Signal {
     }
 }
 
-fn batch(decoded: &Decoded, table: Table) -> &RecordBatch {
-    &decoded.batches.iter().find(|(of, _)| *of == table).expect("a batch of the table").1
+fn batch(decoded: &Decoded, table: Table) -> RecordBatch {
+    let (_, rows) = decoded.batches.iter().find(|(of, _)| *of == table).expect("rows of the table");
+    rows.to_batch(&Tenant::default(), None).unwrap()
 }
 
 /// A cell as a person reads it; `NULL` for null.
 fn cell(decoded: &Decoded, table: Table, column: &str, row: usize) -> String {
-    let array: &ArrayRef = batch(decoded, table).column_by_name(column).expect("a column of the table");
+    let batch = batch(decoded, table);
+    let array: &ArrayRef = batch.column_by_name(column).expect("a column of the table");
     if array.is_null(row) {
         return "NULL".to_owned();
     }

@@ -32,9 +32,14 @@ pub(crate) const UNPACKED_BYTES_RATIO: usize = 24;
 /// Memory that any request may unpack to.
 pub(crate) const UNPACKED_BYTES_FREE: usize = 4 << 20;
 
+/// What a request of so many bytes may unpack to.
+pub(crate) fn unpacked_bytes_max(body_bytes: usize) -> usize {
+    body_bytes.saturating_mul(UNPACKED_BYTES_RATIO).saturating_add(UNPACKED_BYTES_FREE)
+}
+
 /// Looks over a request of this signal.
 pub(crate) fn check(signal: Signal, body: &[u8]) -> Result<(), DecodeError> {
-    let budget = body.len().saturating_mul(UNPACKED_BYTES_RATIO).saturating_add(UNPACKED_BYTES_FREE);
+    let budget = unpacked_bytes_max(body.len());
     let mut walk = Walk { body, at: 0, bytes_left: budget, budget };
     let shape = match signal {
         Signal::Traces => &TRACES,

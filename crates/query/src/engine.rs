@@ -213,6 +213,7 @@ impl Shared {
             rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
             files_scanned: counts.files_scanned.load(Ordering::Relaxed),
             files_pruned: counts.files_pruned.load(Ordering::Relaxed),
+            files_pruned_by_id: counts.files_pruned_by_id.load(Ordering::Relaxed),
         };
         Ok(answer)
     }

@@ -43,6 +43,7 @@ mod statement;
 mod suggest;
 mod system;
 mod table_info;
+mod time_range;
 mod views;
 
 pub mod output;

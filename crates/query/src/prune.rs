@@ -12,25 +12,58 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue, ToDFSchema};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::utils::{Guarantee, LiteralGuarantee};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
 use hindsight_model::to_micros;
-use hindsight_store::{BlockFile, ColumnStats, StatValue};
+use hindsight_store::{BlockFile, BlockList, ColumnStats, IdFilters, StatValue};
 use jiff::civil::Date;
 
+use crate::time_range::TimeRange;
+
 /// The blocks that may hold a row for which all filters are true.
+#[derive(Debug, Default)]
+pub(crate) struct Survivors {
+    pub(crate) blocks: Vec<Arc<BlockFile>>,
+    /// How many more there would be without the filters of ids.
+    pub(crate) ruled_out_by_id: usize,
+}
+
+/// Looks at the blocks in three steps, each over what the one before left: their time, their bounds, their ids.
 pub(crate) fn surviving(
     session: &dyn Session,
     schema: &SchemaRef,
-    blocks: &[Arc<BlockFile>],
+    blocks: &BlockList,
+    ids: &IdFilters,
     filters: &[Expr],
-) -> Result<Vec<Arc<BlockFile>>> {
-    let Some(filter) = conjunction(filters.to_vec()) else { return Ok(blocks.to_vec()) };
+) -> Result<Survivors> {
+    let Some(filter) = conjunction(filters.to_vec()) else {
+        return Ok(Survivors { blocks: blocks.to_vec(), ruled_out_by_id: 0 });
+    };
+    let range = TimeRange::of(filters);
+    let blocks: Vec<_> = blocks.overlapping(range.from, range.to).cloned().collect();
     let filter = session.create_physical_expr(filter, &schema.as_ref().clone().to_dfschema()?)?;
     let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)?;
-    let keep = predicate.prune(&Catalogue { schema, blocks })?;
-    let kept = blocks.iter().zip(keep).filter(|(_, keep)| *keep);
-    Ok(kept.map(|(block, _)| Arc::clone(block)).collect())
+    let keep = predicate.prune(&Catalogue { schema, blocks: &blocks })?;
+    let kept = blocks.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(block, _)| block);
+    Ok(by_id(kept.collect(), ids, predicate.literal_guarantees()))
+}
+
+/// Leaves the blocks that may hold one of the ids that a row must have.
+fn by_id(mut blocks: Vec<Arc<BlockFile>>, ids: &IdFilters, must: &[LiteralGuarantee]) -> Survivors {
+    let before = blocks.len();
+    for must in must.iter().filter(|must| must.guarantee == Guarantee::In) {
+        let column = must.column.name();
+        if blocks.first().is_some_and(|block| ids.covers(block.table, column)) {
+            blocks.retain(|block| {
+                // A null is equal to nothing; a literal that is not text is not ours to judge.
+                must.literals.iter().filter(|literal| !literal.is_null()).any(|literal| {
+                    literal.try_as_str().flatten().is_none_or(|id| ids.may_contain(block, column, id))
+                })
+            });
+        }
+    }
+    Survivors { ruled_out_by_id: before - blocks.len(), blocks }
 }
 
 /// Days since 1970-01-01, as SQL's `DATE` counts.

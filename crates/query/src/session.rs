@@ -92,7 +92,8 @@ pub(crate) fn for_query(
     }
     let Snapshot { tables, guard: _ } = scope.snapshot;
     for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
-        let stored = SignalTable::try_new(table, snapshot, store_url()?, Arc::clone(&scope.counts))?;
+        let stored =
+            SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts));
         session.register_signal(table, Arc::new(stored))?;
     }
     Ok(session)

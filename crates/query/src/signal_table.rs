@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -17,10 +16,10 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use hindsight_model::{Table, to_micros};
-use hindsight_store::BlockFile;
+use hindsight_model::{Rows, Table, Tenant, to_micros};
+use hindsight_store::{BlockFile, BlockList, IdFilters};
 
-use crate::prune;
+use crate::prune::{self, Survivors};
 use crate::signal_schema::marked;
 use crate::source::TableSnapshot;
 
@@ -32,6 +31,8 @@ const PARTITION_COLUMNS: [&str; 2] = ["tenant", "date"];
 pub(crate) struct ScanCounts {
     pub(crate) files_scanned: AtomicU64,
     pub(crate) files_pruned: AtomicU64,
+    /// Of the pruned ones, those that only the filters of ids ruled out.
+    pub(crate) files_pruned_by_id: AtomicU64,
     /// Blocks count their own rows while they are read.
     pub(crate) head_rows: AtomicU64,
 }
@@ -41,23 +42,25 @@ pub(crate) struct ScanCounts {
 pub(crate) struct SignalTable {
     table: Table,
     schema: SchemaRef,
-    blocks: Vec<Arc<BlockFile>>,
-    head: Vec<RecordBatch>,
+    blocks: BlockList,
+    ids: Arc<IdFilters>,
+    head: Vec<Rows>,
+    tenant: Tenant,
     store: ObjectStoreUrl,
     counts: Arc<ScanCounts>,
 }
 
 impl SignalTable {
-    pub(crate) fn try_new(
+    pub(crate) fn new(
         table: Table,
+        tenant: Tenant,
         snapshot: TableSnapshot,
         store: ObjectStoreUrl,
         counts: Arc<ScanCounts>,
-    ) -> Result<Self> {
+    ) -> Self {
         let schema = marked(table);
-        let mark = |batch: RecordBatch| batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from);
-        let head = snapshot.head.into_iter().map(mark).collect::<Result<Vec<_>>>()?;
-        Ok(Self { table, schema, blocks: snapshot.blocks, head, store, counts })
+        let TableSnapshot { blocks, ids, head } = snapshot;
+        Self { table, tenant, schema, blocks, ids, head, store, counts }
     }
 
     /// The columns as a scan of files has them: those in the file, then those in its path.
@@ -95,11 +98,13 @@ impl SignalTable {
     }
 
     fn scan_head(&self, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
-        let source = MemorySourceConfig::try_new_exec(
-            std::slice::from_ref(&self.head),
-            Arc::clone(&self.schema),
-            Some(columns.to_vec()),
-        )?;
+        let schema = Arc::new(self.schema.project(columns)?);
+        let flat = |rows: &Rows| {
+            let batch = rows.to_batch(&self.tenant, Some(columns))?;
+            batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from)
+        };
+        let batches = self.head.iter().map(flat).collect::<Result<Vec<_>>>()?;
+        let source = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
         Ok(source)
     }
 }
@@ -128,10 +133,12 @@ impl TableProvider for SignalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect::<Vec<_>>());
-        let blocks = prune::surviving(session, &self.schema, &self.blocks, filters)?;
+        let Survivors { blocks, ruled_out_by_id } =
+            prune::surviving(session, &self.schema, &self.blocks, &self.ids, filters)?;
+        self.counts.files_pruned_by_id.fetch_add(ruled_out_by_id as u64, Ordering::Relaxed);
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
-        let head_rows: usize = self.head.iter().map(RecordBatch::num_rows).sum();
+        let head_rows: usize = self.head.iter().map(Rows::num_rows).sum();
         self.counts.head_rows.fetch_add(head_rows as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());

@@ -4,9 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{SqlError, Table, Tenant};
-use hindsight_store::{BlockFile, Store};
+use hindsight_model::{Rows, SqlError, Table, Tenant};
+use hindsight_store::{BlockList, IdFilters, Store};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
@@ -19,7 +18,7 @@ pub trait BlockSource: Send + Sync {
     /// [`SqlError::Failed`] when the catalogue cannot be read.
     async fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot, SqlError>;
 
-    /// The store that [`BlockFile::path`] is looked up in.
+    /// The store that [`hindsight_store::BlockFile::path`] is looked up in.
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 }
 
@@ -46,9 +45,11 @@ impl fmt::Debug for Guard {
 #[derive(Clone, Debug, Default)]
 pub struct TableSnapshot {
     /// Parquet files.
-    pub blocks: Vec<Arc<BlockFile>>,
-    /// Head rows, with all columns of [`Table::schema`].
-    pub head: Vec<RecordBatch>,
+    pub blocks: BlockList,
+    /// Which ids the files may hold; without filters, any.
+    pub ids: Arc<IdFilters>,
+    /// Head rows.
+    pub head: Vec<Rows>,
 }
 
 /// A source of fixed snapshots, one for each tenant: for tests, and for opening a capsule of evidence.
@@ -93,9 +94,10 @@ impl BlockSource for MemorySource {
 impl BlockSource for Store {
     async fn snapshot(&self, tenant: &Tenant) -> Result<Snapshot, SqlError> {
         let stored = Store::snapshot(self, tenant);
+        let ids = self.id_filters();
         let tables = Table::ALL.map(|table| {
             let table = stored.table(table);
-            TableSnapshot { blocks: table.blocks.clone(), head: table.head.clone() }
+            TableSnapshot { blocks: table.blocks.clone(), ids: Arc::clone(&ids), head: table.head.clone() }
         });
         // The store deletes no file of a block that somebody still has (BLK-3).
         let blocks = Table::ALL.map(|table| stored.table(table).blocks.clone());

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::fault::chain;
+use crate::pressure::Pressure;
 use crate::{Addresses, Config, Error, Result};
 
 /// Shared by all handlers and tasks of one server.
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) query: QueryEngine,
     pub(crate) addresses: Addresses,
     pub(crate) started_at: Timestamp,
+    pub(crate) pressure: Arc<Pressure>,
     pub(crate) worker: Worker,
     pulse: Mutex<Pulse>,
     rules: RwLock<Arc<EngineView>>,
@@ -58,6 +60,7 @@ impl App {
         pulse: Pulse,
     ) -> Self {
         Self {
+            pressure: Arc::new(Pressure::new(&config.limits)),
             config,
             started_at: clock.now(),
             clock,

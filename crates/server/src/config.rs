@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use hindsight_model::{Table, Tenant, parse_duration};
 use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
-use hindsight_store::RetentionRule;
+use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
-use crate::Overrides;
+use crate::limits::LimitsFile;
+use crate::{LimitSettings, Overrides};
 
 /// Where a setting's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Setting<T> {
 }
 
 impl<T> Setting<T> {
-    fn pick(flag: Option<T>, file: Option<T>, default: T) -> Self {
+    pub(crate) fn pick(flag: Option<T>, file: Option<T>, default: T) -> Self {
         match (flag, file) {
             (Some(value), _) => Self { value, source: ConfigSource::Flag },
             (None, Some(value)) => Self { value, source: ConfigSource::File },
@@ -91,6 +92,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A place for the tables that is none.
+    #[error("setting `storage.tables`")]
+    Tables(#[source] Box<hindsight_store::Error>),
     /// A receiver that cannot be used.
     #[error("setting `receivers`")]
     Receivers(#[from] hindsight_notify::Error),
@@ -162,6 +166,8 @@ pub struct Config {
     pub cors_origins: Setting<Vec<String>>,
     /// Largest OTLP request in bytes, also after decompression.
     pub request_bytes_max: Setting<usize>,
+    /// Where the tables are: on this disk, or in object storage.
+    pub tables: Setting<TablesLocation>,
     /// Head size in bytes at which it is sealed.
     pub seal_bytes: Setting<usize>,
     /// Head age at which it is sealed.
@@ -174,6 +180,8 @@ pub struct Config {
     pub retention: Setting<Duration>,
     /// Where rows are kept for another time.
     pub retention_rules: Setting<Vec<RetentionRule>>,
+    /// What senders may take.
+    pub limits: LimitSettings,
     /// Memory that all queries together may use, in bytes.
     pub query_memory_bytes: Setting<usize>,
     /// Longest a query may take.
@@ -198,6 +206,10 @@ struct File {
     ingest: IngestFile,
     #[serde(default)]
     retention: Vec<RetentionFile>,
+    #[serde(default)]
+    storage: StorageFile,
+    #[serde(default)]
+    limits: LimitsFile,
     #[serde(default)]
     query: QueryFile,
     #[serde(default)]
@@ -244,6 +256,14 @@ enum Durability {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StorageFile {
+    tables: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct QueryFile {
     memory_bytes: Option<usize>,
     timeout: Option<String>,
@@ -281,6 +301,7 @@ impl Config {
             insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
             cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
             request_bytes_max: Setting::pick(None, file.ingest.request_bytes_max, 64 * MIB),
+            tables: tables(&file.storage)?,
             seal_bytes: Setting::pick(None, file.ingest.seal_bytes, 64 * MIB),
             seal_age: duration("ingest.seal_age", file.ingest.seal_age.as_deref(), Duration::from_secs(60))?,
             head_bytes_max: Setting::pick(None, file.ingest.head_bytes_max, 256 * MIB),
@@ -295,6 +316,7 @@ impl Config {
                 Duration::from_secs(30 * 86_400),
             )?,
             retention_rules: retention_rules(&file.retention)?,
+            limits: LimitSettings::load(&file.limits)?,
             query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
             query_concurrency: Setting::pick(None, file.query.concurrency, 8),
@@ -324,6 +346,7 @@ impl Config {
         at_least("ingest.request_bytes_max", self.request_bytes_max.value, 1024)?;
         at_least("ingest.seal_bytes", self.seal_bytes.value, MIB)?;
         at_least("ingest.head_bytes_max", self.head_bytes_max.value, self.seal_bytes.value)?;
+        self.limits.check(self.request_bytes_max.value)?;
         at_least("query.memory_bytes", self.query_memory_bytes.value, 16 * MIB)?;
         at_least("query.concurrency", self.query_concurrency.value, 1)?;
         if self.token.value.is_some() || self.insecure.value {
@@ -354,7 +377,7 @@ impl Config {
         let token = if self.token.value.is_some() { "set" } else { "none" };
         let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
         let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
-        vec![
+        let mut rows = vec![
             row("data_dir", &self.data_dir, self.data_dir.value.display().to_string()),
             row("workspace", &self.workspace, self.workspace.value.display().to_string()),
             row("listen.grpc", &self.listen_grpc, self.listen_grpc.value.to_string()),
@@ -368,6 +391,7 @@ impl Config {
                 &self.request_bytes_max,
                 self.request_bytes_max.value.to_string(),
             ),
+            row("storage.tables", &self.tables, self.tables.value.to_string()),
             row("ingest.seal_bytes", &self.seal_bytes, self.seal_bytes.value.to_string()),
             row("ingest.seal_age", &self.seal_age, seconds(self.seal_age.value)),
             row("ingest.head_bytes_max", &self.head_bytes_max, self.head_bytes_max.value.to_string()),
@@ -383,7 +407,10 @@ impl Config {
             row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
             row("notify.max_age", &self.notify_max_age, seconds(self.notify_max_age.value)),
             ("receivers", names.join(", "), receivers_source),
-        ]
+        ];
+        let before_queries = rows.iter().position(|row| row.0.starts_with("query.")).unwrap_or(rows.len());
+        rows.splice(before_queries..before_queries, self.limits.describe());
+        rows
     }
 }
 
@@ -420,7 +447,23 @@ fn token(
     Ok(Setting { value: Some(TokenSetting::new(&text)?), source: ConfigSource::File })
 }
 
-fn duration(
+/// `storage.tables` with what belongs to it. Keys come from the environment, never from a file kept in git.
+fn tables(file: &StorageFile) -> Result<Setting<TablesLocation>, ConfigError> {
+    let Some(text) = &file.tables else {
+        if file.endpoint.is_some() || file.region.is_some() {
+            let problem =
+                "storage.endpoint and storage.region say how to reach it; give it as s3://bucket/prefix";
+            return Err(ConfigError::Invalid { key: "storage.tables", problem: problem.to_owned() });
+        }
+        return Ok(Setting { value: TablesLocation::Local, source: ConfigSource::Default });
+    };
+    let mut url = TablesUrl::parse(text).map_err(|error| ConfigError::Tables(Box::new(error)))?;
+    url.endpoint.clone_from(&file.endpoint);
+    url.region.clone_from(&file.region);
+    Ok(Setting { value: TablesLocation::Url(url), source: ConfigSource::File })
+}
+
+pub(crate) fn duration(
     key: &'static str,
     text: Option<&str>,
     default: Duration,
@@ -510,6 +553,28 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         assert!(with_file("[[retention]]\ntable = \"logs\"\nkeep = \"7 days\"\n").is_err());
+    }
+
+    #[test]
+    fn tables_are_on_this_disk_unless_a_place_that_this_program_can_reach_is_named() {
+        assert_eq!(with_file("").unwrap().tables.value, TablesLocation::Local);
+        let nowhere = with_file("[storage]\nendpoint = \"http://127.0.0.1:9000\"\n");
+        assert!(matches!(nowhere, Err(ConfigError::Invalid { key: "storage.tables", .. })));
+        assert!(matches!(with_file("[storage]\ntables = \"/mnt\"\n"), Err(ConfigError::Tables(_))));
+        let named = with_file(
+            "[storage]\ntables = \"s3://bucket/team\"\nendpoint = \"http://127.0.0.1:9000\"\nregion = \"r\"\n",
+        );
+        match named {
+            Ok(config) => {
+                let TablesLocation::Url(url) = &config.tables.value else { panic!("{config:?}") };
+                assert_eq!((url.as_str(), url.region.as_deref()), ("s3://bucket/team", Some("r")));
+            }
+            // Built without the feature `s3`.
+            Err(ConfigError::Tables(error)) => {
+                assert!(error.to_string().contains("--features s3"), "{error}")
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 use std::fmt::Write as _;
 
+use hindsight_store::StoreStats;
+
 use crate::app::App;
+
+/// Name, kind, help, value.
+type Sample = (&'static str, &'static str, &'static str, u64);
 
 /// The whole exposition.
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [(&str, &str, &str, u64); 24] = [
+    let samples: [Sample; 24] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
@@ -36,7 +41,7 @@ pub(crate) fn render(app: &App) -> String {
         (
             "hindsight_busy_total",
             "counter",
-            "Requests pushed back because the head was full.",
+            "Requests pushed back because the head was full or too much was in flight.",
             stats.busy_total,
         ),
         (
@@ -114,9 +119,95 @@ pub(crate) fn render(app: &App) -> String {
         ("hindsight_holds", "gauge", "Holds that keep rows from being deleted.", stats.holds),
         ("hindsight_queries_running", "gauge", "Queries under way.", app.query.running().len() as u64),
     ];
+    let samples = samples.into_iter().chain(pressure(app, &stats));
     for (name, kind, help, value) in samples {
         // Writing to a String cannot fail.
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
     }
+    labelled(app, &mut out);
     out
+}
+
+/// The bounds of LIM-1 and how far they are used.
+fn pressure(app: &App, stats: &StoreStats) -> [Sample; 9] {
+    let limits = &app.config.limits;
+    let bodies = &app.pressure.bodies;
+    [
+        (
+            "hindsight_rate_limited_total",
+            "counter",
+            "Requests refused because their tenant sent faster than it may.",
+            stats.rate_limited_total,
+        ),
+        (
+            "hindsight_in_flight_bytes",
+            "gauge",
+            "Bytes of requests being decoded or waiting for the log.",
+            stats.in_flight_bytes,
+        ),
+        ("hindsight_body_bytes", "gauge", "Bytes of bodies being read or unpacked.", bodies.used() as u64),
+        (
+            "hindsight_body_bytes_max",
+            "gauge",
+            "Bytes of bodies above which requests are told to come back.",
+            bodies.bytes_max() as u64,
+        ),
+        (
+            "hindsight_tenant_bytes_per_second_max",
+            "gauge",
+            "Bytes a second that one tenant may send; 0 is no limit.",
+            limits.tenant_bytes_per_second.value,
+        ),
+        (
+            "hindsight_tenant_items_per_second_max",
+            "gauge",
+            "Items a second that one tenant may send; 0 is no limit.",
+            limits.tenant_items_per_second.value,
+        ),
+        (
+            "hindsight_series_max",
+            "gauge",
+            "Series that one tenant may have active at once.",
+            limits.series_max.value as u64,
+        ),
+        (
+            "hindsight_rejections_unwritten_total",
+            "counter",
+            "Rows of rejected_telemetry that will be missing after a restart.",
+            stats.rejections_unwritten_total,
+        ),
+        (
+            "hindsight_wal_poisoned",
+            "gauge",
+            "1 when the log accepts nothing until restart.",
+            u64::from(stats.poisoned),
+        ),
+    ]
+}
+
+fn labelled(app: &App, out: &mut String) {
+    let ports = [("grpc", &app.pressure.grpc), ("http", &app.pressure.http), ("web", &app.pressure.web)];
+    let name = "hindsight_requests_refused_total";
+    let _ = write!(out, "# HELP {name} OTLP requests refused as a whole.\n# TYPE {name} counter\n");
+    for (reason, count) in app.pressure.refused() {
+        let _ = writeln!(out, "{name}{{reason=\"{reason}\"}} {count}");
+    }
+    let name = "hindsight_connections";
+    let _ = write!(out, "# HELP {name} Open connections.\n# TYPE {name} gauge\n");
+    for (port, connections) in ports {
+        let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.open());
+    }
+    let name = "hindsight_connections_max";
+    let _ = write!(out, "# HELP {name} Connections that a port takes at once.\n# TYPE {name} gauge\n");
+    for (port, connections) in ports {
+        let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.max());
+    }
+    let name = "hindsight_connections_turned_away_total";
+    let _ = write!(
+        out,
+        "# HELP {name} Connections refused because there were too many.\n# TYPE {name} counter\n"
+    );
+    for (port, connections) in ports {
+        let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.turned_away());
+    }
 }

@@ -14,14 +14,48 @@ use hindsight_store::{Ingest, Store};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 
-use crate::decompress::{DecompressError, decompress};
+use crate::decompress::{DecompressError, Packing, decompress};
 use crate::fault::{Fault, content_type};
+use crate::pressure::{Charge, Pressure, collect};
 
 /// What the receivers need.
 #[derive(Clone, Debug)]
 pub(crate) struct Intake {
     pub(crate) store: Store,
     pub(crate) request_bytes_max: usize,
+    pub(crate) pressure: Arc<Pressure>,
+}
+
+impl Intake {
+    /// The body as it was before it was packed, and what it holds of the budget.
+    pub(crate) async fn unpack(
+        &self,
+        packing: Packing,
+        body: Bytes,
+        mut charge: Charge,
+    ) -> Result<(Bytes, Charge), Fault> {
+        let limit = self.request_bytes_max;
+        if packing == Packing::None {
+            return Ok((body, charge));
+        }
+        // Each unpacker has a window of its own, so their number is bounded with their threads.
+        let _unpacker = self.pressure.unpackers.acquire().await;
+        // Inflating megabytes takes longer than a turn on the I/O threads may.
+        let work = tokio::task::spawn_blocking(move || {
+            let unpacked = decompress(packing, body, limit, &mut charge);
+            (unpacked, charge)
+        });
+        let (unpacked, charge) =
+            work.await.map_err(|_| Fault::invalid("the body could not be decompressed"))?;
+        let unpacked = unpacked.map_err(|error| match error {
+            DecompressError::TooLarge { .. } => Fault::too_large(error.to_string()),
+            DecompressError::TooTight => Fault::packed_too_tight(error.to_string()),
+            DecompressError::Full => Fault::bodies_full(),
+            DecompressError::Unknown(_) => Fault::media_type(error.to_string()),
+            DecompressError::Corrupt { .. } => Fault::invalid(error.to_string()),
+        })?;
+        Ok((unpacked, charge))
+    }
 }
 
 /// The router of the OTLP/HTTP port. `cors_origins` lets browser exporters in.
@@ -48,17 +82,24 @@ pub(crate) fn router(intake: Intake, cors_origins: &[String]) -> Router {
 }
 
 async fn export(intake: Arc<Intake>, signal: Signal, request: Request) -> Response<Body> {
+    let sender = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string());
     let encoding = match encoding_of(request.headers()) {
         Ok(encoding) => encoding,
-        Err(fault) => return fault.to_http(refusal_encoding(request.headers())),
+        Err(fault) => {
+            intake.pressure.note(&intake.store, signal, sender.as_deref(), &fault);
+            return fault.to_http(refusal_encoding(request.headers()));
+        }
     };
-    match accept(&intake, signal, encoding, request).await {
+    match accept(&intake, signal, encoding, sender.clone(), request).await {
         Ok(body) => Response::builder()
             .status(StatusCode::OK)
             .header(header::CONTENT_TYPE, content_type(encoding))
             .body(Body::from(body))
             .expect("fixed headers and bytes make a response"),
-        Err(fault) => fault.to_http(encoding),
+        Err(fault) => {
+            intake.pressure.note(&intake.store, signal, sender.as_deref(), &fault);
+            fault.to_http(encoding)
+        }
     }
 }
 
@@ -66,40 +107,23 @@ async fn accept(
     intake: &Intake,
     signal: Signal,
     encoding: Encoding,
+    sender: Option<String>,
     request: Request,
 ) -> Result<Vec<u8>, Fault> {
-    let sender = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_string());
     let (parts, body) = request.into_parts();
-    let limit = intake.request_bytes_max;
-    let body = axum::body::to_bytes(body, limit).await.map_err(|error| read_fault(&error, limit))?;
-    let body = inflate(&parts.headers, body, limit).await?;
+    let packing = packing_of(&parts.headers)?;
+    let mut charge = intake.pressure.bodies.charge();
+    let body = collect(body, intake.request_bytes_max, &intake.pressure, &mut charge).await?;
+    // What the body holds of the budget is given back when the request is done.
+    let (body, _charge) = intake.unpack(packing, body, charge).await?;
     let ingest = Ingest { tenant: Tenant::default(), signal, encoding, body, sender };
     let ingested = intake.store.ingest(ingest).await?;
     Ok(hindsight_otlp::response(signal, encoding, &ingested.decoded))
 }
 
-async fn inflate(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Fault> {
-    let encoding =
-        headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").to_owned());
-    // Inflating megabytes takes longer than a turn on the I/O threads may.
-    let inflated = tokio::task::spawn_blocking(move || decompress(encoding.as_deref(), body, limit)).await;
-    let inflated = inflated.map_err(|_| Fault::invalid("the body could not be decompressed"))?;
-    inflated.map_err(|error| match error {
-        DecompressError::TooLarge { .. } => Fault::too_large(error.to_string()),
-        DecompressError::Unknown(_) => Fault::media_type(error.to_string()),
-        DecompressError::Corrupt { .. } => Fault::invalid(error.to_string()),
-    })
-}
-
-fn read_fault(error: &axum::Error, limit: usize) -> Fault {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(link) = cause {
-        if link.is::<http_body_util::LengthLimitError>() {
-            return Fault::too_large(format!("the body is larger than {limit} bytes; send smaller batches"));
-        }
-        cause = link.source();
-    }
-    Fault::invalid(format!("the body could not be read: {error}"))
+fn packing_of(headers: &HeaderMap) -> Result<Packing, Fault> {
+    let named = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
+    Packing::named(named).map_err(|error| Fault::media_type(error.to_string()))
 }
 
 /// In which encoding to refuse a request: its own, or JSON, which people read, when it has none of ours.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::otlp_http::Intake;
-use crate::{Config, Error, Result, otlp_grpc, otlp_http, ticker, web};
+use crate::{Config, Error, Result, otlp_grpc, otlp_http, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
 pub const WEB_ADDRESS_FILE: &str = "web.address";
@@ -229,9 +229,13 @@ async fn open(
 /// The store's options as the configuration has them.
 pub fn store_options(config: &Config) -> StoreOptions {
     let mut options = StoreOptions::new(config.data_dir.value.clone());
+    options.tables = config.tables.value.clone();
     options.seal_bytes = config.seal_bytes.value;
     options.seal_age = config.seal_age.value;
     options.head_bytes_max = config.head_bytes_max.value;
+    options.in_flight_bytes_max = config.limits.in_flight_bytes_max.value;
+    options.series_max = config.limits.series_max.value;
+    options.rate = config.limits.rate();
     options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };
     options.retention = config.retention.value;
     options.maintenance.retention_rules = config.retention_rules.value.clone();
@@ -270,15 +274,21 @@ impl Listeners {
     }
 
     fn serve(self, app: &Arc<App>, stop: &CancellationToken, tasks: &mut JoinSet<()>) {
-        let intake =
-            Intake { store: app.store.clone(), request_bytes_max: app.config.request_bytes_max.value };
-        let routers = [
-            (self.grpc, otlp_grpc::router(intake.clone()), Surface::Grpc),
-            (self.http, otlp_http::router(intake, &app.config.cors_origins.value), Surface::Http),
-            (self.web, web::router(Arc::clone(app)), Surface::Web),
+        let pressure = &app.pressure;
+        let intake = Intake {
+            store: app.store.clone(),
+            request_bytes_max: app.config.request_bytes_max.value,
+            pressure: Arc::clone(pressure),
+        };
+        let http = otlp_http::router(intake.clone(), &app.config.cors_origins.value);
+        let ports = [
+            (self.grpc, otlp_grpc::router(intake), Surface::Grpc, &pressure.grpc),
+            (self.http, http, Surface::Http, &pressure.http),
+            (self.web, web::router(Arc::clone(app)), Surface::Web, &pressure.web),
         ];
-        for (listener, router, surface) in routers {
-            tasks.spawn(listen(listener, guarded(router, app, surface), stop.clone()));
+        for (listener, router, surface, connections) in ports {
+            let router = guarded(router, app, surface);
+            tasks.spawn(pressure::serve(listener, router, Arc::clone(connections), stop.clone()));
         }
     }
 }
@@ -300,12 +310,4 @@ fn guarded(router: Router, app: &Arc<App>, surface: Surface) -> Router {
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
         require_token(token.clone(), surface, request, next)
     }))
-}
-
-async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "a listener ended");
-    }
 }

@@ -65,6 +65,16 @@ impl BlockSink {
     }
 }
 
+impl BlockSink {
+    /// Gives up: storage forgets the parts that it has.
+    pub(crate) fn abort(mut self) {
+        let parts = self.writer.inner_mut();
+        if let Err(error) = parts.handle.block_on(parts.upload.abort()) {
+            tracing::warn!(path = %self.path, error = %error, "could not take back the parts of an unfinished block");
+        }
+    }
+}
+
 fn failed(path: &Path) -> impl FnOnce(object_store::Error) -> Error {
     let path = path.to_string();
     move |source| Error::Storage { operation: "write the block", path, source: Box::new(source) }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
-use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Date32Type, SchemaRef};
 use bytes::Bytes;
-use hindsight_model::{Table, Tenant, timestamp_from_micros};
+use hindsight_model::{Rows, Table, Tenant, timestamp_from_micros};
 use jiff::civil::Date;
 use object_store::path::Path;
 use parquet::arrow::ArrowSchemaConverter;
@@ -36,10 +36,11 @@ pub(crate) struct EncodedBlock {
 pub(crate) fn encode(
     table: Table,
     tenant: &Tenant,
-    batches: &[RecordBatch],
+    batches: &[Rows],
     wal_position: u64,
 ) -> Result<Vec<EncodedBlock>> {
-    let rows = concat_batches(&table.schema(), batches).map_err(Error::arrow(table))?;
+    let rows =
+        Rows::concat(batches).and_then(|rows| rows.to_batch(tenant, None)).map_err(Error::arrow(table))?;
     let rows = sorted(table, &rows)?;
     let mut encoded = Vec::new();
     for (date, rows) in by_date(table, &rows)? {

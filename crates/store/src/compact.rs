@@ -1,18 +1,17 @@
 //! Merging in the store: which blocks, then the merge, its commit, and the moment that queries see it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hindsight_model::{Table, Tenant};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use object_store::path::Path;
 use tokio::runtime::Handle;
 
 use crate::live::Live;
 use crate::maintenance::{Step, Upkeep, alive};
-use crate::merge::merge;
+use crate::merge::{MergeFiles, merge};
 use crate::plan::{Activity, FileSize, plan};
 use crate::stats::{Counters, chain};
 use crate::store::Inner;
@@ -81,11 +80,12 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
     upkeep.retry_at.retain(|_, at| *at > now);
     let options = &inner.options.maintenance;
     let mut due = Vec::new();
-    for (partition, blocks) in partitions {
+    for (partition, mut blocks) in partitions {
         if upkeep.retry_at.contains_key(&partition) || upkeep.out_of_step.contains(&partition.0) {
             continue;
         }
         let activity = upkeep.activities.of(&partition, now, options.quiet_after);
+        blocks.sort_by(|a, b| (a.wal_position, &a.path).cmp(&(b.wal_position, &b.path)));
         let sizes: Vec<FileSize> =
             blocks.iter().map(|block| FileSize { rows: block.rows, bytes: block.size_bytes }).collect();
         if let Some(chosen) = plan(&sizes, activity, options.target_bytes) {
@@ -156,11 +156,17 @@ async fn try_compact(
 ) -> Result<Arc<BlockFile>> {
     let output = {
         // The thread holds nothing of the store, so that the store can end meanwhile.
-        let (weak, objects) = (store.clone(), Arc::clone(&alive(store)?.object_store));
-        let (inputs, handle, throttled) = (inputs.to_vec(), Handle::current(), upkeep.throttled);
+        let inner = alive(store)?;
+        let files = MergeFiles {
+            store: Arc::clone(&inner.object_store),
+            spool: inner.options.data_dir.clone(),
+            handle: Handle::current(),
+        };
+        drop(inner);
+        let (weak, inputs, throttled) = (store.clone(), inputs.to_vec(), upkeep.throttled);
         let work = tokio::task::spawn_blocking(move || {
             let mut throttle = Throttle::new(weak, throttled);
-            merge(&inputs, &objects, &handle, &mut |bytes| throttle.pause(bytes))
+            merge(&inputs, &files, &mut |bytes| throttle.pause(bytes))
         });
         work.await.map_err(|_| Error::Stopped { worker: "merge" })??
     };
@@ -181,8 +187,7 @@ async fn try_compact(
 impl Live {
     /// The moment a table's files change places, for every query at once (QRY-1).
     pub(crate) fn replace(&self, table: Table, removed: &[Arc<BlockFile>], added: &[Arc<BlockFile>]) {
-        let removed: HashSet<Path> = removed.iter().map(|block| block.path.clone()).collect();
-        self.write().catalogue.replace(table, &removed, added);
+        self.write().catalogue.replace(table, removed, added.to_vec());
     }
 }
 

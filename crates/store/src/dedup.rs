@@ -42,12 +42,22 @@ pub(crate) struct Dedup {
     window: Duration,
     /// Log position of the record that will bring the hash back after a crash.
     kept_at: HashMap<RequestHash, u64>,
-    order: VecDeque<Seen>,
+    order: VecDeque<Aged>,
+    /// The steady time of the last [`Dedup::expire`]; none before the first, while the log is replayed.
+    now: Option<Timestamp>,
+}
+
+/// A request and since when it counts as seen: by the steady clock, which a step of the machine's does not move, or
+/// by its arrival if it was seen before the program started.
+#[derive(Debug)]
+struct Aged {
+    seen: Seen,
+    since: Timestamp,
 }
 
 impl Dedup {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { window, kept_at: HashMap::new(), order: VecDeque::new() }
+        Self { window, kept_at: HashMap::new(), order: VecDeque::new(), now: None }
     }
 
     pub(crate) fn contains(&self, hash: RequestHash) -> bool {
@@ -57,18 +67,25 @@ impl Dedup {
     /// Remembers a request whose hash the log holds at `position`.
     pub(crate) fn insert(&mut self, seen: Seen, position: u64) {
         if self.kept_at.insert(seen.hash, position).is_none() {
-            self.order.push_back(seen);
+            self.order.push_back(Aged { seen, since: self.now.unwrap_or(seen.arrival) });
         }
         while self.order.len() > SEEN_MAX {
             self.forget_oldest();
         }
     }
 
-    /// Forgets what came more than the window before `now`.
+    /// Forgets what came more than the window before `now`, which is a steady time. Requests that are replayed from
+    /// a later time, since the clock was set back, count as seen now.
     pub(crate) fn expire(&mut self, now: Timestamp) {
+        if self.now.is_none() {
+            for aged in &mut self.order {
+                aged.since = aged.since.min(now);
+            }
+        }
+        self.now = Some(now);
         while let Some(oldest) = self.order.front()
-            && now.duration_since(oldest.arrival).unsigned_abs() > self.window
-            && oldest.arrival < now
+            && now.duration_since(oldest.since).unsigned_abs() > self.window
+            && oldest.since < now
         {
             self.forget_oldest();
         }
@@ -77,7 +94,7 @@ impl Dedup {
     /// The hashes that would be lost with the log records below `position`.
     pub(crate) fn held_below(&self, position: u64) -> Vec<Seen> {
         let below = |seen: &&Seen| self.kept_at.get(&seen.hash).is_some_and(|at| *at < position);
-        self.order.iter().filter(below).copied().collect()
+        self.order.iter().map(|aged| &aged.seen).filter(below).copied().collect()
     }
 
     /// Notes that the hashes are also in the record at `position`.
@@ -89,7 +106,7 @@ impl Dedup {
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.order.pop_front() {
-            self.kept_at.remove(&oldest.hash);
+            self.kept_at.remove(&oldest.seen.hash);
         }
     }
 }
@@ -112,6 +129,18 @@ mod tests {
         dedup.expire("2026-05-04T14:10:01Z".parse().unwrap());
         assert!(!dedup.contains(RequestHash([1; 16])));
         assert!(dedup.contains(RequestHash([2; 16])));
+    }
+
+    #[test]
+    fn after_a_restart_on_a_clock_set_back_the_window_begins_anew() {
+        let mut dedup = Dedup::new(Duration::from_secs(600));
+        dedup.insert(seen(1, "2026-05-05T14:00:00Z"), 1);
+        dedup.expire("2026-05-04T14:00:00Z".parse().unwrap());
+        dedup.insert(seen(2, "2026-05-05T14:01:00Z"), 2);
+        dedup.expire("2026-05-04T14:10:00Z".parse().unwrap());
+        assert!(dedup.contains(RequestHash([1; 16])) && dedup.contains(RequestHash([2; 16])));
+        dedup.expire("2026-05-04T14:10:01Z".parse().unwrap());
+        assert!(!dedup.contains(RequestHash([1; 16])) && !dedup.contains(RequestHash([2; 16])));
     }
 
     #[test]

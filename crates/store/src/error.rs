@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hindsight_model::Table;
 
+use crate::RateUnit;
+
 /// What a store operation returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -113,6 +115,25 @@ pub enum Error {
         #[source]
         source: Box<parquet::errors::ParquetError>,
     },
+    /// A commit that reported an error landed, but with none of the files that it was given.
+    #[error(
+        "the table {table} says that it holds the log up to position {position}, but lists none of the files that \
+         were written for it; restart the program, which then reads the table anew"
+    )]
+    Doubt {
+        /// The table.
+        table: Table,
+        /// The position.
+        position: u64,
+    },
+    /// The place for the tables is none.
+    #[error("the tables cannot be at `{url}`: {problem}")]
+    TablesUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// Storage refused.
     #[error("could not {operation} {path}")]
     Storage {
@@ -178,6 +199,17 @@ pub enum IngestError {
     /// Time: the same request succeeds later. HTTP 503 or 429, gRPC `UNAVAILABLE` with RetryInfo.
     #[error("the store is busy; retry in {} s", retry_after.as_secs())]
     Busy {
+        /// How long the sender should wait.
+        retry_after: Duration,
+    },
+    /// Time and the tenant: it sends faster than it may. HTTP 429, gRPC `RESOURCE_EXHAUSTED` with RetryInfo.
+    #[error(
+        "the tenant sends more {} a second than it may; send less, or retry in {} s",
+        unit.as_str(), retry_after.as_secs()
+    )]
+    RateLimited {
+        /// Which rate.
+        unit: RateUnit,
         /// How long the sender should wait.
         retry_after: Duration,
     },

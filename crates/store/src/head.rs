@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Table, Tenant};
+use hindsight_model::{Rows, Table, Tenant};
 
 use crate::tiers::{Merge, Tiers};
 
@@ -26,11 +25,11 @@ pub(crate) struct HeadTable {
 }
 
 impl Head {
-    pub(crate) fn push(&mut self, tenant: &Tenant, table: Table, batch: RecordBatch, now: Instant) {
+    pub(crate) fn push(&mut self, tenant: &Tenant, table: Table, batch: Rows, now: Instant) {
         self.since.get_or_insert(now);
         let entry = &mut self.tables[table.index()];
         entry.rows += batch.num_rows() as u64;
-        entry.bytes += batch.get_array_memory_size() as u64;
+        entry.bytes += batch.memory_bytes() as u64;
         match entry.tenants.get_mut(tenant) {
             Some(tiers) => tiers.push(batch),
             None => entry.tenants.entry(tenant.clone()).or_default().push(batch),
@@ -41,10 +40,10 @@ impl Head {
         self.tables[table.index()].tenants.get(tenant)?.due()
     }
 
-    pub(crate) fn replace(&mut self, tenant: &Tenant, table: Table, merge: &Merge, joined: RecordBatch) {
+    pub(crate) fn replace(&mut self, tenant: &Tenant, table: Table, merge: &Merge, joined: Rows) {
         let entry = &mut self.tables[table.index()];
         if let Some(tiers) = entry.tenants.get_mut(tenant) {
-            let (before, after) = (merge.memory_bytes(), joined.get_array_memory_size() as u64);
+            let (before, after) = (merge.memory_bytes(), joined.memory_bytes() as u64);
             entry.bytes = entry.bytes.saturating_sub(before) + after;
             tiers.replace(merge, joined);
         }
@@ -70,12 +69,12 @@ impl Head {
 
 impl HeadTable {
     /// One tenant's batches, oldest first.
-    pub(crate) fn batches<'a>(&'a self, tenant: &Tenant) -> impl Iterator<Item = &'a RecordBatch> + use<'a> {
+    pub(crate) fn batches<'a>(&'a self, tenant: &Tenant) -> impl Iterator<Item = &'a Rows> + use<'a> {
         self.tenants.get(tenant).into_iter().flat_map(Tiers::batches)
     }
 
     /// Every tenant with its batches, oldest first.
-    pub(crate) fn by_tenant(&self) -> impl Iterator<Item = (&Tenant, Vec<RecordBatch>)> {
+    pub(crate) fn by_tenant(&self) -> impl Iterator<Item = (&Tenant, Vec<Rows>)> {
         self.tenants.iter().map(|(tenant, tiers)| (tenant, tiers.batches().cloned().collect()))
     }
 }

@@ -1,12 +1,13 @@
 //! One request from bytes to acknowledgement.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hindsight_model::{Signal, Tenant};
-use hindsight_otlp::{DecodeContext, Decoded, Encoding, Limits};
+use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::admission::widen;
 use crate::dedup::RequestHash;
 use crate::record::{RequestRecord, storable};
 use crate::stats::Counters;
@@ -14,14 +15,8 @@ use crate::store::Inner;
 use crate::writer::{Command, Job, Stored};
 use crate::{IngestError, Result, StoreOptions};
 
-/// Bytes of requests that may be decoded or queued at once (LIM-1); above it a request is told to come back.
-pub(crate) const IN_FLIGHT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The unit in which bytes in flight are counted.
-const IN_FLIGHT_UNIT_BYTES: usize = 1024;
-/// Permits for [`IN_FLIGHT_BYTES_MAX`].
-pub(crate) const IN_FLIGHT_UNITS: u32 = (IN_FLIGHT_BYTES_MAX / IN_FLIGHT_UNIT_BYTES) as u32;
-/// What a busy store tells a sender to wait.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A larger request is decoded off the I/O threads.
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 
 /// A request as the server took it off the wire, after decompression.
 #[derive(Clone, Debug)]
@@ -53,6 +48,7 @@ impl Inner {
         match &result {
             Ok(_) => Counters::add(&self.counters.acked, 1),
             Err(IngestError::Busy { .. }) => Counters::add(&self.counters.busy, 1),
+            Err(IngestError::RateLimited { .. }) => Counters::add(&self.counters.rate_limited, 1),
             Err(IngestError::Unavailable { .. }) => Counters::add(&self.counters.unavailable, 1),
             Err(IngestError::Invalid(_)) => {}
         }
@@ -62,8 +58,10 @@ impl Inner {
     async fn try_ingest(&self, request: Ingest) -> Result<Ingested, IngestError> {
         self.check_open()?;
         let permit = self.admit(request.body.len())?;
+        self.rates.admit(&request.tenant, request.body.len())?;
         let prepared = self.prepare(request).await?;
         let Prepared { mut decoded, record, payload, hash } = prepared;
+        self.rates.charge_items(&record.tenant, decoded.accepted + decoded.rejected);
         let batches = std::mem::take(&mut decoded.batches);
         let stored = if decoded.accepted == 0 {
             // Nothing to keep: neither the log nor a later replay need to know.
@@ -89,7 +87,8 @@ impl Inner {
         Ok(Ingested { decoded, duplicate: stored == Stored::Duplicate })
     }
 
-    /// Decoding comes before the log, so that a bad request never reaches it, and off the I/O threads.
+    /// Decoding comes before the log, so that a bad request never reaches it. A usual request takes less than a
+    /// millisecond, less than handing it to another thread is worth; a large one goes off the I/O threads.
     async fn prepare(&self, request: Ingest) -> Result<Prepared, IngestError> {
         let Ok(_slot) = self.decoders.acquire().await else { return Err(stopped()) };
         let record = RequestRecord {
@@ -98,10 +97,14 @@ impl Inner {
             encoding: request.encoding,
             arrival: storable(self.clock.now()),
             sender: request.sender,
-            limits: limits(&self.options),
+            limits: widen(limits(&self.options), self.clock.now(), self.clock.steady()),
             body: request.body,
         };
-        let work = tokio::task::spawn_blocking(move || Prepared::new(record));
+        if record.body.len() <= INLINE_BYTES_MAX {
+            return Prepared::new(record, &self.interner);
+        }
+        let interner = Arc::clone(&self.interner);
+        let work = tokio::task::spawn_blocking(move || Prepared::new(record, &interner));
         work.await.map_err(|_| stopped())?
     }
 
@@ -122,20 +125,6 @@ impl Inner {
         }
         Ok(())
     }
-
-    /// Back-pressure: a full head or too many bytes in flight mean "later", not "no".
-    fn admit(&self, body_bytes: usize) -> Result<OwnedSemaphorePermit, IngestError> {
-        let busy = IngestError::Busy { retry_after: RETRY_AFTER };
-        let (_, head_bytes) = self.live.read().head_size();
-        if head_bytes >= self.options.head_bytes_max as u64 {
-            self.wake_sealer();
-            return Err(busy);
-        }
-        let units = body_bytes.div_ceil(IN_FLIGHT_UNIT_BYTES).max(1);
-        // One body above the whole bound is let in alone; decoding has its own limit.
-        let units = u32::try_from(units).unwrap_or(u32::MAX).min(IN_FLIGHT_UNITS);
-        std::sync::Arc::clone(&self.in_flight).try_acquire_many_owned(units).map_err(|_| busy)
-    }
 }
 
 /// A decoded request and its log record.
@@ -147,8 +136,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(record: RequestRecord) -> Result<Self, IngestError> {
-        let decoded = decode(&record).map_err(IngestError::Invalid)?;
+    fn new(record: RequestRecord, interner: &Interner) -> Result<Self, IngestError> {
+        let decoded = decode(&record, interner).map_err(IngestError::Invalid)?;
         let (payload, hash) = if decoded.accepted == 0 {
             (Vec::new(), record.hash())
         } else {
@@ -159,13 +148,12 @@ impl Prepared {
 }
 
 /// The one way from a record to rows: taken on arrival and again by replay, with the same result.
-pub(crate) fn decode(record: &RequestRecord) -> Result<Decoded, hindsight_otlp::DecodeError> {
-    let context = DecodeContext {
-        tenant: &record.tenant,
-        arrival: record.arrival,
-        now: record.arrival,
-        limits: &record.limits,
-    };
+pub(crate) fn decode(
+    record: &RequestRecord,
+    interner: &Interner,
+) -> Result<Decoded, hindsight_otlp::DecodeError> {
+    let context =
+        DecodeContext { arrival: record.arrival, now: record.arrival, limits: &record.limits, interner };
     hindsight_otlp::decode(record.signal, record.encoding, &record.body, &context)
 }
 

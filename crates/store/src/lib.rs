@@ -46,7 +46,9 @@
 //! # }
 //! ```
 
+mod admission;
 mod block;
+mod block_list;
 mod block_sink;
 mod block_stats;
 mod block_writer;
@@ -57,6 +59,7 @@ mod durable_fs;
 mod error;
 mod head;
 mod holds;
+mod id_filters;
 mod ingest;
 mod live;
 mod lock;
@@ -68,12 +71,16 @@ mod record;
 mod rejections;
 mod replay;
 mod retention;
+#[cfg(feature = "s3")]
+mod s3;
 mod seal;
 mod snapshot;
 mod stats;
 mod store;
 mod system_tables;
 mod table_log;
+mod tables_location;
+mod tables_storage;
 mod throttle;
 mod tiers;
 mod vacuum;
@@ -82,15 +89,19 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{ActiveSeries, RateLimit, RateUnit, SERIES_MAX};
 pub use block::{BlockFile, ColumnStats, StatValue};
+pub use block_list::BlockList;
 pub use error::{Error, IngestError, Result};
 pub use holds::{Hold, HoldId, HoldIdError};
+pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use maintenance::{MaintenanceOptions, MaintenanceReport};
 pub use options::{Durability, StoreOptions};
-pub use rejections::RejectedItem;
+pub use rejections::{Refusal, RejectedItem};
 pub use retention::RetentionRule;
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
 pub use system_tables::{BlocksTable, RejectedTelemetryTable};
+pub use tables_location::{TablesLocation, TablesUrl};

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Table, Tenant};
+use hindsight_model::{Rows, Table, Tenant};
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
@@ -49,7 +48,7 @@ impl Live {
     pub(crate) fn insert(
         &self,
         tenant: &Tenant,
-        batches: Vec<(Table, RecordBatch)>,
+        batches: Vec<(Table, Rows)>,
         max_time: Option<Timestamp>,
     ) -> Result<()> {
         let now = Instant::now();
@@ -57,7 +56,7 @@ impl Live {
         {
             let mut state = self.write();
             for (table, batch) in batches {
-                debug_assert_eq!(batch.schema(), table.schema(), "decoding gives the table's schema");
+                debug_assert_eq!(batch.table(), table, "decoding sorts rows by their table");
                 state.head.push(tenant, table, batch, now);
             }
             state.raise_watermark(tenant, max_time);
@@ -88,7 +87,7 @@ impl Live {
     }
 
     /// What is left to seal of one table: its rows by tenant, sharing the columns.
-    pub(crate) fn frozen_rows(&self, table: Table) -> Vec<(Tenant, Vec<RecordBatch>)> {
+    pub(crate) fn frozen_rows(&self, table: Table) -> Vec<(Tenant, Vec<Rows>)> {
         let state = self.read();
         let Some(frozen) = &state.frozen else { return Vec::new() };
         frozen.head.table(table).by_tenant().map(|(tenant, batches)| (tenant.clone(), batches)).collect()
@@ -102,9 +101,7 @@ impl Live {
     /// The moment a table's rows move: its blocks appear and its frozen rows vanish, for every query at once.
     pub(crate) fn commit(&self, table: Table, blocks: Vec<Arc<BlockFile>>) {
         let mut state = self.write();
-        for block in blocks {
-            state.catalogue.add(block);
-        }
+        state.catalogue.replace(table, &[], blocks);
         if let Some(frozen) = &mut state.frozen {
             frozen.head.clear(table);
         }

@@ -1,17 +1,20 @@
 //! Several sorted blocks of one table, tenant and date become one, batch by batch: memory grows with the number of
 //! inputs, not with their size.
 
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
+use futures::TryStreamExt;
 use hindsight_model::Table;
 use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::reader::ChunkReader;
 use tokio::runtime::Handle;
 
 use crate::block_sink::BlockSink;
@@ -26,26 +29,37 @@ const OUTPUT_ROWS: usize = 8 * 1024;
 /// From this mean length of runs on, copying runs is cheaper than picking rows.
 const LONG_RUN_ROWS: usize = 32;
 
+/// Where a merge reads and writes.
+#[derive(Clone, Debug)]
+pub(crate) struct MergeFiles {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// A directory of this disk for copies of inputs that storage does not have as files.
+    pub(crate) spool: PathBuf,
+    pub(crate) handle: Handle,
+}
+
 /// Called between batches with the bytes of input used up since the last call; an error ends the merge.
 pub(crate) type Pace<'a> = dyn FnMut(u64) -> Result<()> + 'a;
 
 /// Merges `inputs`, which are of one table, tenant and date, into one durable file that no commit names yet. On an
 /// error nothing is left behind, or a file that the search for orphans finds. Takes long and blocks; not for an I/O
 /// thread.
-pub(crate) fn merge(
-    inputs: &[Arc<BlockFile>],
-    store: &Arc<dyn ObjectStore>,
-    handle: &Handle,
-    pace: &mut Pace<'_>,
-) -> Result<BlockFile> {
+pub(crate) fn merge(inputs: &[Arc<BlockFile>], files: &MergeFiles, pace: &mut Pace<'_>) -> Result<BlockFile> {
     let mut output = describe_output(inputs)?;
-    let sources = inputs.iter().map(|block| open(block, store, handle)).collect::<Result<Vec<_>>>()?;
+    let sources = inputs.iter().map(|block| open(block, files)).collect::<Result<Vec<_>>>()?;
     let mut merging = Merging::new(output.table, sources)?;
-    let mut sink = BlockSink::create(store, output.table, output.path.clone(), handle)?;
+    let mut sink = BlockSink::create(&files.store, output.table, output.path.clone(), &files.handle)?;
     let bytes_in: u64 = inputs.iter().map(|block| block.size_bytes).sum();
-    while let Some(batch) = merging.next_batch()? {
-        sink.push(&batch)?;
-        pace(share(bytes_in, batch.num_rows() as u64, output.rows))?;
+    let mut copy = || -> Result<()> {
+        while let Some(batch) = merging.next_batch()? {
+            sink.push(&batch)?;
+            pace(share(bytes_in, batch.num_rows() as u64, output.rows))?;
+        }
+        Ok(())
+    };
+    if let Err(error) = copy() {
+        sink.abort();
+        return Err(error);
     }
     let written = sink.finish()?;
     if written.rows != output.rows {
@@ -90,22 +104,35 @@ fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
     })
 }
 
-fn open(block: &BlockFile, store: &Arc<dyn ObjectStore>, handle: &Handle) -> Result<Source> {
+fn open(block: &BlockFile, files: &MergeFiles) -> Result<Source> {
     let failed = |source| Error::Storage {
         operation: "read the block",
         path: block.path.to_string(),
         source: Box::new(source),
     };
-    let got = handle.block_on(store.get(&block.path)).map_err(failed)?;
-    let reader = match got.payload {
-        GetResultPayload::File(file, _) => reader(block, file)?,
-        // Storage without files: the block is read as a whole.
-        GetResultPayload::Stream(_) => reader(block, handle.block_on(got.bytes()).map_err(failed)?)?,
+    let file = match files.handle.block_on(files.store.get(&block.path)).map_err(failed)?.payload {
+        GetResultPayload::File(file, _) => file,
+        GetResultPayload::Stream(mut parts) => {
+            let mut copy = spool_file(&files.spool)?;
+            while let Some(part) = files.handle.block_on(parts.try_next()).map_err(failed)? {
+                copy.write_all(&part).map_err(Error::io("write a copy of a block in", &files.spool))?;
+            }
+            copy
+        }
     };
-    Ok(Source { path: block.path.clone(), reader })
+    Ok(Source { path: block.path.clone(), reader: reader(block, file)? })
 }
 
-fn reader(block: &BlockFile, bytes: impl ChunkReader + 'static) -> Result<ParquetRecordBatchReader> {
+/// A file without a name: it takes disk instead of memory, and is gone when the merge ends, however it ends.
+fn spool_file(dir: &FsPath) -> Result<File> {
+    let path = dir.join(format!("merge-{}.tmp", uuid::Uuid::new_v4().simple()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path);
+    let file = file.map_err(Error::io("create", &path))?;
+    std::fs::remove_file(&path).map_err(Error::io("remove the name of", &path))?;
+    Ok(file)
+}
+
+fn reader(block: &BlockFile, bytes: File) -> Result<ParquetRecordBatchReader> {
     let parquet = |source| Error::Parquet { table: block.table, source: Box::new(source) };
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?;
     let rows = builder.metadata().file_metadata().num_rows();

@@ -1,92 +1,170 @@
-//! The most recent refused items, for people who wonder where their telemetry went.
+//! The most recent refused items and requests, for people who wonder where their telemetry went.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+mod journal;
+mod refusals;
+mod ring;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hindsight_model::{Signal, Tenant};
 use hindsight_otlp::Decoded;
 use jiff::Timestamp;
 
-/// Items kept at most, over all tenants; the oldest go first.
-const KEPT_MAX: usize = 10_000;
-/// Items kept of one tenant in one minute; the rest of the minute is counted only.
-const KEPT_PER_MINUTE_MAX: u32 = 500;
+use journal::{FILE_BYTES_MAX, Journal};
+use refusals::Refusals;
+use ring::Ring;
 
-/// One refused item: a row of `rejected_telemetry`.
+/// Bytes of a sender and of an excerpt at most.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// A row of `rejected_telemetry`: one refused item, or the requests of one minute that were refused for one reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectedItem {
-    /// When its request arrived.
+    /// When its request arrived; of several requests, the first.
     pub time: Timestamp,
     /// Whose it was.
     pub tenant: Tenant,
     /// Which signal.
     pub signal: Signal,
     /// Why, as a stable word such as `invalid_span_id`.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
+    /// How often within the minute: 1 for an item, the number of requests when whole requests were refused.
+    pub occurrences: u64,
     /// The resource's `service.name`.
     pub service: Option<String>,
     /// Who sent it, as the server knows: an address or a user agent.
     pub sender: Option<String>,
-    /// Enough of the item to find it.
+    /// Enough of the item to find it; for requests, what their first sender was told.
     pub excerpt: String,
 }
 
-/// The bounded ring.
-#[derive(Debug, Default)]
+/// A request that was refused as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// Whose it was.
+    pub tenant: &'a Tenant,
+    /// Which signal.
+    pub signal: Signal,
+    /// Why, as a stable word such as `request_too_large`.
+    pub reason: &'static str,
+    /// Who sent it.
+    pub sender: Option<&'a str>,
+    /// What the sender was told; at most 256 bytes of it are kept.
+    pub told: &'a str,
+}
+
+/// The bounded ring, the refusals of the running minute, and the file that brings both back after a restart.
+#[derive(Debug)]
 pub(crate) struct Rejections {
-    ring: Mutex<Ring>,
+    kept: Mutex<Kept>,
+    journal: Journal,
 }
 
 #[derive(Debug, Default)]
-struct Ring {
-    items: VecDeque<Arc<RejectedItem>>,
-    /// Items kept of the current minute, by tenant.
-    minutes: HashMap<Tenant, (i64, u32)>,
+struct Kept {
+    ring: Ring,
+    refusals: Refusals,
 }
 
 impl Rejections {
+    /// What the file of an earlier run holds, and a file to go on with. Without a disk that works nothing is brought
+    /// back and nothing kept; that is told, and stops nobody.
+    pub(crate) fn open(data_dir: &Path) -> Self {
+        Self::open_with(data_dir, FILE_BYTES_MAX)
+    }
+
+    fn open_with(data_dir: &Path, file_bytes_max: u64) -> Self {
+        let (journal, earlier) = Journal::open(data_dir, file_bytes_max);
+        let mut kept = Kept::default();
+        for item in earlier {
+            kept.ring.push(Arc::new(item));
+        }
+        Self { kept: Mutex::new(kept), journal }
+    }
+
     /// Keeps what a request had to refuse, as far as the bounds allow.
     pub(crate) fn record(&self, tenant: &Tenant, sender: Option<&str>, time: Timestamp, decoded: &Decoded) {
         if decoded.rejections.is_empty() {
             return;
         }
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         for rejection in &decoded.rejections {
-            if !ring.has_room(tenant, time.as_second().div_euclid(60)) {
+            if !kept.ring.has_room(tenant, minute_of(time)) {
                 return;
             }
-            ring.push(RejectedItem {
-                time,
-                tenant: tenant.clone(),
-                signal: rejection.signal,
-                reason: rejection.reason.as_str(),
-                service: rejection.service.clone(),
-                sender: sender.map(str::to_owned),
-                excerpt: rejection.excerpt.clone(),
-            });
+            self.keep(
+                &mut kept,
+                RejectedItem {
+                    time,
+                    tenant: tenant.clone(),
+                    signal: rejection.signal,
+                    reason: Cow::Borrowed(rejection.reason.as_str()),
+                    occurrences: 1,
+                    service: rejection.service.clone(),
+                    sender: sender.map(cut),
+                    excerpt: rejection.excerpt.clone(),
+                },
+            );
         }
     }
 
-    /// Oldest first.
+    /// Counts a refused request; its row is kept once its minute is over.
+    pub(crate) fn refused(&self, refusal: &Refusal<'_>, now: Timestamp) {
+        let mut kept = self.lock();
+        for ended in kept.refusals.note(refusal, now) {
+            self.keep(&mut kept, ended);
+        }
+    }
+
+    /// Keeps the refusals of a minute that is over.
+    pub(crate) fn end_minute_before(&self, now: Timestamp) {
+        let mut kept = self.lock();
+        for ended in kept.refusals.end_before(now) {
+            self.keep(&mut kept, ended);
+        }
+    }
+
+    /// Oldest first; the refusals of the running minute come last.
     pub(crate) fn recent(&self) -> Vec<Arc<RejectedItem>> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).items.iter().cloned().collect()
+        let kept = self.lock();
+        kept.ring.items().cloned().chain(kept.refusals.running().map(Arc::new)).collect()
+    }
+
+    /// Rows that the file could not take.
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.journal.unwritten()
+    }
+
+    /// Ends the running minute and waits until the file has everything.
+    pub(crate) fn close(&self) {
+        let mut kept = self.lock();
+        for ended in kept.refusals.end() {
+            self.keep(&mut kept, ended);
+        }
+        drop(kept);
+        self.journal.close();
+    }
+
+    fn keep(&self, kept: &mut Kept, item: RejectedItem) {
+        let item = Arc::new(item);
+        self.journal.write(Arc::clone(&item));
+        kept.ring.push(item);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ring {
-    fn has_room(&mut self, tenant: &Tenant, minute: i64) -> bool {
-        let (current, kept) = self.minutes.entry(tenant.clone()).or_insert((minute, 0));
-        if *current != minute {
-            (*current, *kept) = (minute, 0);
-        }
-        *kept += 1;
-        *kept <= KEPT_PER_MINUTE_MAX
-    }
+fn minute_of(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
 
-    fn push(&mut self, item: RejectedItem) {
-        if self.items.len() == KEPT_MAX {
-            self.items.pop_front();
-        }
-        self.items.push_back(Arc::new(item));
-    }
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
 }

@@ -1,7 +1,7 @@
 //! Start: what the log holds and no commit covers goes back into the head, exactly once (BLK-1).
 
 use hindsight_model::Table;
-use hindsight_otlp::Decoded;
+use hindsight_otlp::{Decoded, Interner};
 use hindsight_wal::{Record, Recovered};
 
 use crate::dedup::{Dedup, Seen};
@@ -33,6 +33,7 @@ pub(crate) fn replay(
     covered: &Covered,
     live: &Live,
     dedup: &mut Dedup,
+    interner: &Interner,
 ) -> Result<Replayed> {
     let mut replayed = Replayed::default();
     loop {
@@ -41,7 +42,7 @@ pub(crate) fn replay(
             return Ok(replayed);
         }
         replayed.last = chunk.last().map_or(replayed.last, |record| record.position.0);
-        for (position, request, decoded) in decode_chunk(chunk, covered, dedup)? {
+        for (position, request, decoded) in decode_chunk(chunk, covered, dedup, interner)? {
             replayed.requests += 1;
             let mut batches = decoded.batches;
             batches.retain(|(table, _)| covered[table.index()] < position);
@@ -66,7 +67,12 @@ fn next_chunk(recovered: &mut Recovered) -> Result<Vec<Record>> {
 type Replay = (u64, RequestRecord, Decoded);
 
 /// Reads a chunk's records in order and decodes, on all cores, those that some table still needs.
-fn decode_chunk(chunk: Vec<Record>, covered: &Covered, dedup: &mut Dedup) -> Result<Vec<Replay>> {
+fn decode_chunk(
+    chunk: Vec<Record>,
+    covered: &Covered,
+    dedup: &mut Dedup,
+    interner: &Interner,
+) -> Result<Vec<Replay>> {
     let mut requests = Vec::new();
     for record in chunk {
         let position = record.position.0;
@@ -93,7 +99,9 @@ fn decode_chunk(chunk: Vec<Record>, covered: &Covered, dedup: &mut Dedup) -> Res
     std::thread::scope(|scope| {
         let workers: Vec<_> = requests
             .chunks(share)
-            .map(|share| scope.spawn(|| share.iter().map(|(_, request)| decode(request)).collect::<Vec<_>>()))
+            .map(|share| {
+                scope.spawn(|| share.iter().map(|(_, request)| decode(request, interner)).collect::<Vec<_>>())
+            })
             .collect();
         for worker in workers {
             match worker.join() {

@@ -1,12 +1,16 @@
 //! From head to blocks: freeze, sort, write, commit, show, and let go of the log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use hindsight_model::Table;
+use arrow::array::RecordBatch;
+use hindsight_model::{Table, Tenant};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::oneshot;
 
 use crate::block_writer::{EncodedBlock, encode};
+use crate::id_filters::BlockFilter;
 use crate::stats::Counters;
 use crate::store::Inner;
 use crate::table_log::TableLog;
@@ -67,27 +71,50 @@ impl Inner {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut blocks = Vec::new();
+        if let Some(blocks) = log.settle(position).await? {
+            self.show(table, blocks, HashMap::new(), report);
+            return Ok(());
+        }
+        let (mut blocks, mut filters) = (Vec::new(), HashMap::new());
         for (tenant, batches) in rows {
-            let work = tokio::task::spawn_blocking(move || encode(table, &tenant, &batches, position));
-            for encoded in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
+            let work =
+                tokio::task::spawn_blocking(move || encode_with_filters(table, &tenant, &batches, position));
+            for (encoded, filter) in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
+                filters.insert(encoded.block.path.clone(), filter);
                 blocks.push(self.put(encoded).await?);
             }
         }
         self.stop_here(SealStep::Commit, Some(table))?;
         let blocks = log.commit(blocks, position, self.clock.now()).await?;
         self.stop_here(SealStep::Show, Some(table))?;
-        report.blocks += blocks.len();
-        report.rows += blocks.iter().map(|block| block.rows).sum::<u64>();
-        report.bytes += blocks.iter().map(|block| block.size_bytes).sum::<u64>();
         tracing::info!(
             table = table.name(),
             blocks = blocks.len(),
             wal.position = position,
             "sealed {table}"
         );
-        self.live.commit(table, blocks.into_iter().map(Arc::new).collect());
+        self.show(table, blocks, filters, report);
         Ok(())
+    }
+
+    /// Committed blocks take the place of the frozen rows.
+    fn show(
+        &self,
+        table: Table,
+        blocks: Vec<BlockFile>,
+        mut filters: HashMap<Path, BlockFilter>,
+        report: &mut SealReport,
+    ) {
+        report.blocks += blocks.len();
+        report.rows += blocks.iter().map(|block| block.rows).sum::<u64>();
+        report.bytes += blocks.iter().map(|block| block.size_bytes).sum::<u64>();
+        let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
+        self.live.commit(table, blocks.clone());
+        for block in blocks {
+            if let Some(filter) = filters.remove(&block.path) {
+                self.id_filters.insert(&block, filter);
+            }
+        }
     }
 
     async fn put(&self, encoded: EncodedBlock) -> Result<BlockFile> {
@@ -119,6 +146,21 @@ impl Inner {
         let stop = self.options.seal_stop.0.lock().unwrap();
         if *stop == Some((step, table)) { Err(Error::TestStop) } else { Ok(()) }
     }
+}
+
+/// The blocks with the filters of their ids, while the bytes are at hand.
+fn encode_with_filters(
+    table: Table,
+    tenant: &Tenant,
+    batches: &[RecordBatch],
+    position: u64,
+) -> Result<Vec<(EncodedBlock, BlockFilter)>> {
+    let filtered = encode(table, tenant, batches, position)?.into_iter().map(|encoded| {
+        let filter = BlockFilter::of_file(table, &encoded.bytes)
+            .map_err(|source| Error::Parquet { table, source: Box::new(source) })?;
+        Ok((encoded, filter))
+    });
+    filtered.collect()
 }
 
 /// A moment just before something happens, where a test may end a seal as a crash would.

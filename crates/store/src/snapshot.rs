@@ -1,9 +1,6 @@
-use std::sync::Arc;
+use hindsight_model::{Rows, Table, Tenant};
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Table, Tenant};
-
-use crate::BlockFile;
+use crate::BlockList;
 
 /// One tenant's rows of every table at one instant (QRY-1): each row acknowledged before it was taken is in
 /// exactly one block or one head batch.
@@ -28,10 +25,10 @@ impl Snapshot {
 /// One tenant's rows of one table at one instant.
 #[derive(Clone, Debug, Default)]
 pub struct TableSnapshot {
-    /// Sealed rows, in the order the blocks were committed.
-    pub blocks: Vec<Arc<BlockFile>>,
-    /// Rows not sealed yet, in the order they arrived, with the table's full schema (`Table::schema`).
-    pub head: Vec<RecordBatch>,
+    /// Sealed rows, in the order of time.
+    pub blocks: BlockList,
+    /// Rows not sealed yet, in the order they arrived.
+    pub head: Vec<Rows>,
 }
 
 impl TableSnapshot {

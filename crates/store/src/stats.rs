@@ -18,6 +18,10 @@ pub struct StoreStats {
     pub block_bytes: u64,
     /// Rows of those blocks.
     pub block_rows: u64,
+    /// Blocks whose ids are known in memory; see [`crate::IdFilters`].
+    pub id_filter_blocks: u64,
+    /// Memory of those filters.
+    pub id_filter_bytes: u64,
     /// Requests acknowledged, repeats included.
     pub requests_acked_total: u64,
     /// Spans, points and log records stored.
@@ -28,6 +32,12 @@ pub struct StoreStats {
     pub duplicates_dropped_total: u64,
     /// Requests answered [`crate::IngestError::Busy`].
     pub busy_total: u64,
+    /// Requests answered [`crate::IngestError::RateLimited`].
+    pub rate_limited_total: u64,
+    /// Bytes of requests being decoded or waiting for the log.
+    pub in_flight_bytes: u64,
+    /// Rows of `rejected_telemetry` that could not be kept for after a restart: the disk failed or was too slow.
+    pub rejections_unwritten_total: u64,
     /// Requests answered [`crate::IngestError::Unavailable`].
     pub unavailable_total: u64,
     /// Seals that wrote at least one block.
@@ -86,6 +96,7 @@ pub(crate) struct Counters {
     pub(crate) rejected: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) busy: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
     pub(crate) unavailable: AtomicU64,
     pub(crate) seals: AtomicU64,
     pub(crate) seal_failures: AtomicU64,
@@ -137,6 +148,7 @@ impl Counters {
             items_rejected_total: get(&self.rejected),
             duplicates_dropped_total: get(&self.duplicates),
             busy_total: get(&self.busy),
+            rate_limited_total: get(&self.rate_limited),
             unavailable_total: get(&self.unavailable),
             seals_total: get(&self.seals),
             seal_failures_total: get(&self.seal_failures),

@@ -7,16 +7,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hindsight_model::{Clock, SystemTable, Table, Tenant};
+use hindsight_otlp::Interner;
 use hindsight_wal::{Options, Position, Wal};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
+use crate::admission::{Rates, Steady, in_flight_units};
 use crate::dedup::Dedup;
-use crate::durable_fs::{DurableFs, create_dir_durably, remove_unfinished};
+use crate::durable_fs::{create_dir_durably, remove_unfinished};
 use crate::holds::HoldBook;
-use crate::ingest::IN_FLIGHT_UNITS;
+use crate::id_filters::{IdFilters, keep_filled};
 use crate::live::Live;
 use crate::lock::{DataDirLock, node_id};
 use crate::maintenance::{Upkeep, upkeep_when_due};
@@ -26,9 +28,10 @@ use crate::seal::Sealer;
 use crate::stats::{Counters, chain};
 use crate::system_tables::{BlocksTable, RejectedTelemetryTable};
 use crate::table_log::TableLog;
+use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
-    Error, Ingest, IngestError, Ingested, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
+    Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
     StoreStats,
 };
 
@@ -52,14 +55,17 @@ pub(crate) struct Inner {
     pub(crate) live: Arc<Live>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) rejections: Rejections,
+    pub(crate) rates: Rates,
     pub(crate) sealer: tokio::sync::Mutex<Sealer>,
     pub(crate) holds: HoldBook,
     /// One round of upkeep at a time; not part of the store's life, so that a round does not prolong it.
     pub(crate) upkeep: Arc<tokio::sync::Mutex<Upkeep>>,
     pub(crate) object_store: Arc<dyn ObjectStore>,
+    pub(crate) id_filters: Arc<IdFilters>,
     /// Bytes in flight, in units of 1 KiB.
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) decoders: Semaphore,
+    pub(crate) interner: Arc<Interner>,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -78,8 +84,8 @@ impl Store {
     /// Opens the store in `options.data_dir`, making it if it is not there: takes `LOCK`, reads the tables' Delta
     /// logs into the catalogue, and replays what the write-ahead log holds beyond them.
     ///
-    /// It starts a thread for the log, a task that seals by size and age, and one that looks after the blocks; all end
-    /// with the store.
+    /// It starts a thread for the log, a task that seals by size and age, one that looks after the blocks, and one that
+    /// reads the id filters of blocks that have none; they end with the store.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has the directory; otherwise whatever the disk, the log or a table
@@ -87,21 +93,21 @@ impl Store {
     pub async fn open(options: StoreOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         let data_dir = std::path::absolute(&options.data_dir)
             .map_err(Error::io("find the directory", &options.data_dir))?;
-        let tables_dir = data_dir.join("tables");
-        create_dir_durably(&tables_dir).map_err(Error::io("create the directory", &tables_dir))?;
+        create_dir_durably(&data_dir).map_err(Error::io("create the directory", &data_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
-        remove_unfinished(&tables_dir).map_err(Error::io("clean up the directory", &tables_dir))?;
         let holds = HoldBook::open(&data_dir)?;
-        let object_store = DurableFs::within(&tables_dir).map_err(|source| Error::Storage {
-            operation: "open the directory",
-            path: tables_dir.display().to_string(),
-            source: Box::new(source),
-        })?;
+        let tables = TablesStorage::open(&options.tables, &data_dir)?;
+        if options.tables == TablesLocation::Local {
+            let dir = data_dir.join("tables");
+            remove_unfinished(&dir).map_err(Error::io("clean up the directory", &dir))?;
+        }
         let live = Arc::new(Live::default());
-        let sealer = open_tables(&tables_dir, node_id(&data_dir)?, &live).await?;
+        let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;
         let covered = sealer.covered().await?;
         let counters = Arc::new(Counters::default());
-        let (wal, dedup, inserted) = recover(&options, &data_dir, &covered, &live, clock.as_ref()).await?;
+        let interner = Arc::new(Interner::new());
+        let (wal, dedup, inserted) =
+            recover(&options, &data_dir, &covered, &live, &interner, clock.as_ref()).await?;
         counters.wal_bytes.store(wal.size_bytes(), Ordering::Relaxed);
         let wake = Arc::new(Notify::new());
         let poisoned = Arc::new(AtomicBool::new(false));
@@ -110,7 +116,7 @@ impl Store {
             dedup,
             live: Arc::clone(&live),
             counters: Arc::clone(&counters),
-            clock: Arc::clone(&clock),
+            clock: Arc::new(Steady(Arc::clone(&clock))),
             durability: options.durability,
             poisoned: Arc::clone(&poisoned),
             inserted,
@@ -122,18 +128,23 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(Error::io("start the writer thread of", &data_dir))?;
+        let id_filters = Arc::new(IdFilters::new(options.id_filter_bytes_max));
+        let rejections = Rejections::open(&data_dir);
         let inner = Arc::new(Inner {
-            options,
             clock,
             live,
             counters,
-            rejections: Rejections::default(),
+            rejections,
+            rates: Rates::new(options.rate),
             sealer: tokio::sync::Mutex::new(sealer),
             holds,
             upkeep: Arc::default(),
-            object_store: Arc::new(object_store),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_UNITS as usize)),
+            object_store: tables.object_store(),
+            id_filters,
+            in_flight: Arc::new(Semaphore::new(in_flight_units(&options) as usize)),
+            options,
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            interner,
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,
@@ -145,6 +156,7 @@ impl Store {
         if let Some(interval) = inner.options.maintenance.interval {
             tokio::spawn(upkeep_when_due(Arc::downgrade(&inner), interval));
         }
+        tokio::spawn(keep_filled(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -166,6 +178,11 @@ impl Store {
     /// Where blocks are read from; paths in [`crate::BlockFile`] are within it.
     pub fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.object_store)
+    }
+
+    /// Which ids each block may hold; filled in the background after an open.
+    pub fn id_filters(&self) -> Arc<IdFilters> {
+        Arc::clone(&self.inner.id_filters)
     }
 
     /// The Delta table's root within [`Store::object_store`].
@@ -194,6 +211,7 @@ impl Store {
     /// The store's figures now.
     pub fn stats(&self) -> StoreStats {
         let mut stats = self.inner.counters.read();
+        (stats.id_filter_blocks, stats.id_filter_bytes) = self.inner.id_filters.size();
         let state = self.inner.live.read();
         (stats.head_rows, stats.head_bytes) = state.head_size();
         for block in state.catalogue.all() {
@@ -201,15 +219,23 @@ impl Store {
             stats.block_bytes += block.size_bytes;
             stats.block_rows += block.rows;
         }
+        stats.in_flight_bytes = self.inner.in_flight_bytes();
+        stats.rejections_unwritten_total = self.inner.rejections.unwritten();
         stats.poisoned = self.inner.is_poisoned();
         stats.holds = self.inner.holds.list().len() as u64;
         stats
     }
 
-    /// The most recent refused items of all tenants, oldest first, bounded in number and per minute; those beyond
-    /// are counted in [`StoreStats::items_rejected_total`].
+    /// The most recent refused items and requests of all tenants, oldest first, also those from before a restart;
+    /// bounded in number and per minute. Items beyond are counted in [`StoreStats::items_rejected_total`].
     pub fn rejections(&self) -> Vec<Arc<RejectedItem>> {
         self.inner.rejections.recent()
+    }
+
+    /// Notes that a whole request was refused: one row of `rejected_telemetry` for each minute, tenant, signal and
+    /// reason, with how many there were.
+    pub fn note_refusal(&self, refusal: Refusal<'_>) {
+        self.inner.rejections.refused(&refusal, self.inner.clock.now());
     }
 
     /// The newest event time that this tenant has sent, also before a restart.
@@ -256,7 +282,7 @@ impl Inner {
     async fn shutdown(&self) -> Result<()> {
         self.closing.store(true, Ordering::Release);
         // All permits together mean that no request is in flight; new ones are refused before they ask for any.
-        let drained = self.in_flight.acquire_many(IN_FLIGHT_UNITS).await;
+        let drained = self.in_flight.acquire_many(in_flight_units(&self.options)).await;
         let sealed = if self.commands().is_some() { self.seal().await.map(drop) } else { Ok(()) };
         lock(&self.commands).take();
         let writer = lock(&self.writer).take();
@@ -268,6 +294,7 @@ impl Inner {
         }
         // A round of upkeep that is under way stops at its next step, and nothing is written after the lock goes.
         drop(self.upkeep.lock().await);
+        self.rejections.close();
         lock(&self.lock).take();
         drop(drained);
         sealed
@@ -306,16 +333,20 @@ impl Sealer {
     }
 }
 
-async fn open_tables(tables_dir: &FsPath, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
-    let mut logs = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        let log = TableLog::open(table, tables_dir, node).await?;
+/// Reads all Delta logs at once, since each may be far away.
+async fn open_tables(tables: &TablesStorage, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
+    let opened = Table::ALL.map(|table| async move {
+        let log = TableLog::open(table, tables, node).await?;
         let blocks = log.blocks()?;
+        Ok::<_, Error>((log, blocks))
+    });
+    let mut logs = Vec::with_capacity(Table::ALL.len());
+    for (log, blocks) in futures::future::try_join_all(opened).await? {
         let mut state = live.write();
-        for block in blocks {
+        for block in &blocks {
             state.raise_watermark(&block.tenant, block.max_timestamp);
-            state.catalogue.add(Arc::new(block));
         }
+        state.catalogue.replace(log.table(), &[], blocks.into_iter().map(Arc::new).collect());
         drop(state);
         logs.push(log);
     }
@@ -329,19 +360,20 @@ async fn recover(
     data_dir: &FsPath,
     covered: &Covered,
     live: &Arc<Live>,
+    interner: &Arc<Interner>,
     clock: &dyn Clock,
 ) -> Result<(Wal, Dedup, u64)> {
     let last_covered = covered.iter().copied().max().unwrap_or(0);
     let wal_options =
         Options { segment_bytes: options.wal_segment_bytes, first_position: Position(last_covered + 1) };
     let (files, wal_dir) = (Arc::clone(&options.wal_files), data_dir.join("wal"));
-    let (live, covered) = (Arc::clone(live), *covered);
+    let (live, interner, covered) = (Arc::clone(live), Arc::clone(interner), *covered);
     let mut dedup = Dedup::new(options.dedup_window);
-    let now = clock.now();
+    let now = clock.steady();
     let work = tokio::task::spawn_blocking(move || {
         let (wal, recovered) = Wal::open_with(files, wal_dir, wal_options).map_err(Error::wal("open"))?;
-        let replayed = replay(recovered, &covered, &live, &mut dedup)?;
-        dedup.expire(now);
+        let replayed = replay(recovered, &covered, &live, &mut dedup, &interner)?;
+        dedup.expire(now); // from here on its time is the steady one
         tracing::info!(requests = replayed.requests, rows = replayed.rows, "replayed the write-ahead log");
         Ok((wal, dedup, replayed.last.max(last_covered)))
     });
@@ -353,6 +385,7 @@ async fn seal_when_due(store: Weak<Inner>, wake: Arc<Notify>) {
     loop {
         let _ = tokio::time::timeout(SEAL_CHECK_INTERVAL, wake.notified()).await;
         let Some(inner) = store.upgrade().filter(|inner| !inner.is_closing()) else { return };
+        inner.rejections.end_minute_before(inner.clock.now());
         if !inner.seal_is_due() {
             continue;
         }

@@ -1,7 +1,6 @@
 //! One table's Delta log: the only list of its blocks, and the place that says which log records they hold (BLK-1).
 
-use std::collections::HashMap;
-use std::path::Path as FsPath;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
@@ -11,16 +10,15 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
-use deltalake::{DeltaTableBuilder, DeltaTableError};
+use deltalake::{DeltaTable, DeltaTableError};
 use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
-use url::Url;
 
 use crate::block_stats::{BlockStats, micros_of};
 use crate::block_writer::PARTITION_COLUMNS;
-use crate::durable_fs::DurableFs;
 use crate::stats::chain;
+use crate::tables_storage::TablesStorage;
 use crate::{BlockFile, Error, Result};
 
 mod replace;
@@ -33,42 +31,34 @@ const CHECKPOINT_INTERVAL: u64 = 64;
 /// The Delta log of one table, open for committing. There is one for each table, owned by the sealer.
 pub(crate) struct TableLog {
     table: Table,
-    url: Url,
     log_store: LogStoreRef,
     /// `None` until the table exists.
     state: Option<DeltaTableState>,
+    /// The blocks of each attempt to commit [`Self::attempted_position`]: an attempt that failed may have landed.
+    attempts: Vec<Vec<BlockFile>>,
+    attempted_position: u64,
     /// `<node id>/<table>`: whose log positions the transaction versions are.
     app_id: String,
-    /// What [`TableLog::covered`] said for this state; `None` when it has to be read.
-    covered: Option<u64>,
 }
 
 impl std::fmt::Debug for TableLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TableLog").field("table", &self.table).field("url", &self.url.as_str()).finish()
+        f.debug_struct("TableLog")
+            .field("table", &self.table)
+            .field("url", &self.log_store.root_url().as_str())
+            .finish()
     }
 }
 
 impl TableLog {
-    /// Opens the log of `table` under `tables_dir` (an absolute path); the table need not exist.
-    pub(crate) async fn open(table: Table, tables_dir: &FsPath, node: NodeId) -> Result<Self> {
-        let failed = |source| Error::Delta { operation: "open", table, source: Box::new(source) };
-        let dir = tables_dir.join(table.name());
-        let url = Url::from_directory_path(&dir)
-            .map_err(|()| failed(DeltaTableError::InvalidTableLocation(dir.display().to_string())))?;
-        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(failed)?;
-        let mut delta = builder
-            .with_storage_backend(Arc::new(DurableFs::whole()), url.clone())
-            .build()
-            .map_err(failed)?;
-        let state = if delta.verify_deltatable_existence().await.map_err(failed)? {
-            delta.load().await.map_err(failed)?;
-            Some(delta.snapshot().map_err(failed)?.clone())
-        } else {
-            None
-        };
+    /// Opens the log of `table`; the table need not exist.
+    pub(crate) async fn open(table: Table, tables: &TablesStorage, node: NodeId) -> Result<Self> {
+        let log_store = tables.log_store(table)?;
         let app_id = format!("{node}/{}", table.name());
-        Ok(Self { table, url, log_store: delta.log_store(), state, app_id, covered: None })
+        let mut log =
+            Self { table, log_store, state: None, attempts: Vec::new(), attempted_position: 0, app_id };
+        log.reload().await?;
+        Ok(log)
     }
 
     pub(crate) fn table(&self) -> Table {
@@ -85,7 +75,7 @@ impl TableLog {
         Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
     }
 
-    /// Every active block, in commit order.
+    /// Every active block, in any order.
     pub(crate) fn blocks(&self) -> Result<Vec<BlockFile>> {
         let Some(state) = &self.state else { return Ok(Vec::new()) };
         let mut blocks = Vec::new();
@@ -100,73 +90,60 @@ impl TableLog {
             );
             blocks.push(described.map_err(|reason| Error::Foreign { table: self.table, path, reason })?);
         }
-        blocks.sort_by(|a, b| (a.wal_position, &a.path).cmp(&(b.wal_position, &b.path)));
         Ok(blocks)
     }
 
-    /// Adds `blocks` in one commit that says: everything up to log position `position` is in this table. Returns the
-    /// blocks that stand in the log for it.
-    ///
-    /// When it fails the commit may still have landed; the log itself is asked, so a retry never adds rows twice. If
-    /// the log turns out to have an earlier attempt's blocks, those are returned, and `blocks` are orphans.
+    /// Adds `blocks` in one commit that says: everything up to log position `position` is in this table.
+    /// Answers with the blocks that are in the table now: these, or the ones of an earlier attempt that landed
+    /// although it had reported an error.
     pub(crate) async fn commit(
         &mut self,
         blocks: Vec<BlockFile>,
         position: u64,
         now: Timestamp,
     ) -> Result<Vec<BlockFile>> {
-        let covered = match self.covered {
-            Some(covered) => covered,
-            None => self.covered().await?,
-        };
-        if covered >= position {
-            return self.landed(position);
+        if self.attempted_position != position {
+            self.attempts.clear();
+            self.attempted_position = position;
         }
         let state = match self.state.take() {
             Some(state) => state,
             None => self.create().await?,
         };
-        let result = self.try_commit(&state, &blocks, position, now).await;
-        match result {
+        self.attempts.push(blocks.clone());
+        match self.try_commit(&state, &blocks, position, now).await {
             Ok(state) => {
                 self.committed(state).await;
-                self.covered = Some(position);
                 Ok(blocks)
             }
             Err(error) => {
                 self.state = Some(state);
-                self.reload().await?;
-                if self.covered().await? >= position {
-                    tracing::warn!(table = self.table.name(), error = %error, "a commit landed that reported an error");
-                    return self.landed(position);
-                }
-                Err(Error::delta("commit to", self.table)(error))
+                let landed = self.settle(position).await?;
+                let Some(blocks) = landed else { return Err(Error::delta("commit to", self.table)(error)) };
+                tracing::warn!(table = self.table.name(), error = %error, "a commit landed that reported an error");
+                Ok(blocks)
             }
         }
     }
 
-    /// The blocks that an earlier attempt committed for log position `position`. Nothing has merged them: only
-    /// blocks that queries see are merged.
-    fn landed(&self, position: u64) -> Result<Vec<BlockFile>> {
-        let mut blocks = self.blocks()?;
-        blocks.retain(|block| block.wal_position == position);
-        Ok(blocks)
-    }
-
-    async fn committed(&mut self, state: DeltaTableState) {
-        let version = state.version();
-        self.state = Some(state);
-        if self.checkpoint_when_due(version).await == 0 {
-            return;
+    /// Asks the log what became of the attempts to commit `position` (BLK-1): the blocks of the one that landed;
+    /// nothing when none did, or there was no attempt. To be called before the rows are written once more.
+    pub(crate) async fn settle(&mut self, position: u64) -> Result<Option<Vec<BlockFile>>> {
+        if self.attempts.is_empty() || self.attempted_position != position {
+            return Ok(None);
         }
-        // The state lists commits that are gone now.
-        if let Err(error) = self.reload().await {
-            tracing::warn!(
-                table = self.table.name(),
-                error = chain(&error),
-                "could not read the Delta log again"
-            );
+        self.reload().await?;
+        if self.covered().await? < position {
+            // An attempt may still be on its way. It claims a version that the next one must claim too, so one of
+            // them is refused; if that is the next one, it meets this node's transaction and ends here again.
+            return Ok(None);
         }
+        let listed: HashSet<String> = self.blocks()?.iter().map(|block| block.path.to_string()).collect();
+        let is_listed =
+            |blocks: &&Vec<BlockFile>| blocks.iter().all(|block| listed.contains(block.path.as_ref()));
+        // Nobody but this process commits for this node, so it was one of these attempts.
+        let landed = self.attempts.iter().find(is_listed).cloned();
+        landed.map(Some).ok_or(Error::Doubt { table: self.table, position })
     }
 
     async fn try_commit(
@@ -196,6 +173,22 @@ impl TableLog {
         Ok(commit.snapshot())
     }
 
+    async fn committed(&mut self, state: DeltaTableState) {
+        let version = state.version();
+        self.state = Some(state);
+        if self.checkpoint_when_due(version).await == 0 {
+            return;
+        }
+        // The state lists commits that are gone now.
+        if let Err(error) = self.reload().await {
+            tracing::warn!(
+                table = self.table.name(),
+                error = chain(&error),
+                "could not read the Delta log again"
+            );
+        }
+    }
+
     async fn create(&self) -> Result<DeltaTableState> {
         let failed =
             |source| Error::Delta { operation: "create", table: self.table, source: Box::new(source) };
@@ -205,25 +198,37 @@ impl TableLog {
             .as_ref()
             .try_into_kernel()
             .map_err(|error: arrow::error::ArrowError| failed(error.into()))?;
-        let table = CreateBuilder::new()
+        let created = CreateBuilder::new()
             .with_log_store(Arc::clone(&self.log_store))
             .with_table_name(self.table.name())
             .with_columns(schema.fields().cloned())
             .with_partition_columns(PARTITION_COLUMNS)
             .with_configuration(replace::properties(self.table))
             .with_save_mode(SaveMode::Ignore)
-            .await
-            .map_err(failed)?;
-        Ok(table.snapshot().map_err(failed)?.clone())
+            .await;
+        let error = match created.and_then(|table| Ok(table.snapshot()?.clone())) {
+            Ok(state) => return Ok(state),
+            Err(error) => error,
+        };
+        // Another node may have made it meanwhile, or our own answer was lost: then it is there.
+        self.read_state().await?.ok_or_else(|| failed(error))
     }
 
     async fn reload(&mut self) -> Result<()> {
-        let state = DeltaTableState::try_new(self.log_store.as_ref(), None)
-            .await
-            .map_err(Error::delta("read", self.table))?;
-        self.state = Some(state);
-        self.covered = None;
+        if let Some(state) = self.read_state().await? {
+            self.state = Some(state);
+        }
         Ok(())
+    }
+
+    /// The newest state of the table; `None` when there is no table.
+    async fn read_state(&self) -> Result<Option<DeltaTableState>> {
+        let failed = |source| Error::Delta { operation: "read", table: self.table, source: Box::new(source) };
+        let exists = self.log_store.is_delta_table_location().await.map_err(failed)?;
+        if !exists {
+            return Ok(None);
+        }
+        DeltaTableState::try_new(self.log_store.as_ref(), None).await.map(Some).map_err(failed)
     }
 
     /// A checkpoint only makes opening faster, so its failure is told and otherwise ignored. Commits that it sums up
@@ -232,16 +237,7 @@ impl TableLog {
         if !version.is_multiple_of(CHECKPOINT_INTERVAL) {
             return 0;
         }
-        let mut table = match DeltaTableBuilder::from_url(self.url.clone())
-            .map(|builder| builder.with_storage_backend(Arc::new(DurableFs::whole()), self.url.clone()))
-            .and_then(DeltaTableBuilder::build)
-        {
-            Ok(table) => table,
-            Err(error) => {
-                warn_checkpoint(self.table, &error);
-                return 0;
-            }
-        };
+        let mut table = DeltaTable::new(Arc::clone(&self.log_store));
         let written = match table.load_version(version).await {
             Ok(()) => deltalake::checkpoints::create_checkpoint(&table, None).await,
             Err(error) => Err(error),

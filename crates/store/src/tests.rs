@@ -1,11 +1,18 @@
 //! The store as a whole: what a client sees, what a crash leaves, what a reader of the files finds.
 
+mod admission;
 mod blocks;
+mod clock;
 mod compaction;
 mod crash;
+mod disk_full;
 mod faulty;
+mod late;
+mod many_files;
 mod requests;
 mod retention;
+#[cfg(feature = "s3")]
+mod s3;
 mod upkeep_crash;
 mod upkeep_random;
 mod vacuum;
@@ -16,7 +23,7 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use hindsight_model::{LogicalClock, Signal, Table, Tenant};
+use hindsight_model::{LogicalClock, Rows, Signal, Table, Tenant};
 use hindsight_otlp::Encoding;
 use jiff::Timestamp;
 use object_store::ObjectStoreExt;
@@ -85,7 +92,14 @@ fn span_json(number: u64) -> String {
 
 /// A log record of tenant-wide uniqueness, and a gauge and a histogram point: every signal has its table.
 fn log(number: u64) -> Vec<u8> {
-    let at = u64::try_from(now().as_nanosecond()).unwrap() - number;
+    log_with(u64::try_from(now().as_nanosecond()).unwrap() - number, number)
+}
+
+fn log_at(at: Timestamp) -> Vec<u8> {
+    log_with(u64::try_from(at.as_nanosecond()).unwrap(), 0)
+}
+
+fn log_with(at: u64, number: u64) -> Vec<u8> {
     format!(
         r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{at}","severityNumber":9,
            "body":{{"stringValue":"{number}"}}}}]}}]}}]}}"#
@@ -130,7 +144,7 @@ fn rows(store: &Store, table: Table) -> u64 {
 async fn span_numbers(store: &Store) -> Vec<u64> {
     let snapshot = store.snapshot(&Tenant::default());
     let table = snapshot.table(Table::Spans);
-    let mut batches = table.head.clone();
+    let mut batches = flat(&table.head);
     for block in &table.blocks {
         batches.extend(read_block(store, block).await);
     }
@@ -138,6 +152,24 @@ async fn span_numbers(store: &Store) -> Vec<u64> {
         batches.iter().flat_map(|batch| texts(batch, "name")).map(|name| name.parse().unwrap()).collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// Head rows as the table's schema has them.
+fn flat(head: &[Rows]) -> Vec<RecordBatch> {
+    head.iter().map(|rows| rows.to_batch(&Tenant::default(), None).unwrap()).collect()
+}
+
+/// One decoded log whose flags are `number` + 1.
+pub(crate) fn decoded_logs(number: u32) -> Rows {
+    let body = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"flags":{},"body":{{"stringValue":"x"}}}}]}}]}}]}}"#,
+        number + 1
+    );
+    let (limits, interner) = (hindsight_otlp::Limits::default(), hindsight_otlp::Interner::new());
+    let now = "2026-05-04T14:32:00Z".parse().unwrap();
+    let context = hindsight_otlp::DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
+    let decoded = hindsight_otlp::decode(Signal::Logs, Encoding::Json, body.as_bytes(), &context).unwrap();
+    decoded.batches[0].1.clone()
 }
 
 /// Reads a block as any program would: the plain Parquet reader, no hints.

@@ -3,7 +3,6 @@
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use crate::ingest::IN_FLIGHT_UNITS;
 use crate::store::Inner;
 use crate::{Error, Result};
 
@@ -83,7 +82,7 @@ impl Inner {
     fn load(&self) -> Load {
         let (_, head_bytes) = self.live.read().head_size();
         Load {
-            requests_in_flight: self.in_flight.available_permits() < IN_FLIGHT_UNITS as usize,
+            requests_in_flight: self.in_flight_bytes() > 0,
             head_high: head_bytes > self.options.head_bytes_max as u64 / 2,
         }
     }

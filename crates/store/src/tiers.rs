@@ -1,11 +1,10 @@
 //! Many small batches kept as few larger ones, at the price of copying each row a few times.
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
+use hindsight_model::Rows;
 
 /// This many neighbours of one tier become one batch of the next.
-const FAN: usize = 8;
+const FAN: usize = 32;
 /// A batch of this many rows is large enough for a query and is not copied again.
 const ROWS_FULL: usize = 64 * 1024;
 
@@ -17,19 +16,19 @@ pub(crate) struct Tiers {
 
 #[derive(Clone, Debug)]
 struct Tiered {
-    batch: RecordBatch,
+    batch: Rows,
     tier: u8,
 }
 
 /// Neighbours that should become one batch: found under a lock, joined outside it.
 #[derive(Debug)]
 pub(crate) struct Merge {
-    batches: Vec<RecordBatch>,
+    batches: Vec<Rows>,
     tier: u8,
 }
 
 impl Tiers {
-    pub(crate) fn push(&mut self, batch: RecordBatch) {
+    pub(crate) fn push(&mut self, batch: Rows) {
         let tier = if batch.num_rows() >= ROWS_FULL { u8::MAX } else { 0 };
         self.batches.push(Tiered { batch, tier });
     }
@@ -49,50 +48,51 @@ impl Tiers {
     }
 
     /// Puts what [`Merge::join`] made in the place of what it was made of, which must still stand at the end.
-    pub(crate) fn replace(&mut self, merge: &Merge, joined: RecordBatch) {
+    pub(crate) fn replace(&mut self, merge: &Merge, joined: Rows) {
         self.batches.truncate(self.batches.len() - merge.batches.len());
         let tier = if joined.num_rows() >= ROWS_FULL { u8::MAX } else { merge.tier + 1 };
         self.batches.push(Tiered { batch: joined, tier });
     }
 
-    pub(crate) fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &Rows> {
         self.batches.iter().map(|tiered| &tiered.batch)
     }
 }
 
 impl Merge {
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.batches.iter().map(|batch| batch.get_array_memory_size() as u64).sum()
+        self.batches.iter().map(|batch| batch.memory_bytes() as u64).sum()
     }
 
-    pub(crate) fn join(&self) -> Result<RecordBatch, ArrowError> {
-        concat_batches(&self.batches[0].schema(), &self.batches)
+    pub(crate) fn join(&self) -> Result<Rows, ArrowError> {
+        Rows::concat(&self.batches)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;
 
     use super::*;
+    use crate::tests::decoded_logs;
 
     #[test]
     fn thousands_of_small_batches_become_few_and_keep_their_order() {
         let mut tiers = Tiers::default();
-        for value in 0..5_000 {
-            let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
-            tiers.push(RecordBatch::try_from_iter([("n", column)]).unwrap());
+        for number in 0..5_000 {
+            tiers.push(decoded_logs(number));
             while let Some(merge) = tiers.due() {
                 let joined = merge.join().unwrap();
                 tiers.replace(&merge, joined);
             }
         }
-        let values: Vec<i64> =
-            tiers.batches().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec()).collect();
-        assert_eq!(values, (0..5_000).collect::<Vec<_>>());
+        let flags = hindsight_model::Table::Logs.row_column("flags").unwrap();
+        let numbers: Vec<i64> = tiers
+            .batches()
+            .flat_map(|rows| rows.column(flags).unwrap().as_primitive::<Int64Type>().values().to_vec())
+            .collect();
+        assert_eq!(numbers, (1..=5_000).collect::<Vec<_>>());
         assert!(tiers.batches().count() <= FAN * 5, "{}", tiers.batches().count());
     }
 }

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Clock, Table, Tenant};
+use hindsight_model::{Clock, Rows, Table, Tenant};
 use hindsight_wal::{Position, Wal};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -43,7 +42,7 @@ pub(crate) struct Job {
     pub(crate) hash: RequestHash,
     pub(crate) tenant: Tenant,
     pub(crate) arrival: Timestamp,
-    pub(crate) batches: Vec<(Table, RecordBatch)>,
+    pub(crate) batches: Vec<(Table, Rows)>,
     pub(crate) max_time: Option<Timestamp>,
 }
 
@@ -220,7 +219,7 @@ impl IngestError {
         match self {
             Self::Unavailable { reason } => Self::Unavailable { reason: reason.clone() },
             Self::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
-            Self::Invalid(_) => {
+            Self::Invalid(_) | Self::RateLimited { .. } => {
                 Self::Unavailable { reason: "another request of its group failed".to_owned() }
             }
         }

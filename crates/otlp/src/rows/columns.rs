@@ -1,100 +1,104 @@
+//! Columns that cost nothing on rows without a value: a builder is made with the first value and catches up.
+
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Int16Array, ListArray, RecordBatch, StringBuilder, StructArray,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, ArrowPrimitiveType, Int16Array, Int64Array, ListArray, PrimitiveBuilder, StringBuilder,
+    StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
-use hindsight_model::{Table, split_nanos};
+use hindsight_model::{Owner, Owners, Rows, Table, default_array, split_nanos};
 
 use crate::DecodeError;
 
-/// The columns of a batch, put in any order, checked against the table's schema at the end.
-pub(super) struct Finished {
-    table: Table,
-    schema: SchemaRef,
-    arrays: Vec<Option<ArrayRef>>,
-}
+/// Text that may be missing.
+#[derive(Default)]
+pub(super) struct Texts(Option<StringBuilder>);
 
-impl Finished {
-    pub(super) fn new(table: Table) -> Self {
-        let schema = table.schema();
-        let arrays = vec![None; schema.fields().len()];
-        Self { table, schema, arrays }
+impl Texts {
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, text: &str) {
+        self.at(row).append_value(text);
     }
 
-    /// A name that the table lacks is left out; the column it was meant for is then missing in [`Self::batch`].
-    pub(super) fn put(&mut self, column: &str, array: impl Array + 'static) {
-        if let Ok(index) = self.schema.index_of(column) {
-            self.arrays[index] = Some(Arc::new(array));
+    /// Null for an empty text: proto3 cannot tell it from one that was not sent.
+    #[inline]
+    pub(super) fn set_unless_empty(&mut self, row: usize, text: &str) {
+        if !text.is_empty() {
+            self.set(row, text);
         }
     }
 
-    /// Puts a list of structs or numbers whose elements are `values`, cut at `offsets`.
-    pub(super) fn put_list(
-        &mut self,
-        column: &str,
-        offsets: Vec<i32>,
-        values: Vec<ArrayRef>,
-    ) -> Result<(), DecodeError> {
-        let table = self.table;
-        let list = self.list(column, offsets, values);
-        self.put(column, list.map_err(|source| DecodeError::Arrow { table, source })?);
-        Ok(())
+    /// The builder, ready for this row's value; the rows before it that had none are null.
+    #[inline]
+    pub(super) fn at(&mut self, row: usize) -> &mut StringBuilder {
+        let builder = self.0.get_or_insert_default();
+        let behind = row - arrow::array::ArrayBuilder::len(builder);
+        if behind > 0 {
+            builder.append_nulls(behind);
+        }
+        builder
     }
 
-    fn list(
-        &self,
-        column: &str,
-        offsets: Vec<i32>,
-        mut values: Vec<ArrayRef>,
-    ) -> Result<ListArray, ArrowError> {
-        let DataType::List(item) = self.schema.field_with_name(column)?.data_type() else {
-            return Err(ArrowError::SchemaError(format!("{column} is not a list")));
-        };
-        let values: ArrayRef = match item.data_type() {
-            DataType::Struct(fields) => Arc::new(StructArray::try_new(fields.clone(), values, None)?),
-            _ => values.pop().ok_or_else(|| ArrowError::SchemaError(format!("{column} has no values")))?,
-        };
-        ListArray::try_new(Arc::clone(item), OffsetBuffer::new(offsets.into()), values, None)
-    }
-
-    pub(super) fn batch(self) -> Result<RecordBatch, DecodeError> {
-        let missing = |index: usize| {
-            ArrowError::SchemaError(format!("column {} was not built", self.schema.field(index).name()))
-        };
-        let arrays: Result<Vec<_>, _> = self
-            .arrays
-            .into_iter()
-            .enumerate()
-            .map(|(index, array)| array.ok_or_else(|| missing(index)))
-            .collect();
-        arrays
-            .and_then(|arrays| RecordBatch::try_new(Arc::clone(&self.schema), arrays))
-            .map_err(|source| DecodeError::Arrow { table: self.table, source })
+    pub(super) fn finish(self, rows: usize) -> Option<ArrayRef> {
+        let mut builder = self.0?;
+        builder.append_nulls(rows - arrow::array::ArrayBuilder::len(&builder));
+        Some(Arc::new(builder.finish()))
     }
 }
 
-/// The offsets of a list column: where each row's elements end.
-pub(super) struct Offsets(pub(super) Vec<i32>);
+/// Numbers that may be missing.
+pub(super) struct Numbers<T: ArrowPrimitiveType>(Option<PrimitiveBuilder<T>>);
 
-impl Default for Offsets {
+impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     fn default() -> Self {
-        Self(vec![0])
+        Self(None)
     }
 }
 
-impl Offsets {
-    /// Ends a row after `total` elements of all rows so far.
-    pub(super) fn end_row(&mut self, total: usize) {
-        // Each element took at least two bytes of a body below BODY_BYTES_MAX.
-        self.0.push(i32::try_from(total).expect("fewer elements than bytes in a body"));
+impl<T: ArrowPrimitiveType> Numbers<T> {
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, number: T::Native) {
+        let builder = self.0.get_or_insert_default();
+        let behind = row - builder.values_slice().len();
+        if behind > 0 {
+            builder.append_nulls(behind);
+        }
+        builder.append_value(number);
+    }
+
+    pub(super) fn finish(self, rows: usize) -> Option<ArrayRef> {
+        let mut builder = self.0?;
+        builder.append_nulls(rows - builder.values_slice().len());
+        Some(Arc::new(builder.finish()))
     }
 }
 
-/// A `timestamp` and its `timestamp_nanos`.
+/// Counts and flags: 0 when not sent.
+#[derive(Default)]
+pub(super) struct Counts(Vec<i64>);
+
+impl Counts {
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, count: i64) {
+        if count != 0 {
+            self.0.resize(row, 0);
+            self.0.push(count);
+        }
+    }
+
+    pub(super) fn finish(mut self, rows: usize) -> Option<ArrayRef> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.resize(rows, 0);
+        Some(Arc::new(Int64Array::from(self.0)))
+    }
+}
+
+/// A timestamp that every row has, and its nanoseconds.
 #[derive(Default)]
 pub(super) struct Times {
     micros: Vec<i64>,
@@ -102,6 +106,7 @@ pub(super) struct Times {
 }
 
 impl Times {
+    #[inline]
     pub(super) fn push(&mut self, unix_nano: u64) {
         let (micros, nanos) = split_nanos(unix_nano);
         self.micros.push(micros);
@@ -112,42 +117,172 @@ impl Times {
         self.micros.len()
     }
 
-    /// The UTC date of each time.
-    pub(super) fn dates(&self) -> Date32Array {
-        const DAY_MICROS: i64 = 86_400_000_000;
-        let date = |micros: &i64| {
-            i32::try_from(micros.div_euclid(DAY_MICROS)).expect("u64 nanoseconds end in the year 2554")
-        };
-        self.micros.iter().map(date).collect::<Vec<i32>>().into()
-    }
-
-    pub(super) fn finish(self) -> (TimestampMicrosecondArray, Int16Array) {
-        (TimestampMicrosecondArray::from(self.micros).with_timezone("UTC"), self.nanos.into())
+    pub(super) fn finish(self) -> (ArrayRef, ArrayRef) {
+        let micros = TimestampMicrosecondArray::from(self.micros).with_timezone("UTC");
+        (Arc::new(micros), Arc::new(Int16Array::from(self.nanos)))
     }
 }
 
-/// As [`Times`], with null for 0.
+/// A timestamp that is null when 0 was sent, and its nanoseconds.
 #[derive(Default)]
 pub(super) struct OptionalTimes {
-    micros: Vec<Option<i64>>,
-    nanos: Vec<Option<i16>>,
+    micros: Numbers<arrow::datatypes::TimestampMicrosecondType>,
+    nanos: Numbers<arrow::datatypes::Int16Type>,
 }
 
 impl OptionalTimes {
-    pub(super) fn push(&mut self, unix_nano: u64) {
-        let (micros, nanos) = split_nanos(unix_nano);
-        self.micros.push((unix_nano != 0).then_some(micros));
-        self.nanos.push((unix_nano != 0).then_some(nanos));
+    #[inline]
+    pub(super) fn set(&mut self, row: usize, unix_nano: u64) {
+        if unix_nano != 0 {
+            let (micros, nanos) = split_nanos(unix_nano);
+            self.micros.set(row, micros);
+            self.nanos.set(row, nanos);
+        }
     }
 
-    pub(super) fn finish(self) -> (TimestampMicrosecondArray, Int16Array) {
-        (TimestampMicrosecondArray::from(self.micros).with_timezone("UTC"), self.nanos.into())
+    pub(super) fn finish(self, rows: usize) -> (Option<ArrayRef>, Option<ArrayRef>) {
+        let utc = |mut builder: PrimitiveBuilder<arrow::datatypes::TimestampMicrosecondType>| -> ArrayRef {
+            builder.append_nulls(rows - builder.values_slice().len());
+            Arc::new(builder.finish().with_timezone("UTC"))
+        };
+        (self.micros.0.map(utc), self.nanos.finish(rows))
     }
 }
 
-/// Null for an empty text: proto3 cannot tell it from one that was not sent.
-pub(super) fn push_text(builder: &mut StringBuilder, text: &str) {
-    builder.append_option((!text.is_empty()).then_some(text));
+/// Where each row's elements of a list column end.
+#[derive(Default)]
+pub(super) struct Offsets(Vec<i32>);
+
+impl Offsets {
+    /// Ends a row that has elements, after `total` elements of all rows so far.
+    #[inline]
+    pub(super) fn end_row(&mut self, row: usize, total: usize) {
+        if self.0.is_empty() {
+            self.0.push(0);
+        }
+        let before = *self.0.last().expect("one was pushed");
+        self.0.resize(row + 1, before);
+        // Each element took at least two bytes of a body below BODY_BYTES_MAX.
+        self.0.push(i32::try_from(total).expect("fewer elements than bytes in a body"));
+    }
+
+    fn finish(mut self, rows: usize) -> Option<OffsetBuffer<i32>> {
+        let last = *self.0.last()?;
+        self.0.resize(rows + 1, last);
+        Some(OffsetBuffer::new(self.0.into()))
+    }
+}
+
+/// The rows of a table, column by column in any order.
+pub(super) struct Finished {
+    table: Table,
+    owners: Owners,
+    keys: Vec<u32>,
+    columns: Vec<Option<ArrayRef>>,
+}
+
+impl Finished {
+    pub(super) fn new(table: Table, owners: Owners, keys: Vec<u32>) -> Self {
+        Self { table, owners, keys, columns: vec![None; table.row_columns().len()] }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// A name that the table lacks is left out; the round trip tests would miss the column.
+    pub(super) fn put_array(&mut self, column: &str, array: impl Array + 'static) {
+        self.put(column, Some(Arc::new(array) as ArrayRef));
+    }
+
+    /// As [`Self::put_array`]; without an array every row has the column's default.
+    pub(super) fn put(&mut self, column: &str, array: impl Into<Option<ArrayRef>>) {
+        if let Some(index) = self.table.row_column(column) {
+            self.columns[index] = array.into();
+        }
+    }
+
+    pub(super) fn put_times(
+        &mut self,
+        column: &str,
+        nanos: &str,
+        times: (Option<ArrayRef>, Option<ArrayRef>),
+    ) {
+        self.put(column, times.0);
+        self.put(nanos, times.1);
+    }
+
+    /// Puts a list of structs or numbers whose elements are `values`, cut at `offsets`.
+    pub(super) fn put_list(
+        &mut self,
+        column: &str,
+        offsets: Offsets,
+        values: impl FnOnce() -> Vec<ArrayRef>,
+    ) -> Result<(), DecodeError> {
+        let Some(offsets) = offsets.finish(self.rows()) else { return Ok(()) };
+        let table = self.table;
+        let list = list(table, column, offsets, values());
+        let list = list.map_err(|source| DecodeError::Arrow { table, source })?;
+        self.put(column, Some(Arc::new(list) as ArrayRef));
+        Ok(())
+    }
+
+    pub(super) fn done(self) -> Result<(Table, Rows), DecodeError> {
+        let table = self.table;
+        Rows::try_new(table, self.owners.into_list(), self.keys, self.columns)
+            .map(|rows| (table, rows))
+            .map_err(|source| DecodeError::Arrow { table, source })
+    }
+}
+
+fn list(
+    table: Table,
+    column: &str,
+    offsets: OffsetBuffer<i32>,
+    mut values: Vec<ArrayRef>,
+) -> Result<ListArray, ArrowError> {
+    let schema = table.schema();
+    let DataType::List(item) = schema.field_with_name(column)?.data_type() else {
+        return Err(ArrowError::SchemaError(format!("{column} is not a list")));
+    };
+    let values: ArrayRef = match item.data_type() {
+        DataType::Struct(fields) => Arc::new(StructArray::try_new(fields.clone(), values, None)?),
+        _ => values.pop().ok_or_else(|| ArrowError::SchemaError(format!("{column} has no values")))?,
+    };
+    ListArray::try_new(Arc::clone(item), offsets, values, None)
+}
+
+/// A list's inner column: what was collected, or nulls when nothing was.
+pub(super) fn inner(array: Option<ArrayRef>, data_type: DataType, rows: usize) -> ArrayRef {
+    array.unwrap_or_else(|| default_array(&Field::new("inner", data_type, true), rows))
+}
+
+/// Which row belongs to whom.
+#[derive(Default)]
+pub(super) struct OwnerKeys {
+    owners: Owners,
+    keys: Vec<u32>,
+    last: Option<(*const Owner, u32)>,
+}
+
+impl OwnerKeys {
+    #[inline]
+    pub(super) fn push(&mut self, owner: &Arc<Owner>) {
+        let key = match self.last {
+            Some((last, key)) if last == Arc::as_ptr(owner) => key,
+            _ => self.owners.key(owner),
+        };
+        self.last = Some((Arc::as_ptr(owner), key));
+        self.keys.push(key);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn finish(self, table: Table) -> Finished {
+        Finished::new(table, self.owners, self.keys)
+    }
 }
 
 /// A `u64` in a `BIGINT`, bit by bit.

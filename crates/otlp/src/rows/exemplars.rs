@@ -1,65 +1,111 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringBuilder};
-use hindsight_model::{SpanId, TraceId, attributes_to_json};
-use opentelemetry_proto::tonic::metrics::v1::{Exemplar, exemplar::Value};
+use arrow::array::{ArrayRef, StringBuilder};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use opentelemetry_proto::tonic::metrics::v1::Exemplar;
 
-use super::columns::{Finished, Offsets, Times};
+use super::columns::{Finished, Numbers, Offsets, Texts, Times, inner};
+use super::entries::{Entry, json};
+use super::ids::{append_hex, valid};
+use super::numbers::Number;
+use super::pass::Pass;
+use super::reader::Fields;
+use super::spans::ENTRY_BYTES;
+use super::stop::Stop;
 use crate::DecodeError;
-use crate::attributes::read_attributes;
 use crate::tally::{Remark, Tally};
+
+/// An exemplar as it stands in the request.
+pub(super) struct ExemplarWire<'a> {
+    time: u64,
+    value: Option<Number>,
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    pub(super) attributes: Vec<Entry<'a>>,
+}
+
+impl<'a> ExemplarWire<'a> {
+    pub(super) fn read(wire: &'a [u8], pass: &mut Pass<'_>) -> Result<Self, Stop> {
+        pass.charge(size_of::<Exemplar>())?;
+        let mut exemplar = Self { time: 0, value: None, trace_id: &[], span_id: &[], attributes: Vec::new() };
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                2 => exemplar.time = value.fixed64()?,
+                3 => exemplar.value = Some(Number::Double(value.double()?)),
+                4 => exemplar.span_id = value.bytes()?,
+                5 => exemplar.trace_id = value.bytes()?,
+                6 => exemplar.value = Some(Number::Int(value.fixed64()?.cast_signed())),
+                7 => {
+                    pass.charge(ENTRY_BYTES)?;
+                    exemplar.attributes.push(Entry::read(value.bytes()?)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(exemplar)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Exemplars {
     offsets: Offsets,
     times: Times,
-    values: Vec<Option<f64>>,
-    value_ints: Vec<Option<i64>>,
-    trace_ids: StringBuilder,
-    span_ids: StringBuilder,
+    values: Numbers<Float64Type>,
+    value_ints: Numbers<Int64Type>,
+    trace_ids: Texts,
+    span_ids: Texts,
     attributes: StringBuilder,
 }
 
 impl Exemplars {
     pub(super) fn push_row(
         &mut self,
-        exemplars: Vec<Exemplar>,
+        row: usize,
+        exemplars: &mut [ExemplarWire<'_>],
         tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Stop> {
+        if exemplars.is_empty() {
+            return Ok(());
+        }
         for exemplar in exemplars {
-            self.times.push(exemplar.time_unix_nano);
-            let (value, value_int) = match exemplar.value {
-                Some(Value::AsDouble(number)) => (Some(number), None),
-                Some(Value::AsInt(number)) => (Some(number as f64), Some(number)),
-                None => (None, None),
-            };
-            self.values.push(value);
-            self.value_ints.push(value_int);
+            let at = self.times.len();
+            self.times.push(exemplar.time);
+            if let Some(value) = exemplar.value {
+                self.values.set(at, value.as_f64());
+            }
+            if let Some(Number::Int(number)) = exemplar.value {
+                self.value_ints.set(at, number);
+            }
             if !matches!(exemplar.trace_id.len(), 0 | 16) || !matches!(exemplar.span_id.len(), 0 | 8) {
                 tally.remark(Remark::BadExemplarIds);
             }
-            let trace = TraceId::from_bytes(&exemplar.trace_id).ok();
-            let span = SpanId::from_bytes(&exemplar.span_id).ok();
-            self.trace_ids.append_option(trace.map(|id| id.to_string()));
-            self.span_ids.append_option(span.map(|id| id.to_string()));
-            let attributes = read_attributes(exemplar.filtered_attributes, tally)?;
-            self.attributes.append_value(attributes_to_json(&attributes));
+            if let Some(id) = valid::<16>(exemplar.trace_id) {
+                append_hex(self.trace_ids.at(at), id);
+            }
+            if let Some(id) = valid::<8>(exemplar.span_id) {
+                append_hex(self.span_ids.at(at), id);
+            }
+            self.attributes.append_value(json(&mut exemplar.attributes, tally)?);
         }
-        self.offsets.end_row(self.values.len());
+        self.offsets.end_row(row, self.times.len());
         Ok(())
     }
 
     pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
-        let (timestamp, nanos) = self.times.finish();
-        let values: Vec<ArrayRef> = vec![
-            Arc::new(timestamp),
-            Arc::new(nanos),
-            Arc::new(Float64Array::from(self.values)),
-            Arc::new(Int64Array::from(self.value_ints)),
-            Arc::new(self.trace_ids.finish()),
-            Arc::new(self.span_ids.finish()),
-            Arc::new(self.attributes.finish()),
-        ];
-        finished.put_list("exemplars", self.offsets.0, values)
+        finished.put_list("exemplars", self.offsets, || {
+            let count = self.times.len();
+            let (timestamp, nanos) = self.times.finish();
+            let values: Vec<ArrayRef> = vec![
+                timestamp,
+                nanos,
+                inner(self.values.finish(count), DataType::Float64, count),
+                inner(self.value_ints.finish(count), DataType::Int64, count),
+                inner(self.trace_ids.finish(count), DataType::Utf8, count),
+                inner(self.span_ids.finish(count), DataType::Utf8, count),
+                Arc::new(self.attributes.finish()),
+            ];
+            values
+        })
     }
 }

@@ -1,27 +1,38 @@
 //! Rows of `metric_histograms` and `metric_exp_histograms`.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int32Array, Int64Array, RecordBatch};
-use hindsight_model::Table;
-use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use arrow::array::{Float64Array, Int32Array, Int64Array};
+use arrow::datatypes::{Float64Type, Int32Type};
+use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, HistogramDataPoint};
 
-use super::columns::{Finished, Offsets, bits};
+use super::columns::{Finished, Numbers, Offsets, bits};
 use super::exemplars::Exemplars;
-use super::points::{Descriptor, Point, PointRows};
-use crate::tally::Tally;
+use super::owner::Group;
+use super::pass::Pass;
+use super::points::{Metric, PointRows, PointWire};
+use super::reader::{Fields, Odd, once, repeated_fixed64, repeated_varint};
+use super::stop::Stop;
 use crate::{DecodeError, RejectReason};
 
 /// What both kinds have: the points' own columns and the totals.
 struct Totals {
     points: PointRows,
     count: Vec<i64>,
-    sum: Vec<Option<f64>>,
-    min: Vec<Option<f64>>,
-    max: Vec<Option<f64>>,
+    sum: Numbers<Float64Type>,
+    min: Numbers<Float64Type>,
+    max: Numbers<Float64Type>,
     exemplars: Exemplars,
+}
+
+/// The totals as they stand in the request.
+#[derive(Default)]
+struct TotalsWire {
+    count: u64,
+    sum: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
 }
 
 impl Totals {
@@ -29,25 +40,51 @@ impl Totals {
         Self {
             points: PointRows::new(table),
             count: Vec::new(),
-            sum: Vec::new(),
-            min: Vec::new(),
-            max: Vec::new(),
+            sum: Numbers::default(),
+            min: Numbers::default(),
+            max: Numbers::default(),
             exemplars: Exemplars::default(),
         }
     }
 
-    fn finish(self, tally: &Tally<'_>) -> Result<Finished, DecodeError> {
-        let mut finished = self.points.finish(tally);
-        finished.put("count", Int64Array::from(self.count));
-        finished.put("sum", Float64Array::from(self.sum));
-        finished.put("min", Float64Array::from(self.min));
-        finished.put("max", Float64Array::from(self.max));
+    /// Adds the row and returns its index.
+    fn push(
+        &mut self,
+        totals: &TotalsWire,
+        point: &mut PointWire<'_>,
+        metric: &Metric,
+        pass: &mut Pass<'_>,
+    ) -> Result<usize, Stop> {
+        let row = self.points.rows();
+        self.points.push(point, metric, pass)?;
+        self.count.push(bits(totals.count));
+        let columns = [(&mut self.sum, totals.sum), (&mut self.min, totals.min), (&mut self.max, totals.max)];
+        for (column, number) in columns {
+            if let Some(number) = number {
+                column.set(row, number);
+            }
+        }
+        self.exemplars.push_row(row, &mut point.exemplars, &mut pass.tally)?;
+        Ok(row)
+    }
+
+    fn finish(self) -> Result<Finished, DecodeError> {
+        let rows = self.points.rows();
+        let mut finished = self.points.finish();
+        finished.put_array("count", Int64Array::from(self.count));
+        finished.put("sum", self.sum.finish(rows));
+        finished.put("min", self.min.finish(rows));
+        finished.put("max", self.max.finish(rows));
         self.exemplars.finish(&mut finished)?;
         Ok(finished)
     }
 }
 
-pub(super) struct HistogramRows {
+pub(super) struct HistogramRows<'a> {
+    point: PointWire<'a>,
+    /// Bounds and counts of the point being read.
+    own_bounds: Vec<f64>,
+    own_counts: Vec<i64>,
     totals: Totals,
     bounds_offsets: Offsets,
     bounds: Vec<f64>,
@@ -55,9 +92,12 @@ pub(super) struct HistogramRows {
     counts: Vec<i64>,
 }
 
-impl HistogramRows {
+impl<'a> HistogramRows<'a> {
     pub(super) fn new() -> Self {
         Self {
+            point: PointWire::default(),
+            own_bounds: Vec::new(),
+            own_counts: Vec::new(),
             totals: Totals::new(Table::MetricHistograms),
             bounds_offsets: Offsets::default(),
             bounds: Vec::new(),
@@ -66,72 +106,85 @@ impl HistogramRows {
         }
     }
 
-    pub(super) fn push_all(
+    pub(super) fn push(
         &mut self,
-        points: Vec<HistogramDataPoint>,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        for point in points {
-            match check(&point, metric, tally) {
-                Ok(()) => self.push(point, metric, tally)?,
-                Err(reason) => metric.reject(reason, point.time_unix_nano, tally),
-            }
+        wire: &'a [u8],
+        metric: &Metric,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        pass.charge(size_of::<HistogramDataPoint>())?;
+        let totals = self.read(wire, pass)?;
+        let checked = self.check_buckets().and_then(|()| metric.check(&self.point, &mut pass.tally));
+        if let Err(reason) = checked {
+            return metric.reject(reason, group, &self.point, &mut pass.tally);
+        }
+        let row = self.totals.push(&totals, &mut self.point, metric, pass)?;
+        if !self.own_counts.is_empty() {
+            self.bounds.extend_from_slice(&self.own_bounds);
+            self.bounds_offsets.end_row(row, self.bounds.len());
+            self.counts.extend_from_slice(&self.own_counts);
+            self.counts_offsets.end_row(row, self.counts.len());
         }
         Ok(())
     }
 
-    fn push(
-        &mut self,
-        point: HistogramDataPoint,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        self.totals.count.push(bits(point.count));
-        self.totals.sum.push(point.sum);
-        self.totals.min.push(point.min);
-        self.totals.max.push(point.max);
-        self.totals.exemplars.push_row(point.exemplars, tally)?;
-        self.bounds.extend(&point.explicit_bounds);
-        self.bounds_offsets.end_row(self.bounds.len());
-        self.counts.extend(point.bucket_counts.iter().copied().map(bits));
-        self.counts_offsets.end_row(self.counts.len());
-        let point = Point {
-            time_unix_nano: point.time_unix_nano,
-            start_time_unix_nano: point.start_time_unix_nano,
-            attributes: point.attributes,
-            flags: point.flags,
-        };
-        self.totals.points.push(point, metric, tally)
+    fn read(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<TotalsWire, Stop> {
+        let point = &mut self.point;
+        point.clear();
+        self.own_bounds.clear();
+        self.own_counts.clear();
+        let mut totals = TotalsWire::default();
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                2 => point.start = value.fixed64()?,
+                3 => point.time = value.fixed64()?,
+                4 => totals.count = value.fixed64()?,
+                5 => totals.sum = Some(value.double()?),
+                6 => repeated_fixed64(value, |count| self.own_counts.push(bits(count)))?,
+                7 => repeated_fixed64(value, |bound| self.own_bounds.push(f64::from_bits(bound)))?,
+                8 => point.add_exemplar(value.bytes()?, pass)?,
+                9 => point.add_attribute(value.bytes()?, pass)?,
+                10 => point.flags = value.uint32()?,
+                11 => totals.min = Some(value.double()?),
+                12 => totals.max = Some(value.double()?),
+                _ => {}
+            }
+        }
+        Ok(totals)
     }
 
-    pub(super) fn finish(self, tally: &Tally<'_>) -> Result<Option<(Table, RecordBatch)>, DecodeError> {
+    /// Rule 21: one more count than bounds, or neither; bounds increase (NaN never does).
+    fn check_buckets(&self) -> Result<(), RejectReason> {
+        let (counts, bounds) = (self.own_counts.len(), self.own_bounds.len());
+        if counts != bounds + 1 && (counts, bounds) != (0, 0) {
+            return Err(RejectReason::HistogramBuckets);
+        }
+        let increase = self.own_bounds.windows(2).all(|pair| pair[0] < pair[1]);
+        if !increase || self.own_bounds.iter().any(|bound| bound.is_nan()) {
+            return Err(RejectReason::HistogramBounds);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
         if self.totals.points.rows() == 0 {
             return Ok(None);
         }
-        let mut finished = self.totals.finish(tally)?;
-        let bounds = Arc::new(Float64Array::from(self.bounds));
-        finished.put_list("explicit_bounds", self.bounds_offsets.0, vec![bounds])?;
-        let counts = Arc::new(Int64Array::from(self.counts));
-        finished.put_list("bucket_counts", self.counts_offsets.0, vec![counts])?;
-        Ok(Some((Table::MetricHistograms, finished.batch()?)))
+        let mut finished = self.totals.finish()?;
+        finished.put_list("explicit_bounds", self.bounds_offsets, || {
+            vec![Arc::new(Float64Array::from(self.bounds))]
+        })?;
+        finished.put_list("bucket_counts", self.counts_offsets, || {
+            vec![Arc::new(Int64Array::from(self.counts))]
+        })?;
+        finished.done().map(Some)
     }
 }
 
-/// Rule 21: one more count than bounds, or neither; bounds increase (NaN never does).
-fn check(point: &HistogramDataPoint, metric: &Descriptor, tally: &mut Tally<'_>) -> Result<(), RejectReason> {
-    let (counts, bounds) = (point.bucket_counts.len(), point.explicit_bounds.len());
-    if counts != bounds + 1 && (counts, bounds) != (0, 0) {
-        return Err(RejectReason::HistogramBuckets);
-    }
-    let increase = point.explicit_bounds.windows(2).all(|pair| pair[0] < pair[1]);
-    if !increase || point.explicit_bounds.iter().any(|bound| bound.is_nan()) {
-        return Err(RejectReason::HistogramBounds);
-    }
-    metric.check(point.time_unix_nano, &point.attributes, &point.exemplars, tally)
-}
-
-pub(super) struct ExpHistogramRows {
+pub(super) struct ExpHistogramRows<'a> {
+    point: PointWire<'a>,
     totals: Totals,
     scale: Vec<i32>,
     zero_count: Vec<i64>,
@@ -140,9 +193,21 @@ pub(super) struct ExpHistogramRows {
     negative: BucketRows,
 }
 
-impl ExpHistogramRows {
+/// An exponential histogram's own fields as they stand in the request.
+#[derive(Default)]
+struct ExpWire<'a> {
+    totals: TotalsWire,
+    scale: i32,
+    zero_count: u64,
+    zero_threshold: f64,
+    positive: Option<&'a [u8]>,
+    negative: Option<&'a [u8]>,
+}
+
+impl<'a> ExpHistogramRows<'a> {
     pub(super) fn new() -> Self {
         Self {
+            point: PointWire::default(),
             totals: Totals::new(Table::MetricExpHistograms),
             scale: Vec::new(),
             zero_count: Vec::new(),
@@ -152,79 +217,118 @@ impl ExpHistogramRows {
         }
     }
 
-    pub(super) fn push_all(
+    pub(super) fn push(
         &mut self,
-        points: Vec<ExponentialHistogramDataPoint>,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        for point in points {
-            match metric.check(point.time_unix_nano, &point.attributes, &point.exemplars, tally) {
-                Ok(()) => self.push(point, metric, tally)?,
-                Err(reason) => metric.reject(reason, point.time_unix_nano, tally),
-            }
+        wire: &'a [u8],
+        metric: &Metric,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        pass.charge(size_of::<ExponentialHistogramDataPoint>())?;
+        let exp = self.read(wire, pass)?;
+        self.positive.read(exp.positive)?;
+        self.negative.read(exp.negative)?;
+        if let Err(reason) = metric.check(&self.point, &mut pass.tally) {
+            return metric.reject(reason, group, &self.point, &mut pass.tally);
         }
+        let row = self.totals.push(&exp.totals, &mut self.point, metric, pass)?;
+        self.scale.push(exp.scale);
+        self.zero_count.push(bits(exp.zero_count));
+        self.zero_threshold.push(exp.zero_threshold);
+        self.positive.push(row);
+        self.negative.push(row);
         Ok(())
     }
 
-    fn push(
-        &mut self,
-        point: ExponentialHistogramDataPoint,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        self.totals.count.push(bits(point.count));
-        self.totals.sum.push(point.sum);
-        self.totals.min.push(point.min);
-        self.totals.max.push(point.max);
-        self.totals.exemplars.push_row(point.exemplars, tally)?;
-        self.scale.push(point.scale);
-        self.zero_count.push(bits(point.zero_count));
-        self.zero_threshold.push(point.zero_threshold);
-        self.positive.push(point.positive.as_ref());
-        self.negative.push(point.negative.as_ref());
-        let point = Point {
-            time_unix_nano: point.time_unix_nano,
-            start_time_unix_nano: point.start_time_unix_nano,
-            attributes: point.attributes,
-            flags: point.flags,
-        };
-        self.totals.points.push(point, metric, tally)
+    fn read(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<ExpWire<'a>, Stop> {
+        let point = &mut self.point;
+        point.clear();
+        let mut exp = ExpWire::default();
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => point.add_attribute(value.bytes()?, pass)?,
+                2 => point.start = value.fixed64()?,
+                3 => point.time = value.fixed64()?,
+                4 => exp.totals.count = value.fixed64()?,
+                5 => exp.totals.sum = Some(value.double()?),
+                6 => exp.scale = value.sint32()?,
+                7 => exp.zero_count = value.fixed64()?,
+                8 => once(&mut exp.positive, value.bytes()?)?,
+                9 => once(&mut exp.negative, value.bytes()?)?,
+                10 => point.flags = value.uint32()?,
+                11 => point.add_exemplar(value.bytes()?, pass)?,
+                12 => exp.totals.min = Some(value.double()?),
+                13 => exp.totals.max = Some(value.double()?),
+                14 => exp.zero_threshold = value.double()?,
+                _ => {}
+            }
+        }
+        Ok(exp)
     }
 
-    pub(super) fn finish(self, tally: &Tally<'_>) -> Result<Option<(Table, RecordBatch)>, DecodeError> {
-        if self.totals.points.rows() == 0 {
+    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+        let rows = self.totals.points.rows();
+        if rows == 0 {
             return Ok(None);
         }
-        let mut finished = self.totals.finish(tally)?;
-        finished.put("scale", Int32Array::from(self.scale));
-        finished.put("zero_count", Int64Array::from(self.zero_count));
-        finished.put("zero_threshold", Float64Array::from(self.zero_threshold));
-        self.positive.finish("positive_offset", "positive_counts", &mut finished)?;
-        self.negative.finish("negative_offset", "negative_counts", &mut finished)?;
-        Ok(Some((Table::MetricExpHistograms, finished.batch()?)))
+        let mut finished = self.totals.finish()?;
+        finished.put_array("scale", Int32Array::from(self.scale));
+        finished.put_array("zero_count", Int64Array::from(self.zero_count));
+        finished.put_array("zero_threshold", Float64Array::from(self.zero_threshold));
+        self.positive.finish("positive_offset", "positive_counts", rows, &mut finished)?;
+        self.negative.finish("negative_offset", "negative_counts", rows, &mut finished)?;
+        finished.done().map(Some)
     }
 }
 
 /// One side of exponential histograms; a null offset where the side was not sent.
 #[derive(Default)]
 struct BucketRows {
-    first: Vec<Option<i32>>,
+    /// Offset and counts of the point being read.
+    own_offset: Option<i32>,
+    own_counts: Vec<i64>,
+    first: Numbers<Int32Type>,
     offsets: Offsets,
     counts: Vec<i64>,
 }
 
 impl BucketRows {
-    fn push(&mut self, buckets: Option<&Buckets>) {
-        self.first.push(buckets.map(|buckets| buckets.offset));
-        if let Some(buckets) = buckets {
-            self.counts.extend(buckets.bucket_counts.iter().copied().map(bits));
+    fn read(&mut self, wire: Option<&[u8]>) -> Result<(), Odd> {
+        self.own_offset = None;
+        self.own_counts.clear();
+        let Some(wire) = wire else { return Ok(()) };
+        let mut offset = 0;
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => offset = value.sint32()?,
+                2 => repeated_varint(value, |count| self.own_counts.push(bits(count)))?,
+                _ => {}
+            }
         }
-        self.offsets.end_row(self.counts.len());
+        self.own_offset = Some(offset);
+        Ok(())
     }
 
-    fn finish(self, offset: &str, counts: &str, finished: &mut Finished) -> Result<(), DecodeError> {
-        finished.put(offset, Int32Array::from(self.first));
-        finished.put_list(counts, self.offsets.0, vec![Arc::new(Int64Array::from(self.counts))])
+    fn push(&mut self, row: usize) {
+        if let Some(offset) = self.own_offset {
+            self.first.set(row, offset);
+        }
+        if !self.own_counts.is_empty() {
+            self.counts.extend_from_slice(&self.own_counts);
+            self.offsets.end_row(row, self.counts.len());
+        }
+    }
+
+    fn finish(
+        self,
+        offset: &str,
+        counts: &str,
+        rows: usize,
+        finished: &mut Finished,
+    ) -> Result<(), DecodeError> {
+        finished.put(offset, self.first.finish(rows));
+        finished.put_list(counts, self.offsets, || vec![Arc::new(Int64Array::from(self.counts))])
     }
 }

@@ -1,89 +1,105 @@
-use std::rc::Rc;
-
-use arrow::array::RecordBatch;
-use hindsight_model::Table;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
+use hindsight_model::{Rows, Table};
+use opentelemetry_proto::tonic::metrics::v1::Metric as ProtoMetric;
+use prost::Message as _;
 
 use super::histograms::{ExpHistogramRows, HistogramRows};
 use super::numbers::NumberRows;
-use super::owner::{Owner, Resource};
-use super::points::{Descriptor, Kind};
+use super::owner::{Group, each_record};
+use super::pass::Pass;
+use super::points::{DataWire, Kind, MetricWire};
+use super::reader::{Fields, Odd};
+use super::stop::Stop;
 use super::summaries::SummaryRows;
+use crate::RejectReason;
 use crate::reject::cut;
-use crate::tally::Tally;
-use crate::{DecodeError, RejectReason};
 
-pub(crate) fn write_metrics(
-    request: ExportMetricsServiceRequest,
-    tally: &mut Tally<'_>,
-) -> Result<Vec<(Table, RecordBatch)>, DecodeError> {
+pub(crate) fn write_metrics(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table, Rows)>, Stop> {
     let mut rows = MetricRows {
         numbers: NumberRows::new(),
         histograms: HistogramRows::new(),
         exp_histograms: ExpHistogramRows::new(),
         summaries: SummaryRows::new(),
     };
-    for group in request.resource_metrics {
-        let resource = Resource::read(group.resource, group.schema_url, tally)?;
-        for scope in group.scope_metrics {
-            let owner = Owner::read(&resource, scope.scope, scope.schema_url, tally)?;
-            for metric in scope.metrics {
-                rows.push(metric, &owner, tally)?;
-            }
-        }
-    }
-    let batches = [
-        rows.numbers.finish(tally)?,
-        rows.histograms.finish(tally)?,
-        rows.exp_histograms.finish(tally)?,
-        rows.summaries.finish(tally)?,
+    let mut metric = MetricWire::default();
+    each_record(body, pass, |wire, group, pass| {
+        pass.charge(size_of::<ProtoMetric>())?;
+        rows.push(wire, &mut metric, group, pass)
+    })?;
+    let tables = [
+        rows.numbers.finish()?,
+        rows.histograms.finish()?,
+        rows.exp_histograms.finish()?,
+        rows.summaries.finish()?,
     ];
-    Ok(batches.into_iter().flatten().collect())
+    Ok(tables.into_iter().flatten().collect())
 }
 
-struct MetricRows {
-    numbers: NumberRows,
-    histograms: HistogramRows,
-    exp_histograms: ExpHistogramRows,
-    summaries: SummaryRows,
+struct MetricRows<'a> {
+    numbers: NumberRows<'a>,
+    histograms: HistogramRows<'a>,
+    exp_histograms: ExpHistogramRows<'a>,
+    summaries: SummaryRows<'a>,
 }
 
-impl MetricRows {
+impl<'a> MetricRows<'a> {
     fn push(
         &mut self,
-        mut metric: Metric,
-        owner: &Rc<Owner>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        let Some(data) = metric.data.take() else {
-            tally.reject(RejectReason::NoData, owner.service(), || {
-                format!("metric={}", cut(&metric.name, 200))
-            });
-            return Ok(());
-        };
-        let metric = Descriptor::read(metric, &kind(&data), owner, tally)?;
-        match data {
-            Data::Gauge(gauge) => self.numbers.push_all(gauge.data_points, &metric, tally),
-            Data::Sum(sum) => self.numbers.push_all(sum.data_points, &metric, tally),
-            Data::Histogram(histogram) => self.histograms.push_all(histogram.data_points, &metric, tally),
-            Data::ExponentialHistogram(histogram) => {
-                self.exp_histograms.push_all(histogram.data_points, &metric, tally)
+        wire: &'a [u8],
+        metric: &mut MetricWire<'a>,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        let mut metadata = std::mem::take(&mut metric.metadata);
+        metadata.clear();
+        *metric = MetricWire { metadata, ..MetricWire::default() };
+        let mut data = None;
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => metric.name = value.text()?,
+                2 => metric.description = value.text()?,
+                3 => metric.unit = value.text()?,
+                5 | 7 | 9 | 10 | 11 if data.is_some() => return Err(Odd.into()),
+                5 | 7 | 9 | 10 | 11 => data = Some((field, value.bytes()?)),
+                12 => metric.metadata.push(value.bytes()?),
+                _ => {}
             }
-            Data::Summary(summary) => self.summaries.push_all(summary.data_points, &metric, tally),
+        }
+        match data {
+            Some((kind, data)) => self.push_data(kind, data, metric, group, pass),
+            None => {
+                ProtoMetric::decode(wire).map_err(|_| Odd)?;
+                pass.tally.reject(RejectReason::NoData, group.service(), || {
+                    format!("metric={}", cut(metric.name, 200))
+                });
+                Ok(())
+            }
         }
     }
-}
 
-fn kind(data: &Data) -> Kind {
-    let (metric_type, temporality, is_monotonic) = match data {
-        Data::Gauge(_) => ("gauge", None, None),
-        Data::Sum(sum) => ("sum", Some(sum.aggregation_temporality), Some(sum.is_monotonic)),
-        Data::Histogram(histogram) => ("histogram", Some(histogram.aggregation_temporality), None),
-        Data::ExponentialHistogram(histogram) => {
-            ("exponential_histogram", Some(histogram.aggregation_temporality), None)
-        }
-        Data::Summary(_) => ("summary", None, None),
-    };
-    Kind { metric_type, temporality, is_monotonic }
+    fn push_data(
+        &mut self,
+        kind: u32,
+        data: &'a [u8],
+        metric: &MetricWire<'a>,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        let data = DataWire::read(data, matches!(kind, 7 | 9 | 10), kind == 7)?;
+        let temporality = Some(data.temporality);
+        let kind = match kind {
+            5 => Kind { metric_type: "gauge", temporality: None, is_monotonic: None },
+            7 => Kind { metric_type: "sum", temporality, is_monotonic: Some(data.is_monotonic) },
+            9 => Kind { metric_type: "histogram", temporality, is_monotonic: None },
+            10 => Kind { metric_type: "exponential_histogram", temporality, is_monotonic: None },
+            _ => Kind { metric_type: "summary", temporality: None, is_monotonic: None },
+        };
+        let metric = metric.find(kind, group, pass)?;
+        data.each_point(|wire| match kind.metric_type {
+            "gauge" | "sum" => self.numbers.push(wire, &metric, group, pass),
+            "histogram" => self.histograms.push(wire, &metric, group, pass),
+            "exponential_histogram" => self.exp_histograms.push(wire, &metric, group, pass),
+            _ => self.summaries.push(wire, &metric, group, pass),
+        })
+    }
 }

@@ -1,87 +1,110 @@
-use std::rc::Rc;
+use arrow::datatypes::{Float64Type, Int64Type};
+use hindsight_model::{Rows, Table};
+use opentelemetry_proto::tonic::metrics::v1::NumberDataPoint;
 
-use arrow::array::{Float64Array, Int64Array, RecordBatch};
-use hindsight_model::Table;
-use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point::Value};
-
+use super::columns::Numbers;
 use super::exemplars::Exemplars;
-use super::points::{Descriptor, NO_RECORDED_VALUE, Point, PointRows};
-use crate::tally::Tally;
+use super::owner::Group;
+use super::pass::Pass;
+use super::points::{Metric, NO_RECORDED_VALUE, PointRows, PointWire};
+use super::reader::Fields;
+use super::stop::Stop;
 use crate::{DecodeError, RejectReason};
 
 /// Rows of `metrics`: the points of gauges and sums.
-pub(super) struct NumberRows {
+pub(super) struct NumberRows<'a> {
+    point: PointWire<'a>,
     points: PointRows,
-    value: Vec<Option<f64>>,
-    value_int: Vec<Option<i64>>,
+    value: Numbers<Float64Type>,
+    value_int: Numbers<Int64Type>,
     exemplars: Exemplars,
 }
 
-impl NumberRows {
+/// A value as OTLP sends it, for points and exemplars.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Double(f64),
+    Int(i64),
+}
+
+impl Number {
+    pub(super) fn as_f64(self) -> f64 {
+        match self {
+            Self::Double(number) => number,
+            Self::Int(number) => number as f64,
+        }
+    }
+}
+
+impl<'a> NumberRows<'a> {
     pub(super) fn new() -> Self {
         Self {
+            point: PointWire::default(),
             points: PointRows::new(Table::Metrics),
-            value: Vec::new(),
-            value_int: Vec::new(),
+            value: Numbers::default(),
+            value_int: Numbers::default(),
             exemplars: Exemplars::default(),
         }
     }
 
-    pub(super) fn push_all(
+    pub(super) fn push(
         &mut self,
-        points: Vec<NumberDataPoint>,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        for point in points {
-            match check(&point, metric, tally) {
-                Ok(()) => self.push(point, metric, tally)?,
-                Err(reason) => metric.reject(reason, point.time_unix_nano, tally),
+        wire: &'a [u8],
+        metric: &Metric,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        pass.charge(size_of::<NumberDataPoint>())?;
+        let number = self.read(wire, pass)?;
+        let checked = if number.is_none() && self.point.flags & NO_RECORDED_VALUE == 0 {
+            Err(RejectReason::NoValue)
+        } else {
+            metric.check(&self.point, &mut pass.tally)
+        };
+        if let Err(reason) = checked {
+            return metric.reject(reason, group, &self.point, &mut pass.tally);
+        }
+        let row = self.points.rows();
+        self.points.push(&self.point, metric, pass)?;
+        // A gap stays a gap, even if its sender filled in a number (rule 20).
+        if let Some(number) = number.filter(|_| self.point.flags & NO_RECORDED_VALUE == 0) {
+            self.value.set(row, number.as_f64());
+            if let Number::Int(number) = number {
+                self.value_int.set(row, number);
             }
         }
-        Ok(())
+        self.exemplars.push_row(row, &mut self.point.exemplars, &mut pass.tally)
     }
 
-    fn push(
-        &mut self,
-        point: NumberDataPoint,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        // A gap stays a gap, even if its sender filled in a number (rule 20).
-        let recorded = point.value.filter(|_| point.flags & NO_RECORDED_VALUE == 0);
-        let (value, value_int) = match recorded {
-            Some(Value::AsDouble(number)) => (Some(number), None),
-            Some(Value::AsInt(number)) => (Some(number as f64), Some(number)),
-            None => (None, None),
-        };
-        self.value.push(value);
-        self.value_int.push(value_int);
-        self.exemplars.push_row(point.exemplars, tally)?;
-        let point = Point {
-            time_unix_nano: point.time_unix_nano,
-            start_time_unix_nano: point.start_time_unix_nano,
-            attributes: point.attributes,
-            flags: point.flags,
-        };
-        self.points.push(point, metric, tally)
+    fn read(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<Option<Number>, Stop> {
+        let point = &mut self.point;
+        point.clear();
+        let mut number = None;
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                2 => point.start = value.fixed64()?,
+                3 => point.time = value.fixed64()?,
+                4 => number = Some(Number::Double(value.double()?)),
+                5 => point.add_exemplar(value.bytes()?, pass)?,
+                6 => number = Some(Number::Int(value.fixed64()?.cast_signed())),
+                7 => point.add_attribute(value.bytes()?, pass)?,
+                8 => point.flags = value.uint32()?,
+                _ => {}
+            }
+        }
+        Ok(number)
     }
 
-    pub(super) fn finish(self, tally: &Tally<'_>) -> Result<Option<(Table, RecordBatch)>, DecodeError> {
-        if self.points.rows() == 0 {
+    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+        let rows = self.points.rows();
+        if rows == 0 {
             return Ok(None);
         }
-        let mut finished = self.points.finish(tally);
-        finished.put("value", Float64Array::from(self.value));
-        finished.put("value_int", Int64Array::from(self.value_int));
+        let mut finished = self.points.finish();
+        finished.put("value", self.value.finish(rows));
+        finished.put("value_int", self.value_int.finish(rows));
         self.exemplars.finish(&mut finished)?;
-        Ok(Some((Table::Metrics, finished.batch()?)))
+        finished.done().map(Some)
     }
-}
-
-fn check(point: &NumberDataPoint, metric: &Descriptor, tally: &mut Tally<'_>) -> Result<(), RejectReason> {
-    if point.value.is_none() && point.flags & NO_RECORDED_VALUE == 0 {
-        return Err(RejectReason::NoValue);
-    }
-    metric.check(point.time_unix_nano, &point.attributes, &point.exemplars, tally)
 }

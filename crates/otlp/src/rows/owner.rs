@@ -1,62 +1,96 @@
-//! What a record belongs to: its resource and scope, turned into texts once for all their rows.
+//! What a record belongs to: its resource and scope, read once and then recognised by their bytes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use arrow::array::{Int64Builder, StringBuilder};
-use hindsight_model::{AnyValue, RESOURCE_PROMOTED, attributes_to_json};
+use hindsight_model::{AnyValue, Cell, Owner, RESOURCE_PROMOTED, attributes_to_json};
 use opentelemetry_proto::tonic::common::v1::{EntityRef, InstrumentationScope};
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+use prost::Message as _;
 
-use super::columns::{Finished, push_text};
-use super::promoted::{PromotedColumns, take_promoted};
+use super::pass::Pass;
+use super::promoted::take_promoted;
+use super::reader::{Fields, Odd, once};
+use super::stop::Stop;
+use crate::RejectReason;
 use crate::attributes::read_attributes;
-use crate::series::Series;
-use crate::tally::Tally;
-use crate::{DecodeError, RejectReason};
+use crate::series::SeriesHash;
+use crate::tally::Remark;
 
-/// A resource's columns.
+/// A resource, with what reading it gave rise to.
+#[derive(Debug)]
 pub(super) struct Resource {
-    promoted: Vec<Option<AnyValue>>,
-    attributes: String,
-    dropped: i64,
-    entity_refs: String,
-    schema_url: String,
+    id: u64,
+    cells: Vec<Cell>,
+    hash: SeriesHash,
     too_many: bool,
-    series: Series,
+    remarks: Vec<(Remark, u64)>,
+}
+
+/// A scope within its resource.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: u64,
+    pub(super) owner: Arc<Owner>,
+    pub(super) hash: SeriesHash,
+    /// Bytes of text on every row.
+    pub(super) row_bytes: usize,
+    too_many: bool,
+    remarks: Vec<(Remark, u64)>,
 }
 
 impl Resource {
-    pub(super) fn read(
-        resource: Option<ProtoResource>,
-        schema_url: String,
-        tally: &mut Tally<'_>,
-    ) -> Result<Rc<Self>, DecodeError> {
-        let resource = resource.unwrap_or_default();
-        let too_many = resource.attributes.len() > tally.context.limits.attributes_max;
-        let mut attributes = read_attributes(resource.attributes, tally)?;
-        let series = Series::of_resource(&attributes_to_json(&attributes));
-        let promoted = take_promoted(&mut attributes, RESOURCE_PROMOTED, tally);
-        Ok(Rc::new(Self {
-            promoted,
-            attributes: attributes_to_json(&attributes),
-            dropped: resource.dropped_attributes_count.into(),
-            entity_refs: entity_refs_json(&resource.entity_refs),
-            schema_url,
-            too_many,
-            series,
-        }))
-    }
-
-    fn bytes(&self) -> usize {
-        let promoted: usize = self.promoted.iter().flatten().map(promoted_bytes).sum();
-        promoted + self.attributes.len() + self.entity_refs.len() + self.schema_url.len()
+    fn read(wire: &[u8], schema_url: &str, pass: &mut Pass<'_>) -> Result<Self, Stop> {
+        let resource = ProtoResource::decode(wire).map_err(|_| Odd)?;
+        let too_many = resource.attributes.len() > pass.tally.context.limits.attributes_max;
+        let before = pass.tally.remarks();
+        let mut attributes = read_attributes(resource.attributes, &mut pass.tally)?;
+        let hash = SeriesHash::of_resource(&attributes_to_json(&attributes));
+        let promoted = take_promoted(&mut attributes, RESOURCE_PROMOTED, &mut pass.tally);
+        let remarks = pass.tally.take_remarks_since(before);
+        let mut cells: Vec<Cell> = promoted.into_iter().map(promoted_cell).collect();
+        cells.push(Cell::Text(attributes_to_json(&attributes).into()));
+        cells.push(Cell::Int(resource.dropped_attributes_count.into()));
+        cells.push(Cell::optional(&entity_refs_json(&resource.entity_refs)));
+        cells.push(Cell::optional(schema_url));
+        Ok(Self { id: pass.tally.context.interner.id(), cells, hash, too_many, remarks })
     }
 }
 
-fn promoted_bytes(value: &AnyValue) -> usize {
+impl Group {
+    fn read(resource: &Resource, wire: &[u8], schema_url: &str, pass: &mut Pass<'_>) -> Result<Self, Stop> {
+        let scope = InstrumentationScope::decode(wire).map_err(|_| Odd)?;
+        let too_many = resource.too_many || scope.attributes.len() > pass.tally.context.limits.attributes_max;
+        let before = pass.tally.remarks();
+        let attributes = attributes_to_json(&read_attributes(scope.attributes, &mut pass.tally)?);
+        let remarks = pass.tally.take_remarks_since(before);
+        let hash = resource.hash.in_scope(&scope.name, &scope.version, &attributes);
+        let mut cells = resource.cells.clone();
+        cells.push(Cell::optional(&scope.name));
+        cells.push(Cell::optional(&scope.version));
+        cells.push(Cell::Text(attributes.into()));
+        cells.push(Cell::Int(scope.dropped_attributes_count.into()));
+        cells.push(Cell::optional(schema_url));
+        let owner = Arc::new(Owner::group(cells));
+        let row_bytes = owner.row_bytes();
+        Ok(Self { id: pass.tally.context.interner.id(), owner, hash, row_bytes, too_many, remarks })
+    }
+
+    pub(super) fn service(&self) -> Option<&str> {
+        let index = RESOURCE_PROMOTED.iter().position(|promoted| promoted.attribute == "service.name")?;
+        self.owner.cell(0, index).as_text()
+    }
+
+    /// Whether records of this owner may come in at all.
+    pub(super) fn check(&self) -> Result<(), RejectReason> {
+        if self.too_many { Err(RejectReason::TooManyAttributes) } else { Ok(()) }
+    }
+}
+
+fn promoted_cell(value: Option<AnyValue>) -> Cell {
     match value {
-        AnyValue::String(text) => text.len(),
-        _ => 8,
+        Some(AnyValue::String(text)) => Cell::Text(text.into()),
+        Some(AnyValue::Int(number)) => Cell::Int(number),
+        _ => Cell::Null,
     }
 }
 
@@ -76,119 +110,93 @@ fn entity_refs_json(entity_refs: &[EntityRef]) -> String {
     serde_json::Value::Array(entity_refs.iter().map(object).collect()).to_string()
 }
 
-/// A scope within its resource.
-pub(super) struct Owner {
-    resource: Rc<Resource>,
-    name: String,
-    version: String,
-    attributes: String,
-    dropped: i64,
-    schema_url: String,
-    too_many: bool,
-    series: Series,
+/// The three levels that every request has: resources, their scopes, and the scopes' records, each of which is
+/// given to `record` with its owner.
+pub(super) fn each_record<'a, 'c>(
+    body: &'a [u8],
+    pass: &mut Pass<'c>,
+    mut record: impl FnMut(&'a [u8], &Arc<Group>, &mut Pass<'c>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut request = Fields::of(body);
+    while let Some((field, value)) = request.next()? {
+        if field != 1 {
+            continue;
+        }
+        let level = Level::read(value.bytes()?)?;
+        let resource = find_resource(&level, pass)?;
+        level.each(|scope| {
+            let level = Level::read(scope)?;
+            let group = find_group(&resource, &level, pass)?;
+            level.each(|wire| record(wire, &group, pass))
+        })?;
+    }
+    Ok(())
 }
 
-impl Owner {
-    pub(super) fn read(
-        resource: &Rc<Resource>,
-        scope: Option<InstrumentationScope>,
-        schema_url: String,
-        tally: &mut Tally<'_>,
-    ) -> Result<Rc<Self>, DecodeError> {
-        let scope = scope.unwrap_or_default();
-        let too_many = scope.attributes.len() > tally.context.limits.attributes_max;
-        let attributes = attributes_to_json(&read_attributes(scope.attributes, tally)?);
-        let series = resource.series.in_scope(&scope.name, &scope.version, &attributes);
-        Ok(Rc::new(Self {
-            resource: Rc::clone(resource),
-            name: scope.name,
-            version: scope.version,
-            attributes,
-            dropped: scope.dropped_attributes_count.into(),
-            schema_url,
-            too_many,
-            series,
-        }))
-    }
+/// `ResourceSpans`, `ScopeLogs` and their like: field 1 says whose, field 2 holds the parts, field 3 is the schema.
+struct Level<'a> {
+    head: &'a [u8],
+    schema_url: &'a str,
+    message: &'a [u8],
+}
 
-    pub(super) fn service(&self) -> Option<&str> {
-        let index = RESOURCE_PROMOTED.iter().position(|promoted| promoted.attribute == "service.name")?;
-        match self.resource.promoted.get(index)? {
-            Some(AnyValue::String(name)) => Some(name),
-            _ => None,
+impl<'a> Level<'a> {
+    fn read(message: &'a [u8]) -> Result<Self, Odd> {
+        let (mut head, mut schema_url) = (None, "");
+        let mut fields = Fields::of(message);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => once(&mut head, value.bytes()?)?,
+                2 => drop(value.bytes()?),
+                3 => schema_url = value.text()?,
+                _ => {}
+            }
         }
+        Ok(Self { head: head.unwrap_or_default(), schema_url, message })
     }
 
-    pub(super) fn series(&self) -> &Series {
-        &self.series
-    }
-
-    /// Whether records of this owner may come in at all.
-    pub(super) fn check(&self) -> Result<(), RejectReason> {
-        if self.too_many || self.resource.too_many { Err(RejectReason::TooManyAttributes) } else { Ok(()) }
-    }
-
-    /// Bytes of text on every row.
-    pub(super) fn bytes(&self) -> usize {
-        let own = self.name.len() + self.version.len() + self.attributes.len() + self.schema_url.len();
-        own + self.resource.bytes()
+    fn each(&self, mut part: impl FnMut(&'a [u8]) -> Result<(), Stop>) -> Result<(), Stop> {
+        let mut fields = Fields::of(self.message);
+        while let Some((field, value)) = fields.next()? {
+            if field == 2 {
+                part(value.bytes()?)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Which rows belong to whom, as runs, because rows of one owner follow each other.
-#[derive(Default)]
-pub(super) struct OwnerRuns(Vec<(Rc<Owner>, usize)>);
-
-impl OwnerRuns {
-    pub(super) fn push(&mut self, owner: &Rc<Owner>) {
-        match self.0.last_mut() {
-            Some((last, rows)) if Rc::ptr_eq(last, owner) => *rows += 1,
-            _ => self.0.push((Rc::clone(owner), 1)),
+fn find_resource(level: &Level<'_>, pass: &mut Pass<'_>) -> Result<Arc<Resource>, Stop> {
+    let interner = pass.tally.context.interner;
+    pass.start_key(0);
+    pass.add_to_key(level.schema_url.as_bytes());
+    pass.add_to_key(level.head);
+    let resource = match interner.resources.get(&pass.key) {
+        Some(resource) => resource,
+        None => {
+            pass.charge(level.head.len() * 2)?;
+            let resource = Arc::new(Resource::read(level.head, level.schema_url, pass)?);
+            interner.resources.add(&pass.key, &resource);
+            resource
         }
-    }
+    };
+    pass.tally.repeat_remarks(&resource.remarks);
+    Ok(resource)
+}
 
-    pub(super) fn finish(self, finished: &mut Finished) {
-        let mut promoted = PromotedColumns::new(RESOURCE_PROMOTED);
-        for (owner, rows) in &self.0 {
-            promoted.push(&owner.resource.promoted, *rows);
+fn find_group(resource: &Resource, level: &Level<'_>, pass: &mut Pass<'_>) -> Result<Arc<Group>, Stop> {
+    let interner = pass.tally.context.interner;
+    pass.start_key(resource.id);
+    pass.add_to_key(level.schema_url.as_bytes());
+    pass.add_to_key(level.head);
+    let group = match interner.groups.get(&pass.key) {
+        Some(group) => group,
+        None => {
+            let group = Arc::new(Group::read(resource, level.head, level.schema_url, pass)?);
+            interner.groups.add(&pass.key, &group);
+            group
         }
-        promoted.finish(finished);
-        self.required(finished, "resource_attributes", |owner| &owner.resource.attributes);
-        self.counts(finished, "resource_dropped_attributes_count", |owner| owner.resource.dropped);
-        self.optional(finished, "resource_entity_refs", |owner| &owner.resource.entity_refs);
-        self.optional(finished, "resource_schema_url", |owner| &owner.resource.schema_url);
-        self.optional(finished, "scope_name", |owner| &owner.name);
-        self.optional(finished, "scope_version", |owner| &owner.version);
-        self.required(finished, "scope_attributes", |owner| &owner.attributes);
-        self.counts(finished, "scope_dropped_attributes_count", |owner| owner.dropped);
-        self.optional(finished, "scope_schema_url", |owner| &owner.schema_url);
-    }
-
-    fn required(&self, finished: &mut Finished, column: &str, text: impl Fn(&Owner) -> &String) {
-        let mut builder = StringBuilder::new();
-        for (owner, rows) in &self.0 {
-            for _ in 0..*rows {
-                builder.append_value(text(owner));
-            }
-        }
-        finished.put(column, builder.finish());
-    }
-
-    fn optional(&self, finished: &mut Finished, column: &str, text: impl Fn(&Owner) -> &String) {
-        let mut builder = StringBuilder::new();
-        for (owner, rows) in &self.0 {
-            for _ in 0..*rows {
-                push_text(&mut builder, text(owner));
-            }
-        }
-        finished.put(column, builder.finish());
-    }
-
-    fn counts(&self, finished: &mut Finished, column: &str, count: impl Fn(&Owner) -> i64) {
-        let mut builder = Int64Builder::new();
-        for (owner, rows) in &self.0 {
-            builder.append_value_n(count(owner), *rows);
-        }
-        finished.put(column, builder.finish());
-    }
+    };
+    pass.tally.repeat_remarks(&group.remarks);
+    Ok(group)
 }

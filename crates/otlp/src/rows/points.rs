@@ -1,20 +1,23 @@
 //! What the data points of every metric kind have in common.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Int64Array, StringBuilder};
-use hindsight_model::{Table, attributes_to_json};
+use hindsight_model::{Cell, Owner, Table, attributes_to_json};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::{Exemplar, Metric};
+use prost::Message as _;
 
-use super::columns::{Finished, OptionalTimes, push_text};
-use super::common::{Common, check_count};
-use super::owner::Owner;
+use super::columns::{Counts, Finished, OptionalTimes, OwnerKeys, Times};
+use super::exemplars::ExemplarWire;
+use super::owner::Group;
+use super::pass::Pass;
+use super::reader::{Fields, Odd};
+use super::spans::ENTRY_BYTES;
+use super::stop::Stop;
+use crate::RejectReason;
 use crate::attributes::read_attributes;
 use crate::reject::cut;
-use crate::series::Series;
-use crate::tally::Tally;
-use crate::{DecodeError, RejectReason};
+use crate::series::SeriesHash;
+use crate::tally::{Remark, Tally};
 
 /// The flag of a point that says "there is no value here" (rule 20).
 pub(super) const NO_RECORDED_VALUE: u32 = 1;
@@ -22,88 +25,117 @@ pub(super) const NO_RECORDED_VALUE: u32 = 1;
 /// The words of `temporality` by OTLP's number; 0 is refused.
 pub(crate) const TEMPORALITIES: [&str; 3] = ["", "delta", "cumulative"];
 
-/// A metric's columns, turned into texts once for all its points.
-pub(super) struct Descriptor {
-    pub(super) owner: Rc<Owner>,
-    name: String,
-    metric_type: &'static str,
-    unit: String,
-    description: String,
-    metadata: String,
-    temporality: Option<String>,
-    is_monotonic: Option<bool>,
-    refused: Option<RejectReason>,
-    series: Series,
-}
-
 /// What a metric's kind says about it beside its name.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub(super) metric_type: &'static str,
     pub(super) temporality: Option<i32>,
     pub(super) is_monotonic: Option<bool>,
 }
 
-impl Descriptor {
-    pub(super) fn read(
-        metric: Metric,
-        kind: &Kind,
-        owner: &Rc<Owner>,
-        tally: &mut Tally<'_>,
-    ) -> Result<Rc<Self>, DecodeError> {
+/// A metric's own fields as they stand in the request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MetricWire<'a> {
+    pub(super) name: &'a str,
+    pub(super) description: &'a str,
+    pub(super) unit: &'a str,
+    pub(super) metadata: Vec<&'a [u8]>,
+}
+
+/// A metric, with what reading it gave rise to.
+#[derive(Debug)]
+pub(super) struct Metric {
+    id: u64,
+    owner: Arc<Owner>,
+    hash: SeriesHash,
+    row_bytes: usize,
+    name: String,
+    metric_type: &'static str,
+    refused: Option<RejectReason>,
+    remarks: Vec<(Remark, u64)>,
+}
+
+/// A series of a metric.
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) owner: Arc<Owner>,
+    remarks: Vec<(Remark, u64)>,
+}
+
+impl MetricWire<'_> {
+    /// The metric, known or new.
+    pub(super) fn find(&self, kind: Kind, group: &Group, pass: &mut Pass<'_>) -> Result<Arc<Metric>, Stop> {
+        let interner = pass.tally.context.interner;
+        pass.start_key(group.id);
+        let monotonic = kind.is_monotonic.map_or(2, u8::from);
+        let temporality = kind.temporality.unwrap_or(0);
+        pass.add_to_key(kind.metric_type.as_bytes());
+        pass.add_to_key(&[monotonic]);
+        pass.add_to_key(&temporality.to_le_bytes());
+        for part in [self.name, self.description, self.unit] {
+            pass.add_to_key(part.as_bytes());
+        }
+        for part in &self.metadata {
+            pass.add_to_key(part);
+        }
+        let metric = match interner.metrics.get(&pass.key) {
+            Some(metric) => metric,
+            None => {
+                let metric = Arc::new(self.read(kind, group, pass)?);
+                interner.metrics.add(&pass.key, &metric);
+                metric
+            }
+        };
+        pass.tally.repeat_remarks(&metric.remarks);
+        Ok(metric)
+    }
+
+    fn read(&self, kind: Kind, group: &Group, pass: &mut Pass<'_>) -> Result<Metric, Stop> {
         let temporality = kind.temporality.map(temporality_word);
-        let counted = check_count(&metric.metadata, tally.context.limits);
         let refused = match kind.temporality {
             Some(0) => Some(RejectReason::UnspecifiedTemporality),
-            _ => counted.err().or(owner.check().err()),
+            _ if self.metadata.len() > pass.tally.context.limits.attributes_max => {
+                Some(RejectReason::TooManyAttributes)
+            }
+            _ => group.check().err(),
         };
-        let series = owner.series().of_metric(
-            &metric.name,
-            &metric.unit,
+        let hash = group.hash.of_metric(
+            self.name,
+            self.unit,
             kind.metric_type,
             temporality.as_deref(),
             kind.is_monotonic,
         );
-        Ok(Rc::new(Self {
-            owner: Rc::clone(owner),
-            name: metric.name,
+        let before = pass.tally.remarks();
+        let metadata = attributes_to_json(&read_attributes(key_values(&self.metadata)?, &mut pass.tally)?);
+        let remarks = pass.tally.take_remarks_since(before);
+        let owner = Arc::new(Owner::within(
+            &group.owner,
+            vec![
+                Cell::Text(self.name.into()),
+                Cell::Text(kind.metric_type.into()),
+                Cell::optional(self.unit),
+                Cell::optional(self.description),
+                Cell::Text(metadata.into()),
+                temporality.map_or(Cell::Null, |word| Cell::Text(word.into())),
+                kind.is_monotonic.map_or(Cell::Null, Cell::Bool),
+            ],
+        ));
+        Ok(Metric {
+            id: pass.tally.context.interner.id(),
+            row_bytes: owner.row_bytes(),
+            owner,
+            hash,
+            name: self.name.to_owned(),
             metric_type: kind.metric_type,
-            unit: metric.unit,
-            description: metric.description,
-            metadata: attributes_to_json(&read_attributes(metric.metadata, tally)?),
-            temporality,
-            is_monotonic: kind.is_monotonic,
             refused,
-            series,
-        }))
+            remarks,
+        })
     }
+}
 
-    /// Checks what every kind of point has.
-    pub(super) fn check(
-        &self,
-        unix_nano: u64,
-        attributes: &[KeyValue],
-        exemplars: &[Exemplar],
-        tally: &mut Tally<'_>,
-    ) -> Result<(), RejectReason> {
-        if let Some(reason) = self.refused {
-            return Err(reason);
-        }
-        if unix_nano == 0 {
-            return Err(RejectReason::ZeroTime);
-        }
-        tally.check_time(unix_nano)?;
-        let limits = tally.context.limits;
-        check_count(attributes, limits)?;
-        exemplars.iter().try_for_each(|exemplar| check_count(&exemplar.filtered_attributes, limits))?;
-        let own = self.name.len() + self.unit.len() + self.description.len() + self.metadata.len();
-        tally.take_shared(own + self.owner.bytes())
-    }
-
-    pub(super) fn reject(&self, reason: RejectReason, unix_nano: u64, tally: &mut Tally<'_>) {
-        tally.reject(reason, self.owner.service(), || {
-            format!("metric={} type={} time={unix_nano}", cut(&self.name, 180), self.metric_type)
-        });
-    }
+fn key_values(list: &[&[u8]]) -> Result<Vec<KeyValue>, Odd> {
+    list.iter().map(|wire| KeyValue::decode(*wire).map_err(|_| Odd)).collect()
 }
 
 fn temporality_word(number: i32) -> String {
@@ -113,92 +145,182 @@ fn temporality_word(number: i32) -> String {
     }
 }
 
-/// The columns of every metric table.
-pub(super) struct PointRows {
-    common: Common,
-    descriptors: Vec<(Rc<Descriptor>, usize)>,
-    start: OptionalTimes,
-    series_id: Vec<i64>,
-    flags: Vec<i64>,
+/// What every kind of point has, as it stands in the request.
+#[derive(Default)]
+pub(super) struct PointWire<'a> {
+    pub(super) start: u64,
+    pub(super) time: u64,
+    pub(super) flags: u32,
+    pub(super) attributes: Vec<&'a [u8]>,
+    pub(super) exemplars: Vec<ExemplarWire<'a>>,
 }
 
-/// A point's share of [`PointRows`].
-pub(super) struct Point {
-    pub(super) time_unix_nano: u64,
-    pub(super) start_time_unix_nano: u64,
-    pub(super) attributes: Vec<KeyValue>,
-    pub(super) flags: u32,
+impl<'a> PointWire<'a> {
+    /// Forgets the point before; the lists keep their memory.
+    pub(super) fn clear(&mut self) {
+        (self.start, self.time, self.flags) = (0, 0, 0);
+        self.attributes.clear();
+        self.exemplars.clear();
+    }
+
+    pub(super) fn add_attribute(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<(), Stop> {
+        pass.charge(ENTRY_BYTES)?;
+        self.attributes.push(wire);
+        Ok(())
+    }
+
+    pub(super) fn add_exemplar(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<(), Stop> {
+        self.exemplars.push(ExemplarWire::read(wire, pass)?);
+        Ok(())
+    }
+}
+
+impl Metric {
+    /// Checks what every kind of point has.
+    pub(super) fn check(&self, point: &PointWire<'_>, tally: &mut Tally<'_>) -> Result<(), RejectReason> {
+        if let Some(reason) = self.refused {
+            return Err(reason);
+        }
+        if point.time == 0 {
+            return Err(RejectReason::ZeroTime);
+        }
+        tally.check_time(point.time)?;
+        let max = tally.context.limits.attributes_max;
+        let too_many = point.attributes.len() > max
+            || point.exemplars.iter().any(|exemplar| exemplar.attributes.len() > max);
+        if too_many {
+            return Err(RejectReason::TooManyAttributes);
+        }
+        tally.take_shared(self.row_bytes)
+    }
+
+    pub(super) fn reject(
+        &self,
+        reason: RejectReason,
+        group: &Group,
+        point: &PointWire<'_>,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), Stop> {
+        // A refused point must still be one, or the request is not OTLP.
+        key_values(&point.attributes)?;
+        tally.reject(reason, group.service(), || {
+            format!("metric={} type={} time={}", cut(&self.name, 180), self.metric_type, point.time)
+        });
+        Ok(())
+    }
+
+    /// The point's series, known or new.
+    fn series(&self, attributes: &[&[u8]], pass: &mut Pass<'_>) -> Result<Arc<Series>, Stop> {
+        let interner = pass.tally.context.interner;
+        pass.start_key(self.id);
+        for attribute in attributes {
+            pass.add_to_key(attribute);
+        }
+        let series = match interner.series.get(&pass.key) {
+            Some(series) => series,
+            None => {
+                let series = Arc::new(self.read_series(attributes, pass)?);
+                interner.series.add(&pass.key, &series);
+                series
+            }
+        };
+        pass.tally.repeat_remarks(&series.remarks);
+        Ok(series)
+    }
+
+    fn read_series(&self, attributes: &[&[u8]], pass: &mut Pass<'_>) -> Result<Series, Stop> {
+        let before = pass.tally.remarks();
+        let attributes = attributes_to_json(&read_attributes(key_values(attributes)?, &mut pass.tally)?);
+        let remarks = pass.tally.take_remarks_since(before);
+        let cells = vec![Cell::Int(self.hash.id(&attributes)), Cell::Text(attributes.into())];
+        Ok(Series { owner: Arc::new(Owner::within(&self.owner, cells)), remarks })
+    }
+}
+
+/// The columns of every metric table.
+pub(super) struct PointRows {
+    table: Table,
+    owners: OwnerKeys,
+    times: Times,
+    start: OptionalTimes,
+    flags: Counts,
 }
 
 impl PointRows {
     pub(super) fn new(table: Table) -> Self {
         Self {
-            common: Common::new(table),
-            descriptors: Vec::new(),
+            table,
+            owners: OwnerKeys::default(),
+            times: Times::default(),
             start: OptionalTimes::default(),
-            series_id: Vec::new(),
-            flags: Vec::new(),
+            flags: Counts::default(),
         }
+    }
+
+    /// The number of rows so far: the index of the next.
+    pub(super) fn rows(&self) -> usize {
+        self.times.len()
     }
 
     pub(super) fn push(
         &mut self,
-        point: Point,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        let attributes = read_attributes(point.attributes, tally)?;
-        self.series_id.push(metric.series.id(&attributes_to_json(&attributes)));
-        self.common.push(&metric.owner, point.time_unix_nano, attributes, 0, tally);
-        self.start.push(point.start_time_unix_nano);
-        self.flags.push(point.flags.into());
-        match self.descriptors.last_mut() {
-            Some((last, rows)) if Rc::ptr_eq(last, metric) => *rows += 1,
-            _ => self.descriptors.push((Rc::clone(metric), 1)),
-        }
+        point: &PointWire<'_>,
+        metric: &Metric,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        let series = metric.series(&point.attributes, pass)?;
+        let row = self.rows();
+        self.owners.push(&series.owner);
+        self.times.push(point.time);
+        self.start.set(row, point.start);
+        self.flags.set(row, point.flags.into());
+        pass.tally.accept(point.time);
         Ok(())
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.common.rows()
-    }
-
-    pub(super) fn finish(self, tally: &Tally<'_>) -> Finished {
-        let mut finished = self.common.finish(tally.context.tenant);
-        put_descriptors(&self.descriptors, &mut finished);
-        let (start, start_nanos) = self.start.finish();
-        finished.put("start_timestamp", start);
-        finished.put("start_timestamp_nanos", start_nanos);
-        finished.put("series_id", Int64Array::from(self.series_id));
-        finished.put("flags", Int64Array::from(self.flags));
+    pub(super) fn finish(self) -> Finished {
+        let rows = self.rows();
+        let mut finished = self.owners.finish(self.table);
+        let (timestamp, nanos) = self.times.finish();
+        finished.put("timestamp", timestamp);
+        finished.put("timestamp_nanos", nanos);
+        finished.put_times("start_timestamp", "start_timestamp_nanos", self.start.finish(rows));
+        finished.put("flags", self.flags.finish(rows));
         finished
     }
 }
 
-fn put_descriptors(descriptors: &[(Rc<Descriptor>, usize)], finished: &mut Finished) {
-    let mut name = StringBuilder::new();
-    let mut metric_type = StringBuilder::new();
-    let mut unit = StringBuilder::new();
-    let mut description = StringBuilder::new();
-    let mut metadata = StringBuilder::new();
-    let mut temporality = StringBuilder::new();
-    let mut is_monotonic = Vec::new();
-    for (metric, rows) in descriptors {
-        for _ in 0..*rows {
-            name.append_value(&metric.name);
-            metric_type.append_value(metric.metric_type);
-            push_text(&mut unit, &metric.unit);
-            push_text(&mut description, &metric.description);
-            metadata.append_value(&metric.metadata);
-            temporality.append_option(metric.temporality.as_deref());
-            is_monotonic.push(metric.is_monotonic);
+/// The fields of a metric's data: the points, and for sums and histograms what they are.
+#[derive(Default)]
+pub(super) struct DataWire<'a> {
+    pub(super) temporality: i32,
+    pub(super) is_monotonic: bool,
+    wire: &'a [u8],
+}
+
+impl<'a> DataWire<'a> {
+    /// Field 2 is the temporality and field 3 the monotonicity, where the kind has them.
+    pub(super) fn read(wire: &'a [u8], has_temporality: bool, has_monotonicity: bool) -> Result<Self, Odd> {
+        let mut data = Self { wire, ..Self::default() };
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => drop(value.bytes()?),
+                2 if has_temporality => data.temporality = value.int32()?,
+                3 if has_monotonicity => data.is_monotonic = value.varint()? != 0,
+                _ => {}
+            }
         }
+        Ok(data)
     }
-    finished.put("metric_name", name.finish());
-    finished.put("metric_type", metric_type.finish());
-    finished.put("unit", unit.finish());
-    finished.put("description", description.finish());
-    finished.put("metadata", metadata.finish());
-    finished.put("temporality", temporality.finish());
-    finished.put("is_monotonic", BooleanArray::from(is_monotonic));
+
+    pub(super) fn each_point(&self, mut point: impl FnMut(&'a [u8]) -> Result<(), Stop>) -> Result<(), Stop> {
+        let mut fields = Fields::of(self.wire);
+        while let Some((field, value)) = fields.next()? {
+            if field == 1 {
+                point(value.bytes()?)?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,15 +1,106 @@
 //! The events and links of spans.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, StringBuilder};
-use hindsight_model::{SpanId, TraceId, attributes_to_json};
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use arrow::array::{ArrayRef, Int64Array, StringBuilder};
+use arrow::datatypes::DataType;
+use opentelemetry_proto::tonic::trace::v1::span;
 
-use super::columns::{Finished, Offsets, Times, push_text};
+use super::columns::{Finished, Offsets, Texts, Times, inner};
+use super::entries::{Entry, json};
+use super::ids::{append_hex, valid};
+use super::pass::Pass;
+use super::reader::Fields;
+use super::spans::ENTRY_BYTES;
+use super::stop::Stop;
 use crate::DecodeError;
-use crate::attributes::read_attributes;
 use crate::tally::{Remark, Tally};
+
+/// An event as it stands in the request.
+#[derive(Clone, Debug)]
+pub(super) struct Event<'a> {
+    time: u64,
+    name: &'a str,
+    pub(super) attributes: Range<usize>,
+    dropped: u32,
+}
+
+impl<'a> Event<'a> {
+    /// Its attributes are added to `entries`.
+    pub(super) fn read(
+        wire: &'a [u8],
+        entries: &mut Vec<Entry<'a>>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Self, Stop> {
+        pass.charge(size_of::<span::Event>())?;
+        let from = entries.len();
+        let mut event = Self { time: 0, name: "", attributes: from..from, dropped: 0 };
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => event.time = value.fixed64()?,
+                2 => event.name = value.text()?,
+                3 => {
+                    pass.charge(ENTRY_BYTES)?;
+                    entries.push(Entry::read(value.bytes()?)?);
+                }
+                4 => event.dropped = value.uint32()?,
+                _ => {}
+            }
+        }
+        event.attributes.end = entries.len();
+        Ok(event)
+    }
+}
+
+/// A link as it stands in the request.
+#[derive(Clone, Debug)]
+pub(super) struct Link<'a> {
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    trace_state: &'a str,
+    pub(super) attributes: Range<usize>,
+    dropped: u32,
+    flags: u32,
+}
+
+impl<'a> Link<'a> {
+    /// Its attributes are added to `entries`.
+    pub(super) fn read(
+        wire: &'a [u8],
+        entries: &mut Vec<Entry<'a>>,
+        pass: &mut Pass<'_>,
+    ) -> Result<Self, Stop> {
+        pass.charge(size_of::<span::Link>())?;
+        let from = entries.len();
+        let mut link = Self {
+            trace_id: &[],
+            span_id: &[],
+            trace_state: "",
+            attributes: from..from,
+            dropped: 0,
+            flags: 0,
+        };
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => link.trace_id = value.bytes()?,
+                2 => link.span_id = value.bytes()?,
+                3 => link.trace_state = value.text()?,
+                4 => {
+                    pass.charge(ENTRY_BYTES)?;
+                    entries.push(Entry::read(value.bytes()?)?);
+                }
+                5 => link.dropped = value.uint32()?,
+                6 => link.flags = value.fixed32()?,
+                _ => {}
+            }
+        }
+        link.attributes.end = entries.len();
+        Ok(link)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Events {
@@ -21,27 +112,37 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn push_row(&mut self, events: Vec<Event>, tally: &mut Tally<'_>) -> Result<(), DecodeError> {
-        for event in events {
-            self.times.push(event.time_unix_nano);
-            self.names.append_value(&event.name);
-            self.attributes.append_value(attributes_to_json(&read_attributes(event.attributes, tally)?));
-            self.dropped.push(event.dropped_attributes_count.into());
+    pub(super) fn push_row(
+        &mut self,
+        row: usize,
+        events: &[Event<'_>],
+        entries: &mut [Entry<'_>],
+        tally: &mut Tally<'_>,
+    ) -> Result<(), Stop> {
+        if events.is_empty() {
+            return Ok(());
         }
-        self.offsets.end_row(self.dropped.len());
+        for event in events {
+            self.times.push(event.time);
+            self.names.append_value(event.name);
+            self.attributes.append_value(json(&mut entries[event.attributes.clone()], tally)?);
+            self.dropped.push(event.dropped.into());
+        }
+        self.offsets.end_row(row, self.dropped.len());
         Ok(())
     }
 
     pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
-        let (timestamp, nanos) = self.times.finish();
-        let values: Vec<arrow::array::ArrayRef> = vec![
-            Arc::new(timestamp),
-            Arc::new(nanos),
-            Arc::new(self.names.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(Int64Array::from(self.dropped)),
-        ];
-        finished.put_list("events", self.offsets.0, values)
+        finished.put_list("events", self.offsets, || {
+            let (timestamp, nanos) = self.times.finish();
+            vec![
+                timestamp,
+                nanos,
+                Arc::new(self.names.finish()),
+                Arc::new(self.attributes.finish()),
+                Arc::new(Int64Array::from(self.dropped)),
+            ]
+        })
     }
 }
 
@@ -50,7 +151,7 @@ pub(super) struct Links {
     offsets: Offsets,
     trace_ids: StringBuilder,
     span_ids: StringBuilder,
-    trace_states: StringBuilder,
+    trace_states: Texts,
     attributes: StringBuilder,
     dropped: Vec<i64>,
     flags: Vec<i64>,
@@ -58,35 +159,46 @@ pub(super) struct Links {
 
 impl Links {
     /// Adds a span's links and returns how many had to be dropped: a link without valid ids leads nowhere.
-    pub(super) fn push_row(&mut self, links: Vec<Link>, tally: &mut Tally<'_>) -> Result<i64, DecodeError> {
+    pub(super) fn push_row(
+        &mut self,
+        row: usize,
+        links: &[Link<'_>],
+        entries: &mut [Entry<'_>],
+        tally: &mut Tally<'_>,
+    ) -> Result<i64, Stop> {
         let mut refused = 0;
         for link in links {
-            let ids = (TraceId::from_bytes(&link.trace_id), SpanId::from_bytes(&link.span_id));
-            let (Ok(trace_id), Ok(span_id)) = ids else {
+            let (Some(trace_id), Some(span_id)) = (valid::<16>(link.trace_id), valid::<8>(link.span_id))
+            else {
                 tally.remark(Remark::BadLinks);
                 refused += 1;
                 continue;
             };
-            self.trace_ids.append_value(trace_id.to_string());
-            self.span_ids.append_value(span_id.to_string());
-            push_text(&mut self.trace_states, &link.trace_state);
-            self.attributes.append_value(attributes_to_json(&read_attributes(link.attributes, tally)?));
-            self.dropped.push(link.dropped_attributes_count.into());
+            self.trace_states.set_unless_empty(self.dropped.len(), link.trace_state);
+            append_hex(&mut self.trace_ids, trace_id);
+            append_hex(&mut self.span_ids, span_id);
+            self.attributes.append_value(json(&mut entries[link.attributes.clone()], tally)?);
+            self.dropped.push(link.dropped.into());
             self.flags.push(link.flags.into());
         }
-        self.offsets.end_row(self.dropped.len());
+        if !links.is_empty() {
+            self.offsets.end_row(row, self.dropped.len());
+        }
         Ok(refused)
     }
 
     pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
-        let values: Vec<arrow::array::ArrayRef> = vec![
-            Arc::new(self.trace_ids.finish()),
-            Arc::new(self.span_ids.finish()),
-            Arc::new(self.trace_states.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(Int64Array::from(self.dropped)),
-            Arc::new(Int64Array::from(self.flags)),
-        ];
-        finished.put_list("links", self.offsets.0, values)
+        finished.put_list("links", self.offsets, || {
+            let count = self.dropped.len();
+            let values: Vec<ArrayRef> = vec![
+                Arc::new(self.trace_ids.finish()),
+                Arc::new(self.span_ids.finish()),
+                inner(self.trace_states.finish(count), DataType::Utf8, count),
+                Arc::new(self.attributes.finish()),
+                Arc::new(Int64Array::from(self.dropped)),
+                Arc::new(Int64Array::from(self.flags)),
+            ];
+            values
+        })
     }
 }

@@ -1,15 +1,18 @@
-use std::rc::Rc;
+use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch, StringBuilder};
-use hindsight_model::{SpanId, Table, TraceId};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use arrow::array::StringBuilder;
+use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
 
-use super::columns::push_text;
-use super::common::{Common, check_count};
-use super::owner::{Owner, Resource};
-use super::span_lists::{Events, Links};
-use crate::attributes::read_attributes;
+use super::columns::{Counts, OwnerKeys, Texts, Times};
+use super::entries::{AttributeColumns, Entry};
+use super::ids::{append_hex, valid};
+use super::owner::{Group, each_record};
+use super::pass::Pass;
+use super::reader::{Fields, Odd, once};
+use super::span_lists::{Event, Events, Link, Links};
+use super::stop::Stop;
 use crate::reject::cut;
 use crate::tally::{Remark, Tally};
 use crate::{DecodeError, RejectReason};
@@ -20,49 +23,143 @@ pub(crate) const KINDS: [&str; 6] = ["unspecified", "internal", "server", "clien
 /// The words of `spans.status_code` by OTLP's number.
 pub(crate) const STATUS_CODES: [&str; 3] = ["unset", "ok", "error"];
 
-pub(crate) fn write_traces(
-    request: ExportTraceServiceRequest,
-    tally: &mut Tally<'_>,
-) -> Result<Vec<(Table, RecordBatch)>, DecodeError> {
+pub(crate) fn write_traces(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table, Rows)>, Stop> {
     let mut rows = SpanRows::new();
-    for group in request.resource_spans {
-        let resource = Resource::read(group.resource, group.schema_url, tally)?;
-        for scope in group.scope_spans {
-            let owner = Owner::read(&resource, scope.scope, scope.schema_url, tally)?;
-            for span in scope.spans {
-                match check(&span, &owner, tally) {
-                    Ok(checked) => rows.push(span, &checked, &owner, tally)?,
-                    Err(reason) => tally.reject(reason, owner.service(), || excerpt(&span)),
-                }
+    let mut span = SpanWire::default();
+    each_record(body, pass, |wire, group, pass| {
+        pass.charge(size_of::<Span>())?;
+        span.read(wire, pass)?;
+        match span.check(group, &mut pass.tally) {
+            Ok(checked) => rows.push(&mut span, &checked, group, pass),
+            Err(reason) => {
+                // A refused span must still be one, or the request is not OTLP.
+                let span = Span::decode(wire).map_err(|_| Odd)?;
+                pass.tally.reject(reason, group.service(), || excerpt(&span));
+                Ok(())
             }
         }
-    }
-    rows.finish(tally)
+    })?;
+    Ok(rows.finish()?)
 }
+
+/// A span as it stands in the request.
+#[derive(Default)]
+struct SpanWire<'a> {
+    trace_id: &'a [u8],
+    span_id: &'a [u8],
+    trace_state: &'a str,
+    parent_span_id: &'a [u8],
+    flags: u32,
+    name: &'a str,
+    kind: i32,
+    start: u64,
+    end: u64,
+    attributes: Vec<Entry<'a>>,
+    dropped_attributes: u32,
+    events: Vec<Event<'a>>,
+    dropped_events: u32,
+    links: Vec<Link<'a>>,
+    dropped_links: u32,
+    status: Status<'a>,
+    /// Attributes of the events and links, which say where theirs are.
+    inner: Vec<Entry<'a>>,
+}
+
+#[derive(Default)]
+struct Status<'a> {
+    message: &'a str,
+    code: i32,
+}
+
+impl<'a> SpanWire<'a> {
+    /// Reads `wire` into `self`, whose lists keep their memory.
+    fn read(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<(), Stop> {
+        let (mut attributes, mut events, mut links, mut inner) = (
+            std::mem::take(&mut self.attributes),
+            std::mem::take(&mut self.events),
+            std::mem::take(&mut self.links),
+            std::mem::take(&mut self.inner),
+        );
+        attributes.clear();
+        events.clear();
+        links.clear();
+        inner.clear();
+        *self = Self { attributes, events, links, inner, ..Self::default() };
+        let mut status = None;
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => self.trace_id = value.bytes()?,
+                2 => self.span_id = value.bytes()?,
+                3 => self.trace_state = value.text()?,
+                4 => self.parent_span_id = value.bytes()?,
+                5 => self.name = value.text()?,
+                6 => self.kind = value.int32()?,
+                7 => self.start = value.fixed64()?,
+                8 => self.end = value.fixed64()?,
+                9 => {
+                    pass.charge(ENTRY_BYTES)?;
+                    self.attributes.push(Entry::read(value.bytes()?)?);
+                }
+                10 => self.dropped_attributes = value.uint32()?,
+                11 => self.events.push(Event::read(value.bytes()?, &mut self.inner, pass)?),
+                12 => self.dropped_events = value.uint32()?,
+                13 => self.links.push(Link::read(value.bytes()?, &mut self.inner, pass)?),
+                14 => self.dropped_links = value.uint32()?,
+                15 => once(&mut status, value.bytes()?)?,
+                16 => self.flags = value.fixed32()?,
+                _ => {}
+            }
+        }
+        self.status = Status::read(status.unwrap_or_default())?;
+        Ok(())
+    }
+
+    fn check(&self, group: &Group, tally: &mut Tally<'_>) -> Result<Checked<'a>, RejectReason> {
+        let trace_id = valid::<16>(self.trace_id).ok_or(RejectReason::InvalidTraceId)?;
+        let span_id = valid::<8>(self.span_id).ok_or(RejectReason::InvalidSpanId)?;
+        if self.start == 0 || self.end == 0 {
+            return Err(RejectReason::ZeroTime);
+        }
+        tally.check_time(self.start)?;
+        let duration = i128::from(self.end) - i128::from(self.start);
+        let duration_nano = i64::try_from(duration).map_err(|_| RejectReason::DurationTooLong)?;
+        group.check()?;
+        let max = tally.context.limits.attributes_max;
+        let too_many = self.attributes.len() > max
+            || self.events.iter().any(|event| event.attributes.len() > max)
+            || self.links.iter().any(|link| link.attributes.len() > max);
+        if too_many {
+            return Err(RejectReason::TooManyAttributes);
+        }
+        tally.take_shared(group.row_bytes)?;
+        Ok(Checked { trace_id, span_id, duration_nano })
+    }
+}
+
+impl<'a> Status<'a> {
+    fn read(wire: &'a [u8]) -> Result<Self, Odd> {
+        let mut status = Self::default();
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                2 => status.message = value.text()?,
+                3 => status.code = value.int32()?,
+                _ => {}
+            }
+        }
+        Ok(status)
+    }
+}
+
+/// What an attribute may unpack to.
+pub(super) const ENTRY_BYTES: usize = size_of::<opentelemetry_proto::tonic::common::v1::KeyValue>();
 
 /// A span that passed the checks has these.
-struct Checked {
-    trace_id: TraceId,
-    span_id: SpanId,
+struct Checked<'a> {
+    trace_id: &'a [u8; 16],
+    span_id: &'a [u8; 8],
     duration_nano: i64,
-}
-
-fn check(span: &Span, owner: &Owner, tally: &mut Tally<'_>) -> Result<Checked, RejectReason> {
-    let trace_id = TraceId::from_bytes(&span.trace_id).map_err(|_| RejectReason::InvalidTraceId)?;
-    let span_id = SpanId::from_bytes(&span.span_id).map_err(|_| RejectReason::InvalidSpanId)?;
-    if span.start_time_unix_nano == 0 || span.end_time_unix_nano == 0 {
-        return Err(RejectReason::ZeroTime);
-    }
-    tally.check_time(span.start_time_unix_nano)?;
-    let duration = i128::from(span.end_time_unix_nano) - i128::from(span.start_time_unix_nano);
-    let duration_nano = i64::try_from(duration).map_err(|_| RejectReason::DurationTooLong)?;
-    let limits = tally.context.limits;
-    owner.check()?;
-    check_count(&span.attributes, limits)?;
-    span.events.iter().try_for_each(|event| check_count(&event.attributes, limits))?;
-    span.links.iter().try_for_each(|link| check_count(&link.attributes, limits))?;
-    tally.take_shared(owner.bytes())?;
-    Ok(Checked { trace_id, span_id, duration_nano })
 }
 
 fn excerpt(span: &Span) -> String {
@@ -77,103 +174,113 @@ fn excerpt(span: &Span) -> String {
 }
 
 struct SpanRows {
-    common: Common,
+    owners: OwnerKeys,
+    times: Times,
     duration: Vec<i64>,
     trace_id: StringBuilder,
     span_id: StringBuilder,
-    parent_span_id: StringBuilder,
-    trace_state: StringBuilder,
-    flags: Vec<i64>,
+    parent_span_id: Texts,
+    trace_state: Texts,
+    flags: Counts,
     name: StringBuilder,
     kind: StringBuilder,
     status_code: StringBuilder,
-    status_message: StringBuilder,
+    status_message: Texts,
     events: Events,
-    dropped_events: Vec<i64>,
+    dropped_events: Counts,
     links: Links,
-    dropped_links: Vec<i64>,
+    dropped_links: Counts,
+    attributes: AttributeColumns,
+    dropped_attributes: Counts,
 }
 
 impl SpanRows {
     fn new() -> Self {
         Self {
-            common: Common::new(Table::Spans),
+            owners: OwnerKeys::default(),
+            times: Times::default(),
             duration: Vec::new(),
             trace_id: StringBuilder::new(),
             span_id: StringBuilder::new(),
-            parent_span_id: StringBuilder::new(),
-            trace_state: StringBuilder::new(),
-            flags: Vec::new(),
+            parent_span_id: Texts::default(),
+            trace_state: Texts::default(),
+            flags: Counts::default(),
             name: StringBuilder::new(),
             kind: StringBuilder::new(),
             status_code: StringBuilder::new(),
-            status_message: StringBuilder::new(),
+            status_message: Texts::default(),
             events: Events::default(),
-            dropped_events: Vec::new(),
+            dropped_events: Counts::default(),
             links: Links::default(),
-            dropped_links: Vec::new(),
+            dropped_links: Counts::default(),
+            attributes: AttributeColumns::new(Table::Spans.promoted()),
+            dropped_attributes: Counts::default(),
         }
     }
 
     fn push(
         &mut self,
-        span: Span,
-        checked: &Checked,
-        owner: &Rc<Owner>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
+        span: &mut SpanWire<'_>,
+        checked: &Checked<'_>,
+        group: &Arc<Group>,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        let row = self.owners.len();
+        let tally = &mut pass.tally;
+        append_hex(&mut self.trace_id, checked.trace_id);
+        append_hex(&mut self.span_id, checked.span_id);
+        if !span.parent_span_id.is_empty() {
+            match valid::<8>(span.parent_span_id) {
+                Some(id) => append_hex(self.parent_span_id.at(row), id),
+                None => tally.remark(Remark::BadParentIds),
+            }
+        }
+        self.events.push_row(row, &span.events, &mut span.inner, tally)?;
+        let refused = self.links.push_row(row, &span.links, &mut span.inner, tally)?;
+        self.attributes.push(row, &mut span.attributes, tally)?;
+        self.times.push(span.start);
         self.duration.push(checked.duration_nano);
-        self.trace_id.append_value(checked.trace_id.to_string());
-        self.span_id.append_value(checked.span_id.to_string());
-        self.parent_span_id.append_option(parent(&span.parent_span_id, tally));
-        push_text(&mut self.trace_state, &span.trace_state);
-        self.flags.push(span.flags.into());
-        self.name.append_value(&span.name);
+        self.trace_state.set_unless_empty(row, span.trace_state);
+        self.flags.set(row, span.flags.into());
+        self.name.append_value(span.name);
         push_word(&mut self.kind, &KINDS, span.kind);
-        let status = span.status.unwrap_or_default();
-        push_word(&mut self.status_code, &STATUS_CODES, status.code);
-        push_text(&mut self.status_message, &status.message);
-        self.events.push_row(span.events, tally)?;
-        self.dropped_events.push(span.dropped_events_count.into());
-        let refused = self.links.push_row(span.links, tally)?;
-        self.dropped_links.push(i64::from(span.dropped_links_count) + refused);
-        let attributes = read_attributes(span.attributes, tally)?;
-        self.common.push(owner, span.start_time_unix_nano, attributes, span.dropped_attributes_count, tally);
+        push_word(&mut self.status_code, &STATUS_CODES, span.status.code);
+        self.status_message.set_unless_empty(row, span.status.message);
+        self.dropped_events.set(row, span.dropped_events.into());
+        self.dropped_links.set(row, i64::from(span.dropped_links) + refused);
+        self.dropped_attributes.set(row, span.dropped_attributes.into());
+        self.owners.push(&group.owner);
+        tally.accept(span.start);
         Ok(())
     }
 
-    fn finish(mut self, tally: &Tally<'_>) -> Result<Vec<(Table, RecordBatch)>, DecodeError> {
-        if self.common.rows() == 0 {
+    fn finish(mut self) -> Result<Vec<(Table, Rows)>, DecodeError> {
+        let rows = self.owners.len();
+        if rows == 0 {
             return Ok(Vec::new());
         }
-        let mut finished = self.common.finish(tally.context.tenant);
-        finished.put("duration_nano", Int64Array::from(self.duration));
-        finished.put("trace_id", self.trace_id.finish());
-        finished.put("span_id", self.span_id.finish());
-        finished.put("parent_span_id", self.parent_span_id.finish());
-        finished.put("trace_state", self.trace_state.finish());
-        finished.put("flags", Int64Array::from(self.flags));
-        finished.put("name", self.name.finish());
-        finished.put("kind", self.kind.finish());
-        finished.put("status_code", self.status_code.finish());
-        finished.put("status_message", self.status_message.finish());
+        let mut finished = self.owners.finish(Table::Spans);
+        let (timestamp, nanos) = self.times.finish();
+        finished.put("timestamp", timestamp);
+        finished.put("timestamp_nanos", nanos);
+        finished.put_array("duration_nano", arrow::array::Int64Array::from(self.duration));
+        finished.put_array("trace_id", self.trace_id.finish());
+        finished.put_array("span_id", self.span_id.finish());
+        finished.put("parent_span_id", self.parent_span_id.finish(rows));
+        finished.put("trace_state", self.trace_state.finish(rows));
+        finished.put("flags", self.flags.finish(rows));
+        finished.put_array("name", self.name.finish());
+        finished.put_array("kind", self.kind.finish());
+        finished.put_array("status_code", self.status_code.finish());
+        finished.put("status_message", self.status_message.finish(rows));
         self.events.finish(&mut finished)?;
-        finished.put("dropped_events_count", Int64Array::from(self.dropped_events));
+        finished.put("dropped_events_count", self.dropped_events.finish(rows));
         self.links.finish(&mut finished)?;
-        finished.put("dropped_links_count", Int64Array::from(self.dropped_links));
-        Ok(vec![(Table::Spans, finished.batch()?)])
+        finished.put("dropped_links_count", self.dropped_links.finish(rows));
+        self.attributes.finish(&mut finished);
+        finished.put("dropped_attributes_count", self.dropped_attributes.finish(rows));
+        Ok(vec![finished.done()?])
     }
-}
-
-fn parent(bytes: &[u8], tally: &mut Tally<'_>) -> Option<String> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let parent = SpanId::from_bytes(bytes);
-    if parent.is_err() {
-        tally.remark(Remark::BadParentIds);
-    }
-    parent.ok().map(|id| id.to_string())
 }
 
 /// The word of an enum's number; the number itself when OTLP has no word for it.

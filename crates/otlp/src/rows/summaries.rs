@@ -1,17 +1,22 @@
-use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, Int64Array, RecordBatch};
-use hindsight_model::Table;
-use opentelemetry_proto::tonic::metrics::v1::SummaryDataPoint;
+use arrow::array::{Float64Array, Int64Array};
+use hindsight_model::{Rows, Table};
+use opentelemetry_proto::tonic::metrics::v1::{SummaryDataPoint, summary_data_point::ValueAtQuantile};
 
 use super::columns::{Offsets, bits};
-use super::points::{Descriptor, Point, PointRows};
+use super::owner::Group;
+use super::pass::Pass;
+use super::points::{Metric, PointRows, PointWire};
+use super::reader::Fields;
+use super::stop::Stop;
 use crate::DecodeError;
-use crate::tally::Tally;
 
 /// Rows of `metric_summaries`.
-pub(super) struct SummaryRows {
+pub(super) struct SummaryRows<'a> {
+    point: PointWire<'a>,
+    /// Quantiles and values of the point being read.
+    own: Vec<(f64, f64)>,
     points: PointRows,
     count: Vec<i64>,
     sum: Vec<f64>,
@@ -20,9 +25,11 @@ pub(super) struct SummaryRows {
     value: Vec<f64>,
 }
 
-impl SummaryRows {
+impl<'a> SummaryRows<'a> {
     pub(super) fn new() -> Self {
         Self {
+            point: PointWire::default(),
+            own: Vec::new(),
             points: PointRows::new(Table::MetricSummaries),
             count: Vec::new(),
             sum: Vec::new(),
@@ -32,52 +39,79 @@ impl SummaryRows {
         }
     }
 
-    pub(super) fn push_all(
+    pub(super) fn push(
         &mut self,
-        points: Vec<SummaryDataPoint>,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        for point in points {
-            match metric.check(point.time_unix_nano, &point.attributes, &[], tally) {
-                Ok(()) => self.push(point, metric, tally)?,
-                Err(reason) => metric.reject(reason, point.time_unix_nano, tally),
-            }
+        wire: &'a [u8],
+        metric: &Metric,
+        group: &Group,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Stop> {
+        pass.charge(size_of::<SummaryDataPoint>())?;
+        let (count, sum) = self.read(wire, pass)?;
+        if let Err(reason) = metric.check(&self.point, &mut pass.tally) {
+            return metric.reject(reason, group, &self.point, &mut pass.tally);
+        }
+        let row = self.points.rows();
+        self.points.push(&self.point, metric, pass)?;
+        self.count.push(bits(count));
+        self.sum.push(sum);
+        if !self.own.is_empty() {
+            self.quantile.extend(self.own.iter().map(|own| own.0));
+            self.value.extend(self.own.iter().map(|own| own.1));
+            self.offsets.end_row(row, self.value.len());
         }
         Ok(())
     }
 
-    fn push(
-        &mut self,
-        point: SummaryDataPoint,
-        metric: &Rc<Descriptor>,
-        tally: &mut Tally<'_>,
-    ) -> Result<(), DecodeError> {
-        self.count.push(bits(point.count));
-        self.sum.push(point.sum);
-        for at in point.quantile_values {
-            self.quantile.push(at.quantile);
-            self.value.push(at.value);
+    /// Count and sum.
+    fn read(&mut self, wire: &'a [u8], pass: &mut Pass<'_>) -> Result<(u64, f64), Stop> {
+        let point = &mut self.point;
+        point.clear();
+        self.own.clear();
+        let (mut count, mut sum) = (0, 0.0);
+        let mut fields = Fields::of(wire);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                2 => point.start = value.fixed64()?,
+                3 => point.time = value.fixed64()?,
+                4 => count = value.fixed64()?,
+                5 => sum = value.double()?,
+                6 => {
+                    pass.charge(size_of::<ValueAtQuantile>())?;
+                    self.own.push(quantile(value.bytes()?)?);
+                }
+                7 => point.add_attribute(value.bytes()?, pass)?,
+                8 => point.flags = value.uint32()?,
+                _ => {}
+            }
         }
-        self.offsets.end_row(self.value.len());
-        let point = Point {
-            time_unix_nano: point.time_unix_nano,
-            start_time_unix_nano: point.start_time_unix_nano,
-            attributes: point.attributes,
-            flags: point.flags,
-        };
-        self.points.push(point, metric, tally)
+        Ok((count, sum))
     }
 
-    pub(super) fn finish(self, tally: &Tally<'_>) -> Result<Option<(Table, RecordBatch)>, DecodeError> {
+    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
         if self.points.rows() == 0 {
             return Ok(None);
         }
-        let mut finished = self.points.finish(tally);
-        finished.put("count", Int64Array::from(self.count));
-        finished.put("sum", Float64Array::from(self.sum));
-        let (quantile, value) = (Float64Array::from(self.quantile), Float64Array::from(self.value));
-        finished.put_list("quantiles", self.offsets.0, vec![Arc::new(quantile), Arc::new(value)])?;
-        Ok(Some((Table::MetricSummaries, finished.batch()?)))
+        let mut finished = self.points.finish();
+        finished.put_array("count", Int64Array::from(self.count));
+        finished.put_array("sum", Float64Array::from(self.sum));
+        finished.put_list("quantiles", self.offsets, || {
+            vec![Arc::new(Float64Array::from(self.quantile)), Arc::new(Float64Array::from(self.value))]
+        })?;
+        finished.done().map(Some)
     }
+}
+
+/// A quantile and its value.
+fn quantile(wire: &[u8]) -> Result<(f64, f64), Stop> {
+    let mut pair = (0.0, 0.0);
+    let mut fields = Fields::of(wire);
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => pair.0 = value.double()?,
+            2 => pair.1 = value.double()?,
+            _ => {}
+        }
+    }
+    Ok(pair)
 }

@@ -13,7 +13,7 @@ use crate::output::sql_type;
 ///
 /// 64-bit integers are JSON numbers; timestamps are RFC 3339 in UTC with microseconds; NaN and the infinities are
 /// strings; lists are arrays and structs objects. Stats: `elapsed_ms`, `rows`, `rows_scanned`, `files_scanned`,
-/// `files_pruned`.
+/// `files_pruned`, `files_pruned_by_id`.
 ///
 /// # Errors
 /// When a column is not what its type says.
@@ -30,6 +30,7 @@ pub fn to_json(answer: &SqlAnswer) -> Result<Value> {
         "rows_scanned": answer.stats.rows_scanned,
         "files_scanned": answer.stats.files_scanned,
         "files_pruned": answer.stats.files_pruned,
+        "files_pruned_by_id": answer.stats.files_pruned_by_id,
     });
     Ok(json!({"columns": columns, "rows": rows(answer)?, "stats": stats}))
 }

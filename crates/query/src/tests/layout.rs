@@ -7,8 +7,8 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use hindsight_model::{Table, Tenant, timestamp_from_micros};
-use hindsight_store::{BlockFile, ColumnStats, StatValue};
+use hindsight_model::{Rows, Table, Tenant, timestamp_from_micros};
+use hindsight_store::{BlockFile, BlockList, ColumnStats, StatValue};
 use jiff::tz::TimeZone;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::ArrowWriter;
@@ -55,7 +55,10 @@ pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
                 all.into_iter().enumerate().partition(|(row, _)| layout.is_sealed(*row));
             let place = &mut snapshot.tables[table.index()];
             place.blocks = seal(dir.path(), table, &tenant, sealed.into_iter().map(|(_, row)| row));
-            place.head = fresh.into_iter().map(|(_, row)| batch(table, &[row])).collect();
+            place.head = fresh
+                .into_iter()
+                .map(|(_, row)| Rows::from_batch(table, &batch(table, &[row])).unwrap())
+                .collect();
         }
         source = source.with(tenant, snapshot);
     }
@@ -64,12 +67,7 @@ pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
 }
 
 /// Writes one Parquet file for each day.
-fn seal(
-    dir: &DiskPath,
-    table: Table,
-    tenant: &Tenant,
-    rows: impl Iterator<Item = Value>,
-) -> Vec<Arc<BlockFile>> {
+fn seal(dir: &DiskPath, table: Table, tenant: &Tenant, rows: impl Iterator<Item = Value>) -> BlockList {
     let mut days: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
     for row in rows {
         let day = row["timestamp"].as_i64().unwrap() / 86_400_000_000;

@@ -74,3 +74,70 @@ async fn check(engine: &QueryEngine, files: u64) {
     assert_eq!(rows, [["shop", "/", "1777905119000000123", "default", "2026-05-04", "server"]]);
     assert_eq!(answer.stats.files_scanned, files);
 }
+
+fn span(number: u64) -> Ingest {
+    let body = BODY
+        .replace("4bf92f3577b34da6a3ce929d0e0e4736", &format!("{number:032x}"))
+        .replace("00f067aa0ba902b7", &format!("{number:016x}"));
+    Ingest {
+        tenant: Tenant::default(),
+        signal: Signal::Traces,
+        encoding: hindsight_otlp::Encoding::Json,
+        body: body.into_bytes().into(),
+        sender: None,
+    }
+}
+
+async fn counts(engine: &QueryEngine, sql: &str) -> (usize, u64, u64, u64) {
+    let answer = engine.sql(SqlRequest::new(sql)).await.unwrap();
+    let stats = answer.stats;
+    (answer.row_count(), stats.files_scanned, stats.files_pruned, stats.files_pruned_by_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_by_id_opens_the_files_that_hold_it_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(LogicalClock::starting_at("2026-05-04T14:32:00Z".parse().unwrap()));
+    let options = StoreOptions::new(dir.path());
+    let store = Store::open(options.clone(), Arc::clone(&clock) as _).await.unwrap();
+    for number in 1..=4 {
+        store.ingest(span(number)).await.unwrap();
+        store.seal().await.unwrap();
+    }
+    for restarted in [false, true] {
+        let store = if restarted {
+            store.shutdown().await.unwrap();
+            let store = Store::open(options.clone(), Arc::clone(&clock) as _).await.unwrap();
+            let filled = async {
+                while store.stats().id_filter_blocks < 4 {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(60), filled).await.unwrap();
+            store
+        } else {
+            store.clone()
+        };
+        let engine = QueryEngine::new(Arc::new(store.clone()), Vec::new(), QueryOptions::default()).unwrap();
+        let (two, three, none) = (format!("{:032x}", 2), format!("{:032x}", 3), format!("{:032x}", 9));
+        for (filter, wanted) in [
+            (format!("trace_id = '{two}'"), (1, 1, 3, 3)),
+            (format!("'{two}' = trace_id AND name = 'GET /'"), (1, 1, 3, 3)),
+            (format!("trace_id IN ('{two}', '{three}', '{none}')"), (2, 2, 2, 2)),
+            (format!("trace_id = '{two}' OR trace_id = '{three}'"), (2, 2, 2, 2)),
+            (format!("span_id = '{}'", &two[16..]), (1, 1, 3, 3)),
+            (format!("trace_id = '{two}' AND span_id = '{}'", &three[16..]), (0, 0, 4, 4)),
+            (format!("trace_id = '{none}'"), (0, 0, 4, 4)),
+            (format!("trace_id = '{two}' AND timestamp < TIMESTAMP '2020-01-01T00:00:00Z'"), (0, 0, 4, 0)),
+            (format!("trace_id <> '{two}'"), (3, 4, 0, 0)),
+            (format!("trace_id = '{two}' OR name = 'other'"), (1, 4, 0, 0)),
+            (format!("upper(trace_id) = '{two}'"), (1, 4, 0, 0)),
+        ] {
+            let sql = format!("SELECT name FROM spans WHERE {filter}");
+            assert_eq!(counts(&engine, &sql).await, wanted, "{filter}, restarted: {restarted}");
+        }
+        if restarted {
+            store.shutdown().await.unwrap();
+        }
+    }
+}

@@ -1,15 +1,19 @@
+use std::collections::BTreeMap;
+
 use arrow::array::{
     Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use hindsight_model::Tenant;
+use hindsight_model::{Tenant, timestamp_from_micros};
 use object_store::memory::InMemory;
+use parquet::arrow::arrow_writer::ArrowWriter;
 use proptest::prelude::*;
 
 use super::*;
-use crate::block_writer::encode;
+use crate::block_stats::{column_stats, micros_of};
+use crate::block_writer::{properties, stats_columns};
 use crate::durable_fs::DurableFs;
 
 /// 2026-05-04T00:00:00Z in microseconds.
@@ -72,21 +76,58 @@ fn rows_of(table: Table, batch: &RecordBatch) -> Vec<Row> {
         .collect()
 }
 
-/// Writes each of `inputs` as a seal would and returns the blocks.
+/// Writes each of `inputs` as a seal would, sorted, and returns the blocks.
 async fn seal(store: &Arc<dyn ObjectStore>, table: Table, inputs: &[Vec<Row>]) -> Vec<Arc<BlockFile>> {
     let mut blocks = Vec::new();
     for (at, rows) in inputs.iter().enumerate() {
-        for encoded in encode(table, &Tenant::default(), &[batch(table, rows)], at as u64 + 1).unwrap() {
-            store.put(&encoded.block.path, encoded.bytes.into()).await.unwrap();
-            blocks.push(Arc::new(encoded.block));
-        }
+        let mut rows = rows.clone();
+        rows.sort_by(|a, b| (&a.0, &a.1, a.2).cmp(&(&b.0, &b.1, b.2)));
+        let (block, bytes) = encoded(table, &batch(table, &rows), at as u64 + 1);
+        store.put(&block.path, bytes.into()).await.unwrap();
+        blocks.push(Arc::new(block));
     }
     blocks
 }
 
+fn encoded(table: Table, rows: &RecordBatch, wal_position: u64) -> (BlockFile, Vec<u8>) {
+    let schema = file_schema(table);
+    let places: Vec<usize> =
+        schema.fields().iter().map(|field| rows.schema().index_of(field.name()).unwrap()).collect();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties(table).unwrap())).unwrap();
+    writer.write(&rows.project(&places).unwrap()).unwrap();
+    writer.close().unwrap();
+    let stats = |name: &&str| column_stats(rows.column_by_name(name).unwrap());
+    let columns: BTreeMap<_, _> =
+        stats_columns(table).iter().map(|name| ((*name).to_owned(), stats(name))).collect();
+    let time = |bound: &Option<crate::StatValue>| micros_of(bound).and_then(timestamp_from_micros);
+    let name = format!("{wal_position:020}-{}.parquet", uuid::Uuid::new_v4().simple());
+    let block = BlockFile {
+        table,
+        path: Path::from(format!("{table}/tenant=default/date=2026-05-04/{name}")),
+        size_bytes: bytes.len() as u64,
+        rows: rows.num_rows() as u64,
+        tenant: Tenant::default(),
+        date: "2026-05-04".parse().unwrap(),
+        min_timestamp: time(&columns["timestamp"].min),
+        max_timestamp: time(&columns["timestamp"].max),
+        columns,
+        wal_position,
+    };
+    (block, bytes)
+}
+
 async fn merge_all(store: &Arc<dyn ObjectStore>, blocks: &[Arc<BlockFile>]) -> Result<BlockFile> {
-    let (blocks, store, handle) = (blocks.to_vec(), Arc::clone(store), Handle::current());
-    tokio::task::spawn_blocking(move || merge(&blocks, &store, &handle, &mut |_| Ok(()))).await.unwrap()
+    let dir = tempfile::tempdir().unwrap();
+    let files = files(store, dir.path());
+    let blocks = blocks.to_vec();
+    let merged = tokio::task::spawn_blocking(move || merge(&blocks, &files, &mut |_| Ok(()))).await.unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no copies are left");
+    merged
+}
+
+fn files(store: &Arc<dyn ObjectStore>, spool: &FsPath) -> MergeFiles {
+    MergeFiles { store: Arc::clone(store), spool: spool.to_owned(), handle: Handle::current() }
 }
 
 async fn read(store: &Arc<dyn ObjectStore>, block: &BlockFile) -> Vec<Row> {
@@ -155,10 +196,10 @@ async fn a_merge_that_is_told_to_stop_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let store: Arc<dyn ObjectStore> = Arc::new(DurableFs::within(dir.path()).unwrap());
     let blocks = seal(&store, Table::Logs, &generated(&[20_000, 20_000], 1, 2)).await;
-    let (inputs, handle) = (blocks.clone(), Handle::current());
+    let (inputs, files) = (blocks.clone(), files(&store, dir.path()));
     let stopped = tokio::task::spawn_blocking(move || {
         let mut batches = 0;
-        merge(&inputs, &store, &handle, &mut |_| {
+        merge(&inputs, &files, &mut |_| {
             batches += 1;
             if batches == 3 { Err(Error::TestStop) } else { Ok(()) }
         })

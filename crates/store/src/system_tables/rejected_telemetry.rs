@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use hindsight_model::{SqlError, SystemTable, Tenant};
 
@@ -13,13 +13,15 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("tenant", DataType::Utf8, false),
         Field::new("signal", DataType::Utf8, false),
         Field::new("reason", DataType::Utf8, false),
+        Field::new("occurrences", DataType::Int64, false),
         Field::new("service", DataType::Utf8, true),
         Field::new("sender", DataType::Utf8, true),
         Field::new("excerpt", DataType::Utf8, false),
     ]))
 });
 
-/// `rejected_telemetry`: the tenant's most recent refused items, one row each; bounded and not kept over a restart.
+/// `rejected_telemetry`: the tenant's most recent refused items, one row each, and refused requests, one row for
+/// each minute and reason with their number in `occurrences`; bounded, and kept over a restart.
 #[derive(Debug)]
 pub struct RejectedTelemetryTable {
     store: Store,
@@ -52,7 +54,8 @@ impl SystemTable for RejectedTelemetryTable {
             times(items.iter().map(|item| Some(item.time))),
             text(|item| Some(item.tenant.as_str())),
             text(|item| Some(item.signal.as_str())),
-            text(|item| Some(item.reason)),
+            text(|item| Some(&item.reason)),
+            Arc::new(items.iter().map(|item| i64::try_from(item.occurrences).ok()).collect::<Int64Array>()),
             text(|item| item.service.as_deref()),
             text(|item| item.sender.as_deref()),
             text(|item| Some(&item.excerpt)),

@@ -93,11 +93,9 @@ impl TableLog {
         }
     }
 
-    /// Reads the log again and returns every active block, in commit order.
+    /// Reads the log again and returns every active block, in any order.
     pub(crate) async fn reread(&mut self) -> Result<Vec<BlockFile>> {
-        if self.state.is_some() {
-            self.reload().await?;
-        }
+        self.reload().await?;
         self.blocks()
     }
 

@@ -27,13 +27,13 @@ async fn what_was_acknowledged_and_not_sealed_is_replayed_to_the_same_rows() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(options(dir.path())).await;
     fill(&store).await;
-    let before = store.snapshot(&Tenant::default()).table(Table::Spans).head.clone();
+    let before = flat(&store.snapshot(&Tenant::default()).table(Table::Spans).head);
     let before = arrow::compute::concat_batches(&Table::Spans.schema(), &before).unwrap();
     let watermark = store.watermark(&Tenant::default());
     drop(store);
     let store = open(options(dir.path())).await;
     check_filled(&store).await;
-    let after = store.snapshot(&Tenant::default()).table(Table::Spans).head.clone();
+    let after = flat(&store.snapshot(&Tenant::default()).table(Table::Spans).head);
     assert_eq!(arrow::compute::concat_batches(&Table::Spans.schema(), &after).unwrap(), before);
     assert_eq!(store.watermark(&Tenant::default()), watermark);
     store.shutdown().await.unwrap();
@@ -92,6 +92,10 @@ async fn a_seal_that_failed_half_way_is_finished_by_the_next() {
         assert_eq!(span_numbers(&store).await, (0..10).collect::<Vec<_>>(), "{moment:?}");
         assert_eq!(rows(&store, Table::Logs), 2, "{moment:?}");
         assert_eq!(store.stats().head_rows, 0);
+        let shown = all_blocks(&store);
+        store.shutdown().await.unwrap();
+        let store = open(options).await;
+        assert_eq!(all_blocks(&store), shown, "{moment:?}: what was shown is what the tables list");
         store.shutdown().await.unwrap();
     }
 }

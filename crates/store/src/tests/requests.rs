@@ -47,7 +47,7 @@ async fn refused_items_are_listed_with_their_reason_for_their_tenant_only() {
     let answer = send(&store, Signal::Traces, bad.into_bytes()).await;
     assert_eq!((answer.decoded.accepted, answer.decoded.rejected), (0, 1));
     let [item] = &store.rejections()[..] else { panic!("one item: {:?}", store.rejections()) };
-    assert_eq!((item.reason, item.service.as_deref()), ("invalid_span_id", Some("odd")));
+    assert_eq!((&*item.reason, item.service.as_deref()), ("invalid_span_id", Some("odd")));
     assert_eq!(item.sender.as_deref(), Some("127.0.0.1:5000"));
     let table = crate::RejectedTelemetryTable::new(store.clone());
     assert_eq!(table.rows(&Tenant::default()).await.unwrap().num_rows(), 1);

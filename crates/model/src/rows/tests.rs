@@ -1,0 +1,95 @@
+use arrow::array::{Int16Array, Int64Array, StringArray};
+
+use super::*;
+
+fn owner(service: &str) -> Arc<Owner> {
+    let cells = Table::Logs.owner_columns()[0]
+        .iter()
+        .map(|&column| match Table::Logs.schema().field(column) {
+            field if field.name() == "service_name" => Cell::Text(service.into()),
+            field if field.is_nullable() => Cell::Null,
+            field if field.data_type() == &DataType::Utf8 => Cell::Text("{}".into()),
+            _ => Cell::Int(0),
+        })
+        .collect();
+    Arc::new(Owner::group(cells))
+}
+
+fn rows(owners: Vec<Arc<Owner>>, keys: Vec<u32>, bodies: Option<Vec<&str>>) -> Rows {
+    let count = keys.len();
+    let columns = Table::Logs
+        .row_columns()
+        .iter()
+        .map(|&column| -> Option<ArrayRef> {
+            match Table::Logs.schema().field(column).name().as_str() {
+                "timestamp" => Some(Arc::new(
+                    TimestampMicrosecondArray::from(vec![86_400_000_000; count]).with_timezone("UTC"),
+                )),
+                "timestamp_nanos" => Some(Arc::new(Int16Array::from(vec![7; count]))),
+                "timestamp_source" => Some(Arc::new(StringArray::from(vec!["time"; count]))),
+                "body" => bodies.clone().map(|bodies| Arc::new(StringArray::from(bodies)) as ArrayRef),
+                _ => None,
+            }
+        })
+        .collect();
+    Rows::try_new(Table::Logs, owners, keys, columns).unwrap()
+}
+
+fn text(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
+    let array = batch.column_by_name(column).unwrap().as_string::<i32>();
+    array.iter().map(|text| text.map(str::to_owned)).collect()
+}
+
+#[test]
+fn joined_rows_keep_their_owners_and_fill_in_what_was_left_out() {
+    let (cart, pay) = (owner("cart"), owner("pay"));
+    let first = rows(vec![Arc::clone(&pay)], vec![0, 0], None);
+    let second = rows(vec![cart, pay], vec![1, 0], Some(vec!["x", "y"]));
+    let joined = Rows::concat(&[first, second]).unwrap();
+    assert_eq!(joined.owners().len(), 2);
+    let batch = joined.to_batch(&Tenant::default(), None).unwrap();
+    assert_eq!(batch.schema(), Table::Logs.schema());
+    let texts = |values: &[&str]| values.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
+    assert_eq!(text(&batch, "service_name"), texts(&["pay", "pay", "pay", "cart"]));
+    let again = Rows::from_batch(Table::Logs, &batch).unwrap();
+    assert_eq!(again.to_batch(&Tenant::default(), None).unwrap(), batch);
+    assert_eq!(again.owners().len(), 2);
+    assert_eq!(text(&batch, "body"), [None, None, Some("x".to_owned()), Some("y".to_owned())]);
+    assert_eq!(text(&batch, "attributes"), texts(&["{}"; 4]));
+    assert_eq!(text(&batch, "tenant"), texts(&["default"; 4]));
+    let flags = batch.column_by_name("flags").unwrap().as_primitive::<arrow::datatypes::Int64Type>();
+    assert_eq!(flags, &Int64Array::from(vec![0; 4]));
+    assert_eq!(
+        batch.column_by_name("date").unwrap().as_primitive::<arrow::datatypes::Date32Type>().value(0),
+        1
+    );
+}
+
+#[test]
+fn a_projection_has_the_columns_asked_for_also_none() {
+    let rows = rows(vec![owner("cart")], vec![0], None);
+    let service = Table::Logs.schema().index_of("service_name").unwrap();
+    let batch = rows.to_batch(&Tenant::default(), Some(&[service, 0])).unwrap();
+    assert_eq!(batch.schema().field(1).name(), "tenant");
+    assert_eq!(rows.to_batch(&Tenant::default(), Some(&[])).unwrap().num_rows(), 1);
+}
+
+#[test]
+fn rows_that_do_not_fit_are_refused() {
+    let none = |rows: usize| vec![None; rows];
+    assert!(Rows::try_new(Table::Logs, Vec::new(), vec![0], none(3)).is_err());
+    let width = Table::Logs.row_columns().len();
+    assert!(Rows::try_new(Table::Logs, Vec::new(), Vec::new(), none(width)).is_err(), "no timestamp");
+}
+
+#[test]
+fn every_column_has_one_place_and_defaults_exist_for_all_of_the_rows_own() {
+    for table in Table::ALL {
+        assert_eq!(table.places().len(), table.schema().fields().len());
+        for &column in table.row_columns() {
+            let schema = table.schema();
+            let field = schema.field(column);
+            assert_eq!(default_array(field, 3).len(), 3, "{table}.{}", field.name());
+        }
+    }
+}

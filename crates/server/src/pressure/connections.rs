@@ -1,0 +1,340 @@
+//! Accepting connections: so many at once, each with something to do.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{self, Next};
+use hindsight_otlp::Encoding;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::Fault;
+use crate::limits::LimitSettings;
+
+/// Requests at once on one HTTP/2 connection; more wait in the client.
+const STREAMS_MAX: u32 = 128;
+/// Bytes of headers of one request.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// What one HTTP/1 connection may buffer, headers included.
+const HTTP1_BUFFER_BYTES: usize = 128 << 10;
+/// What an HTTP/2 client may send ahead of our reading: on one stream and on one connection.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What we buffer of one answer for a client that reads slowly.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+/// Streams that a client opened and reset before we came to them; one more ends the connection (rapid reset).
+const RESET_STREAMS_MAX: usize = 32;
+/// A connection that does not answer a ping is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Refused connections that hear why; beyond it they are just closed.
+const TURNED_AWAY_MAX: usize = 64;
+/// How long one that is turned away may take to listen.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of its request that are looked at.
+const HEARD_BYTES_MAX: usize = 4 << 10;
+/// How long a connection that is ended for being idle may take to end by itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// An empty SETTINGS frame, with which a server begins, and a GOAWAY that says no stream was looked at: the client
+/// may send again what it sent.
+const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+const HTTP2_GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// How long to wait when the machine has no room for another connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Files that the store and the state need beside connections.
+const FILES_RESERVED: usize = 256;
+
+/// One port's connections.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    max: usize,
+    free: Arc<Semaphore>,
+    turned_away: AtomicU64,
+    turning_away: Arc<Semaphore>,
+    /// How long a new connection may take to its first request.
+    header_timeout: Duration,
+    /// How long a connection may stay without a request.
+    idle_timeout: Duration,
+}
+
+impl Connections {
+    pub(crate) fn new(max: usize, limits: &LimitSettings) -> Self {
+        Self {
+            max,
+            free: Arc::new(Semaphore::new(max)),
+            turned_away: AtomicU64::new(0),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            header_timeout: limits.header_timeout.value,
+            idle_timeout: limits.idle_timeout.value,
+        }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.max - self.free.available_permits()
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+}
+
+/// As many connections to each of the three ports as the process may open files, at most `wanted`.
+pub(crate) fn within_open_files(wanted: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let Some(files) = open_files(&limits) else { return wanted };
+    let each = (files.saturating_sub(FILES_RESERVED) / 3).max(16);
+    if each < wanted {
+        tracing::warn!(
+            connections.max = each,
+            "the process may open {files} files, so each port takes {each} connections instead of {wanted}; raise it \
+             with `ulimit -n`"
+        );
+    }
+    wanted.min(each)
+}
+
+/// The soft limit in the text of `/proc/<pid>/limits`; none where there is none.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// Serves `router` to at most so many connections at once until `stop`; then lets the open ones finish what they have
+/// begun.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            _ = open.join_next(), if !open.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match Arc::clone(&connections.free).try_acquire_owned() {
+                Ok(place) => {
+                    let (router, limits) = (router.clone(), Arc::clone(&connections));
+                    open.spawn(connection(stream, peer, router, limits, stop.clone(), place));
+                }
+                Err(_) => connections.turn_away(stream),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Arc<Connections>,
+    stop: CancellationToken,
+    _place: OwnedSemaphorePermit,
+) {
+    let activity = Arc::new(Activity::new());
+    let seen = Arc::clone(&activity);
+    let router = router.layer(middleware::from_fn(move |mut request: Request, next: Next| {
+        let busy = Activity::begin(&seen);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        async move {
+            let response = next.run(request).await;
+            drop(busy);
+            response
+        }
+    }));
+    let builder = builder();
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = std::pin::pin!(served);
+    let (mut stopping, mut until) = (false, activity.deadline(&limits));
+    loop {
+        tokio::select! {
+            ended = served.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, error, "a connection ended");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(until) => {
+                until = activity.deadline(&limits);
+                if until <= Instant::now() {
+                    served.as_mut().graceful_shutdown();
+                    // A client that hears it ends the connection; for the others it ends here.
+                    let _ = tokio::time::timeout(CLOSE_TIMEOUT, served.as_mut()).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // No timer for HTTP/1: its header timeout would also end connections that are kept alive between two exports.
+    // `Activity` bounds both.
+    builder.http1().max_buf_size(HTTP1_BUFFER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(RESET_STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Whether a connection has something to do.
+#[derive(Debug)]
+struct Activity {
+    state: Mutex<ActivityState>,
+}
+
+#[derive(Debug)]
+struct ActivityState {
+    /// Requests under way.
+    requests: usize,
+    /// Whether there ever was one.
+    begun: bool,
+    /// When the connection was made or its last request ended.
+    idle_since: Instant,
+}
+
+/// A request under way.
+struct Busy(Arc<Activity>);
+
+impl Activity {
+    fn new() -> Self {
+        let state = ActivityState { requests: 0, begun: false, idle_since: Instant::now() };
+        Self { state: Mutex::new(state) }
+    }
+
+    fn begin(this: &Arc<Self>) -> Busy {
+        let mut state = this.lock();
+        state.requests += 1;
+        state.begun = true;
+        Busy(Arc::clone(this))
+    }
+
+    /// When it is time to end the connection, unless something happens before.
+    fn deadline(&self, limits: &Connections) -> Instant {
+        let state = self.lock();
+        match (state.requests, state.begun) {
+            (0, false) => state.idle_since + limits.header_timeout,
+            (0, true) => state.idle_since + limits.idle_timeout,
+            _ => Instant::now() + limits.idle_timeout,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.requests -= 1;
+        state.idle_since = Instant::now();
+    }
+}
+
+impl Connections {
+    /// Tells one connection too many to come back, if it listens.
+    fn turn_away(&self, stream: TcpStream) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+        let Ok(place) = Arc::clone(&self.turning_away).try_acquire_owned() else { return };
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(TURN_AWAY_TIMEOUT, say_full(stream)).await;
+            drop(place);
+        });
+    }
+}
+
+/// Reads the beginning of a request, answers in its language, and listens until the client hangs up, since a
+/// connection that is closed with bytes unread is reset, and the answer lost.
+async fn say_full(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut heard = [0; HEARD_BYTES_MAX];
+    let mut length = 0;
+    while length < heard.len() && !heard[..length].windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut heard[length..]).await? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    stream.write_all(&full_answer(&heard[..length])).await?;
+    stream.shutdown().await?;
+    while stream.read(&mut heard).await? > 0 {}
+    Ok(())
+}
+
+/// The refusal in the protocol that the client speaks.
+fn full_answer(heard: &[u8]) -> Vec<u8> {
+    if heard.starts_with(b"PRI * HTTP/2.0") {
+        return [HTTP2_SETTINGS, HTTP2_GOAWAY].concat();
+    }
+    let heard = String::from_utf8_lossy(heard).to_ascii_lowercase();
+    let encoding = if heard.contains("application/json") { Encoding::Json } else { Encoding::Protobuf };
+    Fault::connections_full().to_http1(encoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_of_open_files_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             63488                63488                processes \n\
+                      Max open files            1024                 524288               files     \n";
+        assert_eq!(open_files(limits), Some(1024));
+        assert_eq!(
+            open_files("Max open files            unlimited            unlimited            files"),
+            None
+        );
+        assert_eq!(open_files(""), None);
+    }
+
+    #[test]
+    fn whoever_is_turned_away_is_answered_in_his_own_language() {
+        let text = |heard: &[u8]| String::from_utf8_lossy(&full_answer(heard)).into_owned();
+        let json = text(b"POST /v1/logs HTTP/1.1\r\nContent-Type: application/json\r\n\r\n");
+        assert!(json.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{json}");
+        assert!(json.contains("\r\nretry-after: 1\r\n") && json.contains("\"code\":14"), "{json}");
+        let protobuf = text(b"POST /v1/logs HTTP/1.1\r\n\r\n");
+        assert!(protobuf.contains("content-type: application/x-protobuf\r\n"), "{protobuf}");
+        let http2 = full_answer(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert_eq!((http2.len(), http2[3], http2[12]), (26, 4, 7));
+    }
+}
