@@ -1,6 +1,7 @@
 //! Rows in memory, with what many rows share kept once ([`Owner`]) and columns without a value left out.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,7 +15,7 @@ use arrow::error::ArrowError;
 
 use crate::{Table, Tenant};
 
-mod from_batch;
+mod flat;
 mod layout;
 mod owner;
 
@@ -184,11 +185,33 @@ impl Rows {
     }
 }
 
+/// A pointer's own bits are random enough once they are spread; this runs for every point of a request.
+#[derive(Debug, Default)]
+struct PointerHasher(u64);
+
+impl Hasher for PointerHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, pointer: usize) {
+        // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4), folded so that low bits are mixed too.
+        let spread = (self.0 ^ pointer as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+}
+
 /// Owners without repetition, by identity.
 #[derive(Debug, Default)]
 pub struct Owners {
     list: Vec<Arc<Owner>>,
-    places: HashMap<*const Owner, u32>,
+    places: HashMap<*const Owner, u32, BuildHasherDefault<PointerHasher>>,
 }
 
 impl Owners {

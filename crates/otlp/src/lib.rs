@@ -13,13 +13,13 @@
 //!
 //! ```
 //! use hindsight_model::Signal;
-//! use hindsight_otlp::{DecodeContext, Encoding, Interner, Limits, decode, response};
+//! use hindsight_otlp::{AdmitAll, DecodeContext, Encoding, Interner, Limits, decode, response};
 //!
 //! let now: jiff::Timestamp = "2026-05-04T14:32:00Z".parse()?;
 //! let body = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[
 //!     {"timeUnixNano":"1777905119000000000","body":{"stringValue":"hello"}}]}]}]}"#;
 //! let (limits, interner) = (Limits::default(), Interner::new());
-//! let context = DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
+//! let context = DecodeContext { arrival: now, now, limits: &limits, interner: &interner, series: &AdmitAll };
 //! let decoded = decode(Signal::Logs, Encoding::Json, body, &context)?;
 //! assert_eq!((decoded.accepted, decoded.rejected), (1, 0));
 //! assert_eq!(response(Signal::Logs, Encoding::Json, &decoded), b"{}");
@@ -39,6 +39,7 @@ mod request;
 mod request_time;
 mod rows;
 mod series;
+mod series_gate;
 mod tally;
 mod wire;
 
@@ -52,6 +53,7 @@ pub use reject::{RejectReason, Rejection};
 pub use request::{Request, decode_request, encode_request};
 pub use request_time::{shift_request, time_range};
 pub use rows::Interner;
+pub use series_gate::{AdmitAll, SeriesGate};
 
 #[cfg(test)]
 mod tests;

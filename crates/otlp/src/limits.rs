@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::Interner;
+use crate::{Interner, SeriesGate};
 
 /// The most bytes that [`crate::decode`] looks at. Far above the server's own limit; it keeps every offset inside
 /// a batch below 2^31 even when each byte becomes eight in the canonical JSON.
@@ -50,7 +50,7 @@ impl Default for Limits {
 }
 
 /// What decoding needs to know beside the bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct DecodeContext<'a> {
     /// When the request came; the time of a log that has none.
     pub arrival: Timestamp,
@@ -60,4 +60,16 @@ pub struct DecodeContext<'a> {
     pub limits: &'a Limits,
     /// What was read before; tenants may share it.
     pub interner: &'a Interner,
+    /// Which series may come in.
+    pub series: &'a dyn SeriesGate,
+}
+
+impl std::fmt::Debug for DecodeContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DecodeContext")
+            .field("arrival", &self.arrival)
+            .field("now", &self.now)
+            .field("limits", self.limits)
+            .finish_non_exhaustive()
+    }
 }

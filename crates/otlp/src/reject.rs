@@ -48,11 +48,13 @@ pub enum RejectReason {
     TooManyAttributes,
     /// Resource, scope and metric texts, repeated per row, over the limit.
     SharedTextTooLarge,
+    /// A new series while the tenant has as many active ones as it may.
+    TooManySeries,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidTraceId,
         Self::InvalidSpanId,
         Self::ZeroTime,
@@ -66,6 +68,7 @@ impl RejectReason {
         Self::DurationTooLong,
         Self::TooManyAttributes,
         Self::SharedTextTooLarge,
+        Self::TooManySeries,
     ];
 
     /// The reason as one snake_case word, for tables and metrics.
@@ -84,6 +87,7 @@ impl RejectReason {
             Self::DurationTooLong => "duration_too_long",
             Self::TooManyAttributes => "too_many_attributes",
             Self::SharedTextTooLarge => "shared_text_too_large",
+            Self::TooManySeries => "too_many_series",
         }
     }
 
@@ -102,6 +106,9 @@ impl RejectReason {
             Self::TooFarAhead => "the time lies too far in the future; check the sender's clock",
             Self::DurationTooLong => "start and end lie too far apart",
             Self::TooManyAttributes => "there are too many attributes in one list",
+            Self::TooManySeries => {
+                "the series is new and the tenant has as many active series as it may; look for a label with ever new values"
+            }
             Self::SharedTextTooLarge => {
                 "resource, scope and metric texts are too large to repeat on every row; send smaller batches"
             }

@@ -15,7 +15,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use hindsight_model::{Signal, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 
-use crate::{DecodeContext, DecodeError, Decoded, Encoding, Interner, Limits, decode};
+use crate::{AdmitAll, DecodeContext, DecodeError, Decoded, Encoding, Interner, Limits, decode};
 
 const NOW: &str = "2026-05-04T14:32:00Z";
 
@@ -35,7 +35,12 @@ fn decode_with(
     body: &[u8],
 ) -> Result<Decoded, DecodeError> {
     let interner = Interner::new();
-    decode(signal, encoding, body, &DecodeContext { arrival: now(), now: now(), limits, interner: &interner })
+    decode(
+        signal,
+        encoding,
+        body,
+        &DecodeContext { arrival: now(), now: now(), limits, interner: &interner, series: &AdmitAll },
+    )
 }
 
 fn decode_now(signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Decoded, DecodeError> {

@@ -129,7 +129,7 @@ pub(crate) fn render(app: &App) -> String {
 }
 
 /// The bounds of LIM-1 and how far they are used.
-fn pressure(app: &App, stats: &StoreStats) -> [Sample; 9] {
+fn pressure(app: &App, stats: &StoreStats) -> [Sample; 10] {
     let limits = &app.config.limits;
     let bodies = &app.pressure.bodies;
     [
@@ -163,6 +163,12 @@ fn pressure(app: &App, stats: &StoreStats) -> [Sample; 9] {
             "gauge",
             "Items a second that one tenant may send; 0 is no limit.",
             limits.tenant_items_per_second.value,
+        ),
+        (
+            "hindsight_active_series",
+            "gauge",
+            "Series that count against their tenant's limit, of all tenants.",
+            stats.active_series,
         ),
         (
             "hindsight_series_max",

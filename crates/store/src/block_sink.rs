@@ -1,39 +1,40 @@
 //! Sorted rows become one durable Parquet file, without the file ever being in memory as a whole.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use hindsight_model::Table;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_writer::ArrowWriter;
 use tokio::runtime::Handle;
 
-use crate::block_writer::{file_schema, properties};
-use crate::{Error, Result};
-use hindsight_model::Table;
+use crate::encode::{BlockSink, Finished, ROW_GROUP_ROWS_MAX};
+use crate::{ColumnStats, Error, Result};
 
 /// Encoded bytes are handed to storage in parts of this size; stores in the cloud want at least 5 MiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// Where [`BlockSink::push`] goes. It blocks, so it lives on a thread for blocking work.
-pub(crate) struct BlockSink {
+/// A block that is being written to storage. It blocks, so it lives on a thread for blocking work.
+pub(crate) struct BlockUpload {
     table: Table,
     path: Path,
-    writer: ArrowWriter<Parts>,
-    rows: u64,
+    sink: BlockSink<Parts>,
+    upload: SharedUpload,
+    handle: Handle,
 }
 
-/// A file that is durable, and that no commit names yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is in a file that is durable, and that no commit names yet.
+#[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    pub(crate) columns: std::collections::BTreeMap<String, ColumnStats>,
 }
 
-impl BlockSink {
-    /// Begins the file at `path`; nothing is there before [`BlockSink::finish`] returns.
+impl BlockUpload {
+    /// Begins the file at `path`; nothing is there before [`BlockUpload::finish`] returns.
     pub(crate) fn create(
         store: &Arc<dyn ObjectStore>,
         table: Table,
@@ -41,35 +42,30 @@ impl BlockSink {
         handle: &Handle,
     ) -> Result<Self> {
         let upload = handle.block_on(store.put_multipart(&path)).map_err(failed(&path))?;
-        let parts = Parts { upload, handle: handle.clone(), buffer: Vec::new(), sent: 0 };
-        let parquet = |source| Error::Parquet { table, source: Box::new(source) };
-        let properties = properties(table).map_err(parquet)?;
-        let writer = ArrowWriter::try_new(parts, file_schema(table), Some(properties)).map_err(parquet)?;
-        Ok(Self { table, path, writer, rows: 0 })
+        let upload = SharedUpload(Arc::new(Mutex::new(upload)));
+        let parts = Parts { upload: upload.clone(), handle: handle.clone(), buffer: Vec::new(), sent: 0 };
+        let sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, parts)
+            .map_err(|failure| Error::encode(table, failure))?;
+        Ok(Self { table, path, sink, upload, handle: handle.clone() })
     }
 
     /// Adds rows that follow all earlier ones in the table's sort key.
-    pub(crate) fn push(&mut self, rows: &RecordBatch) -> Result<()> {
-        let table = self.table;
-        self.rows += rows.num_rows() as u64;
-        self.writer.write(rows).map_err(|source| Error::Parquet { table, source: Box::new(source) })
+    pub(crate) fn push_sorted(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.sink.push_sorted(rows).map_err(|failure| Error::encode(self.table, failure))
     }
 
     /// Ends the file and makes it durable.
     pub(crate) fn finish(self) -> Result<Written> {
-        let Self { table, path, writer, rows } = self;
-        let parquet = |source| Error::Parquet { table, source: Box::new(source) };
-        let mut parts = writer.into_inner().map_err(parquet)?;
+        let Self { table, path, sink, .. } = self;
+        let Finished { file: mut parts, rows, columns } =
+            sink.finish().map_err(|failure| Error::encode(table, failure))?;
         let bytes = parts.complete().map_err(failed(&path))?;
-        Ok(Written { rows, bytes })
+        Ok(Written { rows, bytes, columns })
     }
-}
 
-impl BlockSink {
     /// Gives up: storage forgets the parts that it has.
-    pub(crate) fn abort(mut self) {
-        let parts = self.writer.inner_mut();
-        if let Err(error) = parts.handle.block_on(parts.upload.abort()) {
+    pub(crate) fn abort(self) {
+        if let Err(error) = self.handle.block_on(self.upload.lock().abort()) {
             tracing::warn!(path = %self.path, error = %error, "could not take back the parts of an unfinished block");
         }
     }
@@ -80,9 +76,19 @@ fn failed(path: &Path) -> impl FnOnce(object_store::Error) -> Error {
     move |source| Error::Storage { operation: "write the block", path, source: Box::new(source) }
 }
 
-/// An upload as something to write to. One that is dropped unfinished leaves nothing behind on local storage.
+/// The upload, within reach of the encoder that fills it and of whoever gives it up.
+#[derive(Clone)]
+struct SharedUpload(Arc<Mutex<Box<dyn MultipartUpload>>>);
+
+impl SharedUpload {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn MultipartUpload>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An upload as something to write to.
 struct Parts {
-    upload: Box<dyn MultipartUpload>,
+    upload: SharedUpload,
     handle: Handle,
     buffer: Vec<u8>,
     sent: u64,
@@ -92,14 +98,15 @@ impl Parts {
     fn send(&mut self) -> object_store::Result<()> {
         let part = Bytes::from(std::mem::take(&mut self.buffer));
         self.sent += part.len() as u64;
-        self.handle.block_on(self.upload.put_part(part.into()))
+        let sending = self.upload.lock().put_part(part.into());
+        self.handle.block_on(sending)
     }
 
     fn complete(&mut self) -> object_store::Result<u64> {
         if !self.buffer.is_empty() {
             self.send()?;
         }
-        self.handle.block_on(self.upload.complete())?;
+        self.handle.block_on(self.upload.lock().complete())?;
         Ok(self.sent)
     }
 }

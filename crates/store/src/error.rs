@@ -185,6 +185,16 @@ impl Error {
         move |source| Self::Delta { operation, table, source: Box::new(source) }
     }
 
+    pub(crate) fn encode(table: Table, failure: crate::encode::Failure) -> Self {
+        use crate::encode::Failure;
+        let source = match failure {
+            Failure::Parquet(error) => error,
+            Failure::Arrow(error) => error.into(),
+            Failure::Shape(_) => parquet::errors::ParquetError::External(Box::new(failure)),
+        };
+        Self::Parquet { table, source: Box::new(source) }
+    }
+
     pub(crate) fn arrow(table: Table) -> impl FnOnce(arrow::error::ArrowError) -> Self {
         move |source| Self::Parquet { table, source: Box::new(source.into()) }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hindsight_model::{Signal, Tenant};
-use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits};
+use hindsight_otlp::{DecodeContext, Decoded, Encoding, Interner, Limits, SeriesGate};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::admission::widen;
+use crate::admission::{RefusedThen, TenantGate, widen};
 use crate::dedup::RequestHash;
 use crate::record::{RequestRecord, storable};
 use crate::stats::Counters;
@@ -98,13 +98,15 @@ impl Inner {
             arrival: storable(self.clock.now()),
             sender: request.sender,
             limits: widen(limits(&self.options), self.clock.now(), self.clock.steady()),
+            refused_series: Vec::new(),
             body: request.body,
         };
+        let gate = self.series.gate(&record.tenant, self.clock.steady());
         if record.body.len() <= INLINE_BYTES_MAX {
-            return Prepared::new(record, &self.interner);
+            return Prepared::new(record, gate, &self.interner);
         }
         let interner = Arc::clone(&self.interner);
-        let work = tokio::task::spawn_blocking(move || Prepared::new(record, &interner));
+        let work = tokio::task::spawn_blocking(move || Prepared::new(record, gate, &interner));
         work.await.map_err(|_| stopped())?
     }
 
@@ -136,8 +138,9 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(record: RequestRecord, interner: &Interner) -> Result<Self, IngestError> {
-        let decoded = decode(&record, interner).map_err(IngestError::Invalid)?;
+    fn new(mut record: RequestRecord, gate: TenantGate, interner: &Interner) -> Result<Self, IngestError> {
+        let decoded = decode_with(&record, &gate, interner).map_err(IngestError::Invalid)?;
+        record.refused_series = gate.into_refused();
         let (payload, hash) = if decoded.accepted == 0 {
             (Vec::new(), record.hash())
         } else {
@@ -147,13 +150,27 @@ impl Prepared {
     }
 }
 
-/// The one way from a record to rows: taken on arrival and again by replay, with the same result.
-pub(crate) fn decode(
+/// A record's rows once more, as they were on arrival.
+pub(crate) fn decode_again(
     record: &RequestRecord,
     interner: &Interner,
 ) -> Result<Decoded, hindsight_otlp::DecodeError> {
-    let context =
-        DecodeContext { arrival: record.arrival, now: record.arrival, limits: &record.limits, interner };
+    decode_with(record, &RefusedThen(&record.refused_series), interner)
+}
+
+/// The one way from a record to rows: taken on arrival and again by replay, with the same result.
+fn decode_with(
+    record: &RequestRecord,
+    series: &dyn SeriesGate,
+    interner: &Interner,
+) -> Result<Decoded, hindsight_otlp::DecodeError> {
+    let context = DecodeContext {
+        arrival: record.arrival,
+        now: record.arrival,
+        limits: &record.limits,
+        interner,
+        series,
+    };
     hindsight_otlp::decode(record.signal, record.encoding, &record.body, &context)
 }
 

@@ -11,14 +11,14 @@ use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use futures::TryStreamExt;
-use hindsight_model::Table;
+use hindsight_model::{Table, timestamp_from_micros};
 use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use tokio::runtime::Handle;
 
-use crate::block_sink::BlockSink;
-use crate::block_stats::merge_stats;
+use crate::block_sink::BlockUpload;
+use crate::block_stats::micros_of;
 use crate::block_writer::file_schema;
 use crate::{BlockFile, Error, Result};
 
@@ -48,11 +48,11 @@ pub(crate) fn merge(inputs: &[Arc<BlockFile>], files: &MergeFiles, pace: &mut Pa
     let mut output = describe_output(inputs)?;
     let sources = inputs.iter().map(|block| open(block, files)).collect::<Result<Vec<_>>>()?;
     let mut merging = Merging::new(output.table, sources)?;
-    let mut sink = BlockSink::create(&files.store, output.table, output.path.clone(), &files.handle)?;
+    let mut sink = BlockUpload::create(&files.store, output.table, output.path.clone(), &files.handle)?;
     let bytes_in: u64 = inputs.iter().map(|block| block.size_bytes).sum();
     let mut copy = || -> Result<()> {
         while let Some(batch) = merging.next_batch()? {
-            sink.push(&batch)?;
+            sink.push_sorted(&batch)?;
             pace(share(bytes_in, batch.num_rows() as u64, output.rows))?;
         }
         Ok(())
@@ -67,6 +67,10 @@ pub(crate) fn merge(inputs: &[Arc<BlockFile>], files: &MergeFiles, pace: &mut Pa
         return Err(foreign(&output, reason));
     }
     output.size_bytes = written.bytes;
+    let times = written.columns.get("timestamp");
+    output.min_timestamp = times.and_then(|times| micros_of(&times.min)).and_then(timestamp_from_micros);
+    output.max_timestamp = times.and_then(|times| micros_of(&times.max)).and_then(timestamp_from_micros);
+    output.columns = written.columns;
     Ok(output)
 }
 
@@ -75,7 +79,7 @@ fn share(bytes: u64, rows: u64, of: u64) -> u64 {
     u64::try_from(part).unwrap_or(u64::MAX)
 }
 
-/// The output as far as the inputs tell; its size comes when it is written.
+/// The output as far as the inputs tell; its size and its ranges come when it is written.
 fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
     let Some(first) = inputs.first() else { return Err(Error::Stopped { worker: "merge without inputs" }) };
     debug_assert!(inputs.iter().all(|block| {
@@ -84,9 +88,6 @@ fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
     let wal_position = inputs.iter().map(|block| block.wal_position).max().unwrap_or(0);
     let level = 1 + inputs.iter().map(|block| block.level()).max().unwrap_or(0);
     let name = format!("{wal_position:020}-c{level}-{}.parquet", uuid::Uuid::new_v4().simple());
-    let stats: Vec<_> = inputs.iter().map(|block| (block.rows, &block.columns)).collect();
-    let least = inputs.iter().map(|block| block.min_timestamp).collect::<Option<Vec<_>>>();
-    let most = inputs.iter().map(|block| block.max_timestamp).collect::<Option<Vec<_>>>();
     Ok(BlockFile {
         path: Path::from_iter([
             first.table.name(),
@@ -96,9 +97,6 @@ fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
         ]),
         size_bytes: 0,
         rows: inputs.iter().map(|block| block.rows).sum(),
-        min_timestamp: least.and_then(|times| times.into_iter().min()),
-        max_timestamp: most.and_then(|times| times.into_iter().max()),
-        columns: merge_stats(&stats),
         wal_position,
         ..BlockFile::clone(first)
     })

@@ -15,7 +15,9 @@ pub(crate) const KIND_REQUEST: u8 = 1;
 /// Record kind of carried hashes.
 pub(crate) const KIND_HASHES: u8 = 2;
 
-const REQUEST_VERSION: u8 = 1;
+const REQUEST_VERSION: u8 = 2;
+/// The layout before series could be refused: the same without their list.
+const REQUEST_VERSION_1: u8 = 1;
 const HASHES_VERSION: u8 = 1;
 /// A longer sender is cut; it is an address or a user agent.
 const SENDER_BYTES_MAX: usize = 255;
@@ -29,6 +31,8 @@ pub(crate) struct RequestRecord {
     pub(crate) arrival: Timestamp,
     pub(crate) sender: Option<String>,
     pub(crate) limits: Limits,
+    /// Series over the tenant's limit when the request came, sorted.
+    pub(crate) refused_series: Vec<i64>,
     pub(crate) body: Bytes,
 }
 
@@ -36,7 +40,8 @@ impl RequestRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let sender = self.sender.as_deref().unwrap_or_default();
         let sender = &sender[..sender.floor_char_boundary(SENDER_BYTES_MAX)];
-        let mut out = Vec::with_capacity(self.body.len() + sender.len() + 160);
+        let mut out =
+            Vec::with_capacity(self.body.len() + sender.len() + 8 * self.refused_series.len() + 160);
         out.push(REQUEST_VERSION);
         out.push(signal_code(self.signal));
         out.push(encoding_code(self.encoding));
@@ -46,6 +51,12 @@ impl RequestRecord {
         for limit in limits_to_numbers(&self.limits) {
             out.extend_from_slice(&limit.to_le_bytes());
         }
+        let refused =
+            u32::try_from(self.refused_series.len()).expect("a series takes several bytes of the body");
+        out.extend_from_slice(&refused.to_le_bytes());
+        for series_id in &self.refused_series {
+            out.extend_from_slice(&series_id.to_le_bytes());
+        }
         out.extend_from_slice(&self.body);
         out
     }
@@ -53,7 +64,12 @@ impl RequestRecord {
     pub(crate) fn decode(payload: Vec<u8>) -> Result<Self, String> {
         let payload = Bytes::from(payload);
         let mut reader = Reader { bytes: &payload, at: 0 };
-        reader.version(REQUEST_VERSION)?;
+        let version = reader.byte()?;
+        if version != REQUEST_VERSION && version != REQUEST_VERSION_1 {
+            return Err(format!(
+                "it has layout {version}; this program reads layouts 1 and {REQUEST_VERSION}"
+            ));
+        }
         let signal = signal_of(reader.byte()?)?;
         let encoding = encoding_of(reader.byte()?)?;
         let arrival = time_of(reader.i64()?)?;
@@ -63,9 +79,21 @@ impl RequestRecord {
         for number in &mut numbers {
             *number = reader.u64()?;
         }
+        let refused = if version == REQUEST_VERSION { reader.u32()? } else { 0 };
+        // No capacity is taken on the word of a length; what is not there ends the loop.
+        let refused_series = (0..refused).map(|_| reader.i64()).collect::<Result<Vec<_>, _>>()?;
         let at = reader.at;
         let limits = limits_of_numbers(numbers);
-        Ok(Self { tenant, signal, encoding, arrival, sender, limits, body: payload.slice(at..) })
+        Ok(Self {
+            tenant,
+            signal,
+            encoding,
+            arrival,
+            sender,
+            limits,
+            refused_series,
+            body: payload.slice(at..),
+        })
     }
 
     /// The identity of the request for OTLP.md rule 13.
@@ -127,6 +155,10 @@ impl<'a> Reader<'a> {
             return Err(format!("it has layout {found}; this program reads layout {known}"));
         }
         Ok(())
+    }
+
+    fn u32(&mut self) -> Result<u32, String> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes were taken")))
     }
 
     fn u64(&mut self) -> Result<u64, String> {
@@ -243,6 +275,7 @@ mod tests {
             arrival: "2026-05-04T14:32:00.123456789Z".parse().unwrap(),
             sender,
             limits: Limits { attributes_max: 12, ..Limits::default() },
+            refused_series: vec![-4, 9],
             body: body.into(),
         }
     }
@@ -259,6 +292,16 @@ mod tests {
             let _ = decode_hashes(&payload);
             let _ = RequestRecord::decode(payload);
         }
+    }
+
+    #[test]
+    fn a_record_of_the_first_layout_is_read_as_one_that_refused_no_series() {
+        let now = record(b"body".to_vec(), None);
+        let mut first = RequestRecord { refused_series: Vec::new(), ..now.clone() }.encode();
+        first[0] = REQUEST_VERSION_1;
+        let count_at = first.len() - b"body".len() - 4;
+        first.drain(count_at..count_at + 4);
+        assert_eq!(RequestRecord::decode(first), Ok(RequestRecord { refused_series: Vec::new(), ..now }));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use hindsight_otlp::{Decoded, Interner};
 use hindsight_wal::{Record, Recovered};
 
 use crate::dedup::{Dedup, Seen};
-use crate::ingest::decode;
+use crate::ingest::decode_again;
 use crate::live::Live;
 use crate::record::{KIND_HASHES, KIND_REQUEST, RequestRecord, decode_hashes};
 use crate::{Error, Result};
@@ -100,7 +100,9 @@ fn decode_chunk(
         let workers: Vec<_> = requests
             .chunks(share)
             .map(|share| {
-                scope.spawn(|| share.iter().map(|(_, request)| decode(request, interner)).collect::<Vec<_>>())
+                scope.spawn(|| {
+                    share.iter().map(|(_, request)| decode_again(request, interner)).collect::<Vec<_>>()
+                })
             })
             .collect();
         for worker in workers {

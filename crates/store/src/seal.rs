@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use hindsight_model::{Table, Tenant};
+use hindsight_model::{Rows, Table, Tenant};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::oneshot;
@@ -152,7 +151,7 @@ impl Inner {
 fn encode_with_filters(
     table: Table,
     tenant: &Tenant,
-    batches: &[RecordBatch],
+    batches: &[Rows],
     position: u64,
 ) -> Result<Vec<(EncodedBlock, BlockFilter)>> {
     let filtered = encode(table, tenant, batches, position)?.into_iter().map(|encoded| {

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 /// The store's figures at one moment; counters start at 0 with the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoreStats {
+    /// Series that count against their tenant's limit, of all tenants.
+    pub active_series: u64,
     /// Rows in the head, also those being sealed.
     pub head_rows: u64,
     /// Memory of those rows.

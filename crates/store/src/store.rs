@@ -14,7 +14,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
-use crate::admission::{Rates, Steady, in_flight_units};
+use crate::admission::{Rates, SeriesLimits, Steady, in_flight_units};
 use crate::dedup::Dedup;
 use crate::durable_fs::{create_dir_durably, remove_unfinished};
 use crate::holds::HoldBook;
@@ -32,7 +32,7 @@ use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
     Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
-    StoreStats,
+    StoreStats, TablesLocation,
 };
 
 /// How often the age of the head is looked at.
@@ -66,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) decoders: Semaphore,
     pub(crate) interner: Arc<Interner>,
+    pub(crate) series: SeriesLimits,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -130,6 +131,7 @@ impl Store {
             .map_err(Error::io("start the writer thread of", &data_dir))?;
         let id_filters = Arc::new(IdFilters::new(options.id_filter_bytes_max));
         let rejections = Rejections::open(&data_dir);
+        let series = SeriesLimits::new(options.series_max);
         let inner = Arc::new(Inner {
             clock,
             live,
@@ -145,6 +147,7 @@ impl Store {
             options,
             decoders: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             interner,
+            series,
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,
@@ -219,6 +222,7 @@ impl Store {
             stats.block_bytes += block.size_bytes;
             stats.block_rows += block.rows;
         }
+        stats.active_series = self.inner.series.active();
         stats.in_flight_bytes = self.inner.in_flight_bytes();
         stats.rejections_unwritten_total = self.inner.rejections.unwritten();
         stats.poisoned = self.inner.is_poisoned();

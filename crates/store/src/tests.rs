@@ -13,6 +13,7 @@ mod requests;
 mod retention;
 #[cfg(feature = "s3")]
 mod s3;
+mod series_limit;
 mod upkeep_crash;
 mod upkeep_random;
 mod vacuum;
@@ -167,7 +168,13 @@ pub(crate) fn decoded_logs(number: u32) -> Rows {
     );
     let (limits, interner) = (hindsight_otlp::Limits::default(), hindsight_otlp::Interner::new());
     let now = "2026-05-04T14:32:00Z".parse().unwrap();
-    let context = hindsight_otlp::DecodeContext { arrival: now, now, limits: &limits, interner: &interner };
+    let context = hindsight_otlp::DecodeContext {
+        arrival: now,
+        now,
+        limits: &limits,
+        interner: &interner,
+        series: &hindsight_otlp::AdmitAll,
+    };
     let decoded = hindsight_otlp::decode(Signal::Logs, Encoding::Json, body.as_bytes(), &context).unwrap();
     decoded.batches[0].1.clone()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The few things the log asks of a file system, so that tests can fail them one by one.
 pub trait Files: Debug + Send + Sync {
-    /// Creates `dir` and its parents if they are not there.
+    /// Creates `dir` and its parents if they are not there, each durable in the directory above it.
     ///
     /// # Errors
     /// The operating system's.
@@ -84,7 +84,16 @@ pub struct StdFiles;
 
 impl Files for StdFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        if dir.try_exists()? {
+            return Ok(());
+        }
+        // A relative path of one name lies in the current directory.
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.create_dir(parent)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync_dir(parent),
+        }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

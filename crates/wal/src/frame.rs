@@ -80,22 +80,24 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, BadFrame> {
     Ok(Frame { kind, position: Position(u64_at(header, 5)), durable: Position(u64_at(header, 13)), payload })
 }
 
-/// A later good frame within `bytes`, if there is one whose position lies above `after`.
+/// Whether a good frame within `bytes`, of a position above `position`, says that `position` was durable.
 ///
+/// Every such frame is asked: the first ones may stem from the same group as the bad frame, before its sync.
 /// Used only once a bad frame has been met, so it may look at every byte; the cheap test of the header comes
 /// first, and a run of zeros fails it at once.
-pub(crate) fn find_later(bytes: &[u8], after: Position) -> Option<Frame<'_>> {
-    for start in 0..bytes.len().saturating_sub(HEADER_BYTES + CHECKSUM_BYTES - 1) {
-        let position = u64_at(bytes, start + 5);
+pub(crate) fn calls_durable(bytes: &[u8], position: Position) -> bool {
+    let mut start = 0;
+    while start + HEADER_BYTES + CHECKSUM_BYTES <= bytes.len() {
+        let found = u64_at(bytes, start + 5);
         // A segment holds far fewer records than this, so a larger step is chance, not a frame.
-        if position <= after.0 || position - after.0 > FRAMES_AHEAD_MAX {
-            continue;
-        }
-        if let Ok(frame) = decode(&bytes[start..]) {
-            return Some(frame);
+        let is_later = found > position.0 && found - position.0 <= FRAMES_AHEAD_MAX;
+        match is_later.then(|| decode(&bytes[start..])) {
+            Some(Ok(frame)) if frame.durable > position => return true,
+            Some(Ok(frame)) => start += frame.size_bytes(),
+            _ => start += 1,
         }
     }
-    None
+    false
 }
 
 /// How many records may lie between a bad frame and a later good one: a segment of empty frames.
@@ -132,7 +134,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
-            let _ = find_later(&bytes, Position(0));
+            let _ = calls_durable(&bytes, Position(0));
         }
 
         #[test]
@@ -146,10 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn a_later_frame_is_found_behind_rubbish() {
+    fn any_later_frame_may_be_the_one_that_knows() {
         let mut bytes = vec![0xAB; 1_000];
-        frame(b"late").encode(&mut bytes);
-        assert_eq!(find_later(&bytes, Position(3)), Some(frame(b"late")));
-        assert_eq!(find_later(&bytes, Position(7)), None, "not above the position asked for");
+        let later = |position, durable| Frame {
+            kind: 1,
+            position: Position(position),
+            durable: Position(durable),
+            payload: b"later",
+        };
+        later(5, 4).encode(&mut bytes);
+        later(6, 4).encode(&mut bytes);
+        assert!(!calls_durable(&bytes, Position(4)), "both were written before a sync");
+        later(7, 7).encode(&mut bytes);
+        assert!(calls_durable(&bytes, Position(4)));
+        assert!(!calls_durable(&bytes, Position(7)), "no frame is above that position");
     }
 }

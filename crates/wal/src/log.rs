@@ -88,6 +88,8 @@ impl Wal {
             }
         };
         let (next, active) = active;
+        // A crash may have come between a rename and its sync; no record may be acknowledged under such a name.
+        files.sync_dir(&dir).map_err(Error::io("sync the directory", &dir))?;
         let wal = Self {
             files,
             dir,

@@ -156,7 +156,7 @@ fn was_durable(rest: &[u8], expected: Position, bad: BadFrame) -> bool {
     if matches!(bad, BadFrame::Order { .. }) {
         return true;
     }
-    frame::find_later(rest, expected).is_some_and(|frame| frame.durable > expected)
+    frame::calls_durable(rest, expected)
 }
 
 /// The frame at `at`, which must carry position `expected`.

@@ -93,3 +93,15 @@ fn every_column_has_one_place_and_defaults_exist_for_all_of_the_rows_own() {
         }
     }
 }
+
+#[test]
+fn rows_come_back_from_a_flat_batch_with_equal_owners_as_one() {
+    let (cart, pay) = (owner("cart"), owner("pay"));
+    let rows = rows(vec![cart, pay, owner("cart")], vec![0, 1, 2, 1], None);
+    let batch = rows.to_batch(&Tenant::default(), None).unwrap();
+    let back = Rows::from_batch(Table::Logs, &batch).unwrap();
+    assert_eq!(back.owners().len(), 2);
+    assert_eq!(back.keys(), [0, 1, 0, 1]);
+    assert!(back.column(Table::Logs.row_column("flags").unwrap()).is_none());
+    assert_eq!(back.to_batch(&Tenant::default(), None).unwrap(), batch);
+}

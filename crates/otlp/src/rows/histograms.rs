@@ -47,16 +47,19 @@ impl Totals {
         }
     }
 
-    /// Adds the row and returns its index.
+    /// Adds the row and returns its index; `None` when the point was refused instead.
     fn push(
         &mut self,
         totals: &TotalsWire,
         point: &mut PointWire<'_>,
         metric: &Metric,
+        group: &Group,
         pass: &mut Pass<'_>,
-    ) -> Result<usize, Stop> {
+    ) -> Result<Option<usize>, Stop> {
         let row = self.points.rows();
-        self.points.push(point, metric, pass)?;
+        if !self.points.push(point, metric, group, pass)? {
+            return Ok(None);
+        }
         self.count.push(bits(totals.count));
         let columns = [(&mut self.sum, totals.sum), (&mut self.min, totals.min), (&mut self.max, totals.max)];
         for (column, number) in columns {
@@ -65,7 +68,7 @@ impl Totals {
             }
         }
         self.exemplars.push_row(row, &mut point.exemplars, &mut pass.tally)?;
-        Ok(row)
+        Ok(Some(row))
     }
 
     fn finish(self) -> Result<Finished, DecodeError> {
@@ -119,7 +122,9 @@ impl<'a> HistogramRows<'a> {
         if let Err(reason) = checked {
             return metric.reject(reason, group, &self.point, &mut pass.tally);
         }
-        let row = self.totals.push(&totals, &mut self.point, metric, pass)?;
+        let Some(row) = self.totals.push(&totals, &mut self.point, metric, group, pass)? else {
+            return Ok(());
+        };
         if !self.own_counts.is_empty() {
             self.bounds.extend_from_slice(&self.own_bounds);
             self.bounds_offsets.end_row(row, self.bounds.len());
@@ -231,7 +236,9 @@ impl<'a> ExpHistogramRows<'a> {
         if let Err(reason) = metric.check(&self.point, &mut pass.tally) {
             return metric.reject(reason, group, &self.point, &mut pass.tally);
         }
-        let row = self.totals.push(&exp.totals, &mut self.point, metric, pass)?;
+        let Some(row) = self.totals.push(&exp.totals, &mut self.point, metric, group, pass)? else {
+            return Ok(());
+        };
         self.scale.push(exp.scale);
         self.zero_count.push(bits(exp.zero_count));
         self.zero_threshold.push(exp.zero_threshold);

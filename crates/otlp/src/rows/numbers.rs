@@ -65,7 +65,9 @@ impl<'a> NumberRows<'a> {
             return metric.reject(reason, group, &self.point, &mut pass.tally);
         }
         let row = self.points.rows();
-        self.points.push(&self.point, metric, pass)?;
+        if !self.points.push(&self.point, metric, group, pass)? {
+            return Ok(());
+        }
         // A gap stays a gap, even if its sender filled in a number (rule 20).
         if let Some(number) = number.filter(|_| self.point.flags & NO_RECORDED_VALUE == 0) {
             self.value.set(row, number.as_f64());

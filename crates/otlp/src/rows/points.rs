@@ -58,6 +58,7 @@ pub(super) struct Metric {
 /// A series of a metric.
 #[derive(Debug)]
 pub(super) struct Series {
+    id: i64,
     pub(super) owner: Arc<Owner>,
     remarks: Vec<(Remark, u64)>,
 }
@@ -232,8 +233,9 @@ impl Metric {
         let before = pass.tally.remarks();
         let attributes = attributes_to_json(&read_attributes(key_values(attributes)?, &mut pass.tally)?);
         let remarks = pass.tally.take_remarks_since(before);
-        let cells = vec![Cell::Int(self.hash.id(&attributes)), Cell::Text(attributes.into())];
-        Ok(Series { owner: Arc::new(Owner::within(&self.owner, cells)), remarks })
+        let id = self.hash.id(&attributes);
+        let cells = vec![Cell::Int(id), Cell::Text(attributes.into())];
+        Ok(Series { id, owner: Arc::new(Owner::within(&self.owner, cells)), remarks })
     }
 }
 
@@ -262,20 +264,26 @@ impl PointRows {
         self.times.len()
     }
 
+    /// Adds the row; `false` when the series may not come in and the point was refused instead.
     pub(super) fn push(
         &mut self,
         point: &PointWire<'_>,
         metric: &Metric,
+        group: &Group,
         pass: &mut Pass<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         let series = metric.series(&point.attributes, pass)?;
+        if !pass.tally.context.series.admit(series.id) {
+            metric.reject(RejectReason::TooManySeries, group, point, &mut pass.tally)?;
+            return Ok(false);
+        }
         let row = self.rows();
         self.owners.push(&series.owner);
         self.times.push(point.time);
         self.start.set(row, point.start);
         self.flags.set(row, point.flags.into());
         pass.tally.accept(point.time);
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn finish(self) -> Finished {

@@ -52,7 +52,9 @@ impl<'a> SummaryRows<'a> {
             return metric.reject(reason, group, &self.point, &mut pass.tally);
         }
         let row = self.points.rows();
-        self.points.push(&self.point, metric, pass)?;
+        if !self.points.push(&self.point, metric, group, pass)? {
+            return Ok(());
+        }
         self.count.push(bits(count));
         self.sum.push(sum);
         if !self.own.is_empty() {

@@ -36,7 +36,8 @@ fn pairs_that_mean_the_same_decode_to_equal_batches() {
 #[test]
 fn every_reason_refuses_its_item_and_keeps_the_neighbour() {
     let files = fixtures("rejected");
-    for reason in RejectReason::ALL {
+    // Whether there are too many series is not in the bytes; `limits` has that.
+    for reason in RejectReason::ALL.into_iter().filter(|reason| *reason != RejectReason::TooManySeries) {
         let of_reason = |name: &str| name.split('.').next() == Some(reason.as_str());
         assert!(files.iter().any(|(name, _)| of_reason(name)), "no fixture for {reason}");
         for (name, body) in files.iter().filter(|(name, _)| of_reason(name)) {

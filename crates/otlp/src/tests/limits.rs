@@ -2,7 +2,7 @@
 
 use hindsight_model::{Signal, Table};
 
-use super::{at, cell, decode_now, decode_with};
+use super::{at, cell, decode_now, decode_with, now};
 use crate::wire::UNPACKED_BYTES_FREE;
 use crate::{BODY_BYTES_MAX, DecodeError, Encoding, Limits, decode_request, encode_request};
 
@@ -177,4 +177,40 @@ fn rejections_are_kept_up_to_the_limit_and_counted_beyond() {
     let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#);
     let decoded = decode_with(&limits, Signal::Logs, Encoding::Json, body.as_bytes()).unwrap();
     assert_eq!((decoded.rejections.len(), decoded.rejected), (3, 10));
+}
+
+struct OnlyOnce(std::sync::Mutex<Option<i64>>);
+
+impl crate::SeriesGate for OnlyOnce {
+    fn admit(&self, series_id: i64) -> bool {
+        *self.0.lock().unwrap().get_or_insert(series_id) == series_id
+    }
+}
+
+#[test]
+fn a_point_of_a_series_that_may_not_come_in_is_refused_and_its_neighbours_stay() {
+    let time = at(-1);
+    let point = |key: &str| {
+        format!(
+            r#"{{"timeUnixNano":"{time}","asInt":"1","attributes":[{{"key":"{key}","value":{{"intValue":1}}}}]}}"#
+        )
+    };
+    let body = format!(
+        r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"gauge":{{"dataPoints":[{},{},{}]}}}}]}}]}}]}}"#,
+        point("a"),
+        point("b"),
+        point("a")
+    );
+    let (limits, interner) = (Limits::default(), crate::Interner::new());
+    let series = OnlyOnce(std::sync::Mutex::default());
+    let context = crate::DecodeContext {
+        arrival: now(),
+        now: now(),
+        limits: &limits,
+        interner: &interner,
+        series: &series,
+    };
+    let decoded = crate::decode(Signal::Metrics, Encoding::Json, body.as_bytes(), &context).unwrap();
+    assert_eq!((decoded.accepted, decoded.rejected), (2, 1));
+    assert_eq!(decoded.reasons.get(&crate::RejectReason::TooManySeries), Some(&1));
 }

@@ -1,20 +1,17 @@
-use std::collections::BTreeMap;
-
 use arrow::array::{
     Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use hindsight_model::{Tenant, timestamp_from_micros};
+use hindsight_model::Tenant;
 use object_store::memory::InMemory;
-use parquet::arrow::arrow_writer::ArrowWriter;
 use proptest::prelude::*;
 
 use super::*;
-use crate::block_stats::{column_stats, micros_of};
-use crate::block_writer::{properties, stats_columns};
+use crate::block_writer::finished_block;
 use crate::durable_fs::DurableFs;
+use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
 
 /// 2026-05-04T00:00:00Z in microseconds.
 const DAY_MICROS: i64 = 1_777_852_800_000_000;
@@ -90,31 +87,16 @@ async fn seal(store: &Arc<dyn ObjectStore>, table: Table, inputs: &[Vec<Row>]) -
 }
 
 fn encoded(table: Table, rows: &RecordBatch, wal_position: u64) -> (BlockFile, Vec<u8>) {
-    let schema = file_schema(table);
-    let places: Vec<usize> =
-        schema.fields().iter().map(|field| rows.schema().index_of(field.name()).unwrap()).collect();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties(table).unwrap())).unwrap();
-    writer.write(&rows.project(&places).unwrap()).unwrap();
-    writer.close().unwrap();
-    let stats = |name: &&str| column_stats(rows.column_by_name(name).unwrap());
-    let columns: BTreeMap<_, _> =
-        stats_columns(table).iter().map(|name| ((*name).to_owned(), stats(name))).collect();
-    let time = |bound: &Option<crate::StatValue>| micros_of(bound).and_then(timestamp_from_micros);
-    let name = format!("{wal_position:020}-{}.parquet", uuid::Uuid::new_v4().simple());
-    let block = BlockFile {
-        table,
-        path: Path::from(format!("{table}/tenant=default/date=2026-05-04/{name}")),
-        size_bytes: bytes.len() as u64,
-        rows: rows.num_rows() as u64,
-        tenant: Tenant::default(),
-        date: "2026-05-04".parse().unwrap(),
-        min_timestamp: time(&columns["timestamp"].min),
-        max_timestamp: time(&columns["timestamp"].max),
-        columns,
-        wal_position,
-    };
-    (block, bytes)
+    let places: Vec<usize> = file_schema(table)
+        .fields()
+        .iter()
+        .map(|field| rows.schema().index_of(field.name()).unwrap())
+        .collect();
+    let mut sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, Vec::new()).unwrap();
+    sink.push_sorted(&rows.project(&places).unwrap()).unwrap();
+    let date = "2026-05-04".parse().unwrap();
+    let encoded = finished_block(table, &Tenant::default(), date, sink.finish().unwrap(), wal_position);
+    (encoded.block, encoded.bytes.to_vec())
 }
 
 async fn merge_all(store: &Arc<dyn ObjectStore>, blocks: &[Arc<BlockFile>]) -> Result<BlockFile> {

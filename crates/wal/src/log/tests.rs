@@ -1,6 +1,9 @@
 mod corruption;
+mod damage_table;
 mod faults;
 mod model;
+mod power;
+mod sim_disk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
