@@ -99,7 +99,9 @@ impl BlockSource for Store {
             let table = stored.table(table);
             TableSnapshot { blocks: table.blocks.clone(), ids: Arc::clone(&ids), head: table.head.clone() }
         });
-        Ok(Snapshot { tables, guard: None })
+        // The store deletes no file of a block that somebody still has (BLK-3).
+        let blocks = Table::ALL.map(|table| stored.table(table).blocks.clone());
+        Ok(Snapshot { tables, guard: Some(Guard(Arc::new(blocks))) })
     }
 
     fn object_store(&self) -> Arc<dyn ObjectStore> {

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hindsight_model::parse_duration;
+use hindsight_model::{Table, Tenant, parse_duration};
 use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
-use hindsight_store::{TablesLocation, TablesUrl};
+use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
 use crate::limits::LimitsFile;
@@ -176,8 +176,10 @@ pub struct Config {
     pub head_bytes_max: Setting<usize>,
     /// `true`: acknowledge after fsync; `false`: after the write, which survives a kill but not a power loss.
     pub fsync: Setting<bool>,
-    /// How far back event times may lie.
+    /// How far back event times may lie, and how long rows are kept.
     pub retention: Setting<Duration>,
+    /// Where rows are kept for another time.
+    pub retention_rules: Setting<Vec<RetentionRule>>,
     /// What senders may take.
     pub limits: LimitSettings,
     /// Memory that all queries together may use, in bytes.
@@ -202,6 +204,8 @@ struct File {
     listen: ListenFile,
     #[serde(default)]
     ingest: IngestFile,
+    #[serde(default)]
+    retention: Vec<RetentionFile>,
     #[serde(default)]
     storage: StorageFile,
     #[serde(default)]
@@ -232,6 +236,15 @@ struct IngestFile {
     head_bytes_max: Option<usize>,
     durability: Option<Durability>,
     retention: Option<String>,
+}
+
+/// One `[[retention]]` block.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionFile {
+    table: Option<String>,
+    tenant: Option<Tenant>,
+    keep: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -302,6 +315,7 @@ impl Config {
                 file.ingest.retention.as_deref(),
                 Duration::from_secs(30 * 86_400),
             )?,
+            retention_rules: retention_rules(&file.retention)?,
             limits: LimitSettings::load(&file.limits)?,
             query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
@@ -387,6 +401,7 @@ impl Config {
                 if self.fsync.value { "fsync" } else { "flush" }.to_owned(),
             ),
             row("ingest.retention", &self.retention, seconds(self.retention.value)),
+            row("retention", &self.retention_rules, describe_rules(&self.retention_rules.value)),
             row("query.memory_bytes", &self.query_memory_bytes, self.query_memory_bytes.value.to_string()),
             row("query.timeout", &self.query_timeout, seconds(self.query_timeout.value)),
             row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
@@ -458,6 +473,41 @@ pub(crate) fn duration(
     Ok(Setting::pick(None, parsed, default))
 }
 
+fn retention_rules(blocks: &[RetentionFile]) -> Result<Setting<Vec<RetentionRule>>, ConfigError> {
+    let invalid = |problem: String| ConfigError::Invalid { key: "retention", problem };
+    let rule = |block: &RetentionFile| {
+        let table = match block.table.as_deref() {
+            Some(name) => Some(Table::from_name(name).ok_or_else(|| {
+                let names = Table::ALL.map(Table::name).join(", ");
+                invalid(format!("there is no table `{name}`; there are {names}"))
+            })?),
+            None => None,
+        };
+        let keep = parse_duration(&block.keep)
+            .map_err(|source| ConfigError::Duration { key: "retention.keep", source })?;
+        if table.is_none() && block.tenant.is_none() {
+            return Err(invalid(
+                "give `table`, `tenant` or both; for all rows set `ingest.retention`".to_owned(),
+            ));
+        }
+        if keep.is_zero() {
+            return Err(invalid("`keep` of 0 would drop rows as they come".to_owned()));
+        }
+        Ok(RetentionRule { table, tenant: block.tenant.clone(), keep })
+    };
+    let rules = blocks.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+    Ok(Setting::pick(None, (!rules.is_empty()).then_some(rules), Vec::new()))
+}
+
+fn describe_rules(rules: &[RetentionRule]) -> String {
+    let texts = rules.iter().map(|rule| {
+        let table = rule.table.map_or("*", Table::name);
+        let tenant = rule.tenant.as_ref().map_or("*", Tenant::as_str);
+        format!("{tenant}/{table} {}s", rule.keep.as_secs())
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,6 +531,28 @@ mod tests {
         let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
         assert!(source.to_string().contains("seal_agee"), "{source}");
         assert!(source.to_string().contains("line 2"), "{source}");
+    }
+
+    #[test]
+    fn retention_is_set_by_table_and_tenant() {
+        let config = with_file(
+            "[[retention]]\ntable = \"logs\"\nkeep = \"7d\"\n[[retention]]\ntenant = \"a\"\nkeep = \"1w\"\n",
+        )
+        .unwrap();
+        let rules = &config.retention_rules.value;
+        assert_eq!((rules[0].table, rules[0].keep), (Some(Table::Logs), Duration::from_secs(7 * 86_400)));
+        assert_eq!(rules[1].tenant, Some("a".parse().unwrap()));
+        let shown = config.describe().into_iter().find(|(key, ..)| *key == "retention").unwrap().1;
+        assert_eq!(shown, "*/logs 604800s, a/* 604800s");
+        for (bad, says) in [
+            ("table = \"log\"\nkeep = \"7d\"", "no table `log`"),
+            ("keep = \"7d\"", "ingest.retention"),
+            ("table = \"logs\"\nkeep = \"0s\"", "as they come"),
+        ] {
+            let error = with_file(&format!("[[retention]]\n{bad}\n")).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(with_file("[[retention]]\ntable = \"logs\"\nkeep = \"7 days\"\n").is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ type Sample = (&'static str, &'static str, &'static str, u64);
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [Sample; 14] = [
+    let samples: [Sample; 24] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
@@ -67,6 +67,56 @@ pub(crate) fn render(app: &App) -> String {
         ),
         ("hindsight_wal_bytes", "gauge", "Size of the write-ahead log.", stats.wal_bytes),
         ("hindsight_blocks", "gauge", "Sealed blocks.", stats.blocks),
+        ("hindsight_compactions_total", "counter", "Merges of blocks.", stats.compactions_total),
+        (
+            "hindsight_compaction_read_bytes_total",
+            "counter",
+            "Size of the blocks that were merged.",
+            stats.compaction_bytes_read_total,
+        ),
+        (
+            "hindsight_compaction_written_bytes_total",
+            "counter",
+            "Size of the blocks that merges made.",
+            stats.compaction_bytes_written_total,
+        ),
+        (
+            "hindsight_compaction_lag_files",
+            "gauge",
+            "Blocks that the merges now due would save.",
+            stats.compaction_lag_files,
+        ),
+        (
+            "hindsight_upkeep_failures_total",
+            "counter",
+            "Merges and other upkeep of blocks that failed and will be tried again.",
+            stats.upkeep_failures_total,
+        ),
+        (
+            "hindsight_retention_rows_total",
+            "counter",
+            "Rows dropped because they were past their retention.",
+            stats.retention_rows_total,
+        ),
+        (
+            "hindsight_block_files_removed_total",
+            "counter",
+            "Files deleted after they had left their table.",
+            stats.files_removed_total,
+        ),
+        (
+            "hindsight_orphan_files_removed_total",
+            "counter",
+            "Files deleted that were in no table.",
+            stats.orphans_removed_total,
+        ),
+        (
+            "hindsight_block_files_waiting",
+            "gauge",
+            "Files out of their table that are not deleted yet.",
+            stats.files_waiting,
+        ),
+        ("hindsight_holds", "gauge", "Holds that keep rows from being deleted.", stats.holds),
         ("hindsight_queries_running", "gauge", "Queries under way.", app.query.running().len() as u64),
     ];
     let samples = samples.into_iter().chain(pressure(app, &stats));

@@ -238,6 +238,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.rate = config.limits.rate();
     options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };
     options.retention = config.retention.value;
+    options.maintenance.retention_rules = config.retention_rules.value.clone();
     options
 }
 

@@ -39,6 +39,13 @@ impl BlockFile {
         let path = self.path.as_ref();
         path.strip_prefix(self.table.name()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
     }
+
+    /// How often the rows of this file were merged: 0 for a seal's, one more than the highest of its inputs for a
+    /// merged file. It is in the file's name.
+    pub fn level(&self) -> u32 {
+        let mut parts = self.path.filename().unwrap_or_default().split('-').skip(1);
+        parts.next().and_then(|part| part.strip_prefix('c')).and_then(|level| level.parse().ok()).unwrap_or(0)
+    }
 }
 
 /// The range of one column of one block.

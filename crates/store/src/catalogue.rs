@@ -42,6 +42,11 @@ impl Catalogue {
         (self.changes, news)
     }
 
+    /// Every tenant's blocks of one table.
+    pub(crate) fn table(&self, table: Table) -> impl Iterator<Item = &Arc<BlockFile>> {
+        self.tables[table.index()].values().flatten()
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<BlockFile>> {
         self.tables.iter().flat_map(|tenants| tenants.values().flatten())
     }

@@ -3,8 +3,9 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -18,18 +19,18 @@ use object_store::{
 /// A directory as an object store: write beside, sync, rename, sync the directory.
 #[derive(Debug)]
 pub(crate) struct DurableFs {
-    inner: std::sync::Arc<LocalFileSystem>,
+    inner: Arc<LocalFileSystem>,
 }
 
 impl DurableFs {
     /// The whole file system, as the Delta library wants it.
     pub(crate) fn whole() -> Self {
-        Self { inner: std::sync::Arc::new(LocalFileSystem::new()) }
+        Self { inner: Arc::new(LocalFileSystem::new()) }
     }
 
     /// The directory `root`, which must be there.
     pub(crate) fn within(root: &FsPath) -> Result<Self> {
-        Ok(Self { inner: std::sync::Arc::new(LocalFileSystem::new_with_prefix(root)?) })
+        Ok(Self { inner: Arc::new(LocalFileSystem::new_with_prefix(root)?) })
     }
 }
 
@@ -57,7 +58,7 @@ impl ObjectStore for DurableFs {
         _: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let path = self.inner.path_to_filesystem(location)?;
-        Ok(Box::new(Buffered { path, parts: Vec::new() }))
+        Ok(Box::new(Staged::beside(path)))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -93,28 +94,119 @@ impl ObjectStore for DurableFs {
     }
 }
 
-/// An upload in parts, kept in memory until it is complete: only table checkpoints come this way.
+/// An upload in parts: written beside its place as the parts come, renamed when it is complete.
 #[derive(Debug)]
-struct Buffered {
+struct Staged {
     path: PathBuf,
-    parts: Vec<PutPayload>,
+    staging: PathBuf,
+    /// Made with the first part.
+    file: Arc<Mutex<Option<File>>>,
+    length: u64,
+    complete: bool,
+}
+
+impl Staged {
+    fn beside(path: PathBuf) -> Self {
+        let staging = staging_path(&path);
+        Self { path, staging, file: Arc::default(), length: 0, complete: false }
+    }
 }
 
 #[async_trait::async_trait]
-impl MultipartUpload for Buffered {
+impl MultipartUpload for Staged {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.push(data);
-        Box::pin(std::future::ready(Ok(())))
+        let offset = self.length;
+        self.length += data.content_length() as u64;
+        let (file, staging) = (Arc::clone(&self.file), self.staging.clone());
+        Box::pin(on_blocking_thread(self.staging.clone(), move || {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let file = open_staging(&mut file, &staging)?;
+            file.seek(SeekFrom::Start(offset))?;
+            data.iter().try_for_each(|part| file.write_all(part))
+        }))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let whole: PutPayload = std::mem::take(&mut self.parts).into_iter().flatten().collect();
-        put_on_blocking_thread(self.path.clone(), whole, Target::Replace).await
+        let (file, staging, path) = (Arc::clone(&self.file), self.staging.clone(), self.path.clone());
+        on_blocking_thread(self.path.clone(), move || {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            open_staging(&mut file, &staging)?.sync_all()?;
+            fs::rename(&staging, &path)?;
+            File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
+        })
+        .await?;
+        self.complete = true;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.parts.clear();
-        Ok(())
+        let staging = self.staging.clone();
+        on_blocking_thread(self.path.clone(), move || remove_if_there(&staging)).await
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.complete && self.length > 0 {
+            // A staging file left behind is never read, and the next start removes it.
+            let _ = remove_if_there(&self.staging);
+        }
+    }
+}
+
+fn open_staging<'a>(file: &'a mut Option<File>, staging: &FsPath) -> io::Result<&'a mut File> {
+    if file.is_none() {
+        create_dir_durably(staging.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        *file = Some(File::create_new(staging)?);
+    }
+    file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+fn remove_if_there(path: &FsPath) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what unfinished writes left under `root`, and directories of dates that hold nothing any more; the
+/// caller makes sure that nobody writes there. Returns the number of files removed.
+pub(crate) fn remove_unfinished(root: &FsPath) -> io::Result<u64> {
+    let mut removed = 0;
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if entry.file_type()?.is_dir() {
+            removed += remove_unfinished(&path)?;
+            if name.starts_with("date=") {
+                // Refused when it is not empty, which is how we ask.
+                let _ = fs::remove_dir(&path);
+            }
+        } else if is_staging(&name) {
+            remove_if_there(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_staging(name: &str) -> bool {
+    name.rsplit_once('#')
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+async fn on_blocking_thread(
+    path: PathBuf,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    match done.map_err(|join| Error::JoinError { source: join })? {
+        Ok(()) => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::AlreadyExists { path: path.display().to_string(), source: Box::new(source) })
+        }
+        Err(source) => Err(Error::Generic { store: "local disk", source: Box::new(source) }),
     }
 }
 
@@ -125,15 +217,8 @@ enum Target {
 }
 
 async fn put_on_blocking_thread(path: PathBuf, payload: PutPayload, target: Target) -> Result<PutResult> {
-    let shown = path.display().to_string();
-    let done = tokio::task::spawn_blocking(move || put(&path, &payload, target)).await;
-    match done.map_err(|join| Error::JoinError { source: join })? {
-        Ok(()) => Ok(PutResult { e_tag: None, version: None }),
-        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::AlreadyExists { path: shown, source: Box::new(source) })
-        }
-        Err(source) => Err(Error::Generic { store: "local disk", source: Box::new(source) }),
-    }
+    on_blocking_thread(path.clone(), move || put(&path, &payload, target)).await?;
+    Ok(PutResult { e_tag: None, version: None })
 }
 
 fn put(path: &FsPath, payload: &PutPayload, target: Target) -> io::Result<()> {
@@ -215,5 +300,26 @@ mod tests {
         upload.put_part("two".into()).await.unwrap();
         upload.complete().await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "one two");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_given_up_leaves_nothing_and_one_that_was_killed_is_cleaned_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DurableFs::within(dir.path()).unwrap();
+        let files = || fs::read_dir(dir.path().join("t/date=2026-05-04")).unwrap().count();
+        let path = Path::from("t/date=2026-05-04/block.parquet");
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part("one".into()).await.unwrap();
+        assert_eq!(files(), 1);
+        drop(upload);
+        assert_eq!(files(), 0);
+
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part("one".into()).await.unwrap();
+        std::mem::forget(upload);
+        store.put(&Path::from("t/date=2026-05-05/kept#1.parquet"), "two".into()).await.unwrap();
+        assert_eq!(remove_unfinished(dir.path()).unwrap(), 1);
+        assert!(!dir.path().join("t/date=2026-05-04").try_exists().unwrap(), "the empty date is gone");
+        assert!(dir.path().join("t/date=2026-05-05").try_exists().unwrap());
     }
 }

@@ -118,6 +118,22 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// The catalogue lists a file that the Delta log does not: it is read again before the next attempt.
+    #[error("the log of the table {table} does not list {path} any more")]
+    OutOfStep {
+        /// The table.
+        table: Table,
+        /// The file, as the log would write it.
+        path: String,
+    },
+    /// The holds could not be read, or there are too many.
+    #[error("the holds in {}: {reason}", path.display())]
+    Holds {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// Rows could not be sorted or encoded.
     #[error("could not write rows of {table} as Parquet")]
     Parquet {
@@ -163,13 +179,24 @@ pub enum Error {
         /// Which one.
         worker: &'static str,
     },
-    /// A test asked the seal to stop here.
+    /// A test asked the seal, or the upkeep of blocks, to stop here.
     #[cfg(test)]
     #[error("stopped by the test")]
     TestStop,
 }
 
 impl Error {
+    /// Whether a test asked for it: such an error ends a round as a crash would.
+    #[cfg(test)]
+    pub(crate) fn is_test_stop(&self) -> bool {
+        matches!(self, Self::TestStop)
+    }
+
+    #[cfg(not(test))]
+    pub(crate) fn is_test_stop(&self) -> bool {
+        false
+    }
+
     pub(crate) fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { operation, path, source }

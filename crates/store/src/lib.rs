@@ -1,8 +1,7 @@
 //! Where telemetry lives: acknowledged requests in a write-ahead log, their rows in a head that queries see at
 //! once, and from there in sorted Parquet blocks listed by one Delta table for each signal table.
 //!
-//! What this crate is not: it speaks no network protocol, plans no query, and never changes a row. Compaction,
-//! retention and holds come later, in here.
+//! What this crate is not: it speaks no network protocol, plans no query, and never changes a row.
 //!
 //! Invariants (DESIGN §3):
 //! - **WAL-1** [`Store::ingest`] returns only after the request is durable as [`Durability`] says;
@@ -10,11 +9,14 @@
 //! - **BLK-1** a block's Delta commit carries the log position that it reaches (`txn`: app id = node id + table),
 //!   and replay skips what a commit covers: each record reaches each table exactly once;
 //! - **BLK-2** blocks are immutable, sorted by their table's key, and readable by any Delta reader;
-//! - **QRY-1** [`Store::snapshot`] sees each acknowledged row exactly once, whatever is being sealed meanwhile;
+//! - **BLK-3** no row is deleted while a hold covers it, and no file while a snapshot has it;
+//! - **QRY-1** [`Store::snapshot`] sees each acknowledged row exactly once, whatever is being sealed or
+//!   merged meanwhile;
 //! - **LIM-1** the queue, bytes in flight, the head, remembered requests and kept rejections are bounded.
 //!
 //! Reading order: `store` (opening and ending), `ingest` → `writer` → `live` (one request), `seal` → `block_writer`
-//! → `table_log` (one seal), `replay` (one restart).
+//! → `table_log` (one seal), `replay` (one restart), `maintenance` → `plan` → `compact` → `merge`, `vacuum` (one round
+//! of upkeep).
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -46,27 +48,34 @@
 
 mod admission;
 mod arrivals;
+pub mod backup;
 mod block;
 mod block_list;
-pub mod backup;
 mod block_name;
+mod block_sink;
 mod block_stats;
 mod block_writer;
 mod catalogue;
+mod compact;
 mod data_format;
 mod dedup;
 mod durable_fs;
 mod encode;
 mod error;
 mod head;
+mod holds;
 mod id_filters;
 mod ingest;
 mod live;
 mod lock;
+mod maintenance;
+mod merge;
 mod options;
+mod plan;
 mod record;
 mod rejections;
 mod replay;
+mod retention;
 #[cfg(feature = "s3")]
 mod s3;
 mod seal;
@@ -78,7 +87,9 @@ mod system_tables;
 mod table_log;
 mod tables_location;
 mod tables_storage;
+mod throttle;
 mod tiers;
+mod vacuum;
 pub mod verify;
 mod writer;
 
@@ -90,11 +101,14 @@ pub use block::{BlockFile, ColumnStats, StatValue};
 pub use block_list::BlockList;
 pub use block_writer::encode_rows;
 pub use error::{Error, IngestError, Result};
+pub use holds::{Hold, HoldId, HoldIdError};
 pub use id_filters::IdFilters;
 pub use ingest::{Ingest, Ingested};
 pub use lock::DataDirLock;
+pub use maintenance::{MaintenanceOptions, MaintenanceReport};
 pub use options::{Durability, StoreOptions};
 pub use rejections::{Refusal, RejectedItem};
+pub use retention::RetentionRule;
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;

@@ -61,12 +61,15 @@ pub(crate) fn node_id(data_dir: &Path) -> Result<NodeId> {
     }
 }
 
-fn write_durably(path: &Path, text: &str) -> io::Result<()> {
-    let staging = path.with_extension("id.tmp");
-    let mut file = File::create(&staging)?;
+/// Replaces a small file, so that after a crash either the old text is there or the new.
+pub(crate) fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut staging = path.as_os_str().to_owned();
+    staging.push(".tmp");
+    let staging = Path::new(&staging);
+    let mut file = File::create(staging)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&staging, path)?;
+    fs::rename(staging, path)?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 

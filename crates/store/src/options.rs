@@ -5,7 +5,7 @@ use std::time::Duration;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
-use crate::{RateLimit, SERIES_MAX, TablesLocation};
+use crate::{MaintenanceOptions, RateLimit, SERIES_MAX, TablesLocation};
 
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -39,7 +39,8 @@ pub struct StoreOptions {
     pub series_max: usize,
     /// What an acknowledgement promises. Default [`Durability::Fsync`].
     pub durability: Durability,
-    /// Telemetry with an event time older than this is rejected on arrival. Default 30 days.
+    /// Telemetry with an event time older than this is rejected on arrival, and dropped from the tables when it gets
+    /// this old, unless a rule in [`MaintenanceOptions::retention_rules`] says otherwise. Default 30 days.
     pub retention: Duration,
     /// Limits of one request.
     pub limits: Limits,
@@ -50,6 +51,8 @@ pub struct StoreOptions {
     pub id_filter_bytes_max: usize,
     /// Size of a log segment. Default 64 MiB.
     pub wal_segment_bytes: u64,
+    /// How blocks are merged, kept and deleted.
+    pub maintenance: MaintenanceOptions,
     /// The file system under the log; a test puts a faulty one here.
     pub wal_files: Arc<dyn Files>,
     #[cfg(test)]
@@ -74,6 +77,7 @@ impl StoreOptions {
             dedup_window: Duration::from_secs(10 * 60),
             id_filter_bytes_max: 64 * 1024 * 1024,
             wal_segment_bytes: 64 * 1024 * 1024,
+            maintenance: MaintenanceOptions::default(),
             wal_files: Arc::new(StdFiles),
             #[cfg(test)]
             seal_stop: crate::seal::StopAt::default(),

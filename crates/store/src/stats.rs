@@ -46,6 +46,26 @@ pub struct StoreStats {
     pub seals_total: u64,
     /// Seals that failed and will be tried again.
     pub seal_failures_total: u64,
+    /// Merges of blocks done.
+    pub compactions_total: u64,
+    /// Bytes of the blocks that went into merges.
+    pub compaction_bytes_read_total: u64,
+    /// Bytes of the blocks that merges made.
+    pub compaction_bytes_written_total: u64,
+    /// Files above what there would be if every merge that is due were done; as of the last round of upkeep.
+    pub compaction_lag_files: u64,
+    /// Rounds, merges and retentions that failed and will be tried again.
+    pub upkeep_failures_total: u64,
+    /// Rows that retention took out.
+    pub retention_rows_total: u64,
+    /// Files deleted after merges and retention had taken them out of their table.
+    pub files_removed_total: u64,
+    /// Files deleted that were in no table: what failed seals, failed merges and earlier processes left.
+    pub orphans_removed_total: u64,
+    /// Files out of their table that wait for queries, holds or the grace before they are deleted.
+    pub files_waiting: u64,
+    /// Holds in force.
+    pub holds: u64,
     /// When the last seal ended, by the store's clock.
     pub last_seal: Option<Timestamp>,
     /// What went wrong last, in one line; cleared by nothing but a restart.
@@ -83,7 +103,22 @@ pub(crate) struct Counters {
     pub(crate) seals: AtomicU64,
     pub(crate) seal_failures: AtomicU64,
     pub(crate) wal_bytes: AtomicU64,
+    pub(crate) upkeep: UpkeepCounters,
     last: Mutex<Last>,
+}
+
+/// What the upkeep of blocks counts.
+#[derive(Debug, Default)]
+pub(crate) struct UpkeepCounters {
+    pub(crate) merges: AtomicU64,
+    pub(crate) merge_bytes_read: AtomicU64,
+    pub(crate) merge_bytes_written: AtomicU64,
+    pub(crate) lag_files: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) rows_expired: AtomicU64,
+    pub(crate) files_removed: AtomicU64,
+    pub(crate) orphans_removed: AtomicU64,
+    pub(crate) files_waiting: AtomicU64,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -119,6 +154,15 @@ impl Counters {
             unavailable_total: get(&self.unavailable),
             seals_total: get(&self.seals),
             seal_failures_total: get(&self.seal_failures),
+            compactions_total: get(&self.upkeep.merges),
+            compaction_bytes_read_total: get(&self.upkeep.merge_bytes_read),
+            compaction_bytes_written_total: get(&self.upkeep.merge_bytes_written),
+            compaction_lag_files: get(&self.upkeep.lag_files),
+            upkeep_failures_total: get(&self.upkeep.failures),
+            retention_rows_total: get(&self.upkeep.rows_expired),
+            files_removed_total: get(&self.upkeep.files_removed),
+            orphans_removed_total: get(&self.upkeep.orphans_removed),
+            files_waiting: get(&self.upkeep.files_waiting),
             last_seal: last.seal,
             last_error: last.error,
             ..StoreStats::default()

@@ -18,10 +18,12 @@ use crate::admission::{Rates, SeriesLimits, Steady, in_flight_units};
 use crate::arrivals::Arrivals;
 use crate::data_format::accept_format;
 use crate::dedup::Dedup;
-use crate::durable_fs::create_dir_durably;
+use crate::durable_fs::{create_dir_durably, remove_unfinished};
+use crate::holds::HoldBook;
 use crate::id_filters::{IdFilters, keep_filled};
 use crate::live::Live;
 use crate::lock::{DataDirLock, node_id};
+use crate::maintenance::{Upkeep, upkeep_when_due};
 use crate::rejections::Rejections;
 use crate::replay::{Covered, replay};
 use crate::seal::Sealer;
@@ -32,7 +34,7 @@ use crate::tables_storage::TablesStorage;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
     Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
-    StoreStats,
+    StoreStats, TablesLocation,
 };
 
 /// How often the age of the head is looked at.
@@ -57,6 +59,9 @@ pub(crate) struct Inner {
     pub(crate) rejections: Rejections,
     pub(crate) rates: Rates,
     pub(crate) sealer: tokio::sync::Mutex<Sealer>,
+    pub(crate) holds: HoldBook,
+    /// One round of upkeep at a time; not part of the store's life, so that a round does not prolong it.
+    pub(crate) upkeep: Arc<tokio::sync::Mutex<Upkeep>>,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) id_filters: Arc<IdFilters>,
     /// Bytes in flight, in units of 1 KiB.
@@ -83,8 +88,8 @@ impl Store {
     /// Opens the store in `options.data_dir`, making it if it is not there: takes `LOCK`, reads the tables' Delta
     /// logs into the catalogue, and replays what the write-ahead log holds beyond them.
     ///
-    /// It starts a thread for the log, a task that seals by size and age, and one that reads the id filters of
-    /// blocks that have none; they end with the store.
+    /// It starts a thread for the log, a task that seals by size and age, one that looks after the blocks, and one that
+    /// reads the id filters of blocks that have none; they end with the store.
     ///
     /// # Errors
     /// [`Error::Locked`] when another process has the directory; otherwise whatever the disk, the log or a table
@@ -95,7 +100,12 @@ impl Store {
         create_dir_durably(&data_dir).map_err(Error::io("create the directory", &data_dir))?;
         let lock = DataDirLock::take(&data_dir)?;
         accept_format(&data_dir)?;
+        let holds = HoldBook::open(&data_dir)?;
         let tables = TablesStorage::open(&options.tables, &data_dir)?;
+        if options.tables == TablesLocation::Local {
+            let dir = data_dir.join("tables");
+            remove_unfinished(&dir).map_err(Error::io("clean up the directory", &dir))?;
+        }
         let live = Arc::new(Live::default());
         let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;
         let covered = sealer.covered().await?;
@@ -135,6 +145,8 @@ impl Store {
             rejections,
             rates: Rates::new(options.rate),
             sealer: tokio::sync::Mutex::new(sealer),
+            holds,
+            upkeep: Arc::default(),
             object_store: tables.object_store(),
             id_filters,
             in_flight: Arc::new(Semaphore::new(in_flight_units(&options) as usize)),
@@ -151,6 +163,9 @@ impl Store {
             lock: Mutex::new(Some(lock)),
         });
         tokio::spawn(seal_when_due(Arc::downgrade(&inner), wake));
+        if let Some(interval) = inner.options.maintenance.interval {
+            tokio::spawn(upkeep_when_due(Arc::downgrade(&inner), interval));
+        }
         tokio::spawn(keep_filled(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -218,6 +233,7 @@ impl Store {
         stats.in_flight_bytes = self.inner.in_flight_bytes();
         stats.rejections_unwritten_total = self.inner.rejections.unwritten();
         stats.poisoned = self.inner.is_poisoned();
+        stats.holds = self.inner.holds.list().len() as u64;
         stats
     }
 
@@ -251,6 +267,10 @@ impl Store {
     pub(crate) fn live(&self) -> &Live {
         &self.inner.live
     }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
 }
 
 impl Inner {
@@ -283,6 +303,8 @@ impl Inner {
                 tracing::error!("the writer thread ended with a panic");
             }
         }
+        // A round of upkeep that is under way stops at its next step, and nothing is written after the lock goes.
+        drop(self.upkeep.lock().await);
         self.rejections.close();
         lock(&self.lock).take();
         drop(drained);

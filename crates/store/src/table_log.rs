@@ -10,16 +10,21 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
-use deltalake::{DeltaTable, DeltaTableError, TableProperty};
+use deltalake::{DeltaTable, DeltaTableError};
 use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
 
 use crate::block_name::position_in_name;
 use crate::block_stats::{BlockStats, micros_of};
-use crate::block_writer::{PARTITION_COLUMNS, stats_columns};
+use crate::block_writer::PARTITION_COLUMNS;
+use crate::stats::chain;
 use crate::tables_storage::TablesStorage;
 use crate::{BlockFile, Error, Result};
+
+mod replace;
+
+pub(crate) use replace::{Change, Gone};
 
 /// A checkpoint is written every so many commits, so that opening reads few files.
 const CHECKPOINT_INTERVAL: u64 = 64;
@@ -109,9 +114,7 @@ impl TableLog {
         self.attempts.push(blocks.clone());
         match self.try_commit(&state, &blocks, position, now).await {
             Ok(state) => {
-                let version = state.version();
-                self.state = Some(state);
-                self.checkpoint_when_due(version).await;
+                self.committed(state).await;
                 Ok(blocks)
             }
             Err(error) => {
@@ -158,7 +161,7 @@ impl TableLog {
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
             .with_application_transaction(transaction);
-        let actions = blocks.iter().map(|block| Action::Add(add_action(block, now))).collect();
+        let actions = blocks.iter().map(|block| Action::Add(add_action(block, now, true))).collect();
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(PARTITION_COLUMNS.map(str::to_owned).to_vec()),
@@ -171,6 +174,22 @@ impl TableLog {
         Ok(commit.snapshot())
     }
 
+    async fn committed(&mut self, state: DeltaTableState) {
+        let version = state.version();
+        self.state = Some(state);
+        if self.checkpoint_when_due(version).await == 0 {
+            return;
+        }
+        // The state lists commits that are gone now.
+        if let Err(error) = self.reload().await {
+            tracing::warn!(
+                table = self.table.name(),
+                error = chain(&error),
+                "could not read the Delta log again"
+            );
+        }
+    }
+
     async fn create(&self) -> Result<DeltaTableState> {
         let failed =
             |source| Error::Delta { operation: "create", table: self.table, source: Box::new(source) };
@@ -180,14 +199,12 @@ impl TableLog {
             .as_ref()
             .try_into_kernel()
             .map_err(|error: arrow::error::ArrowError| failed(error.into()))?;
-        let stats_columns = stats_columns(self.table).join(",");
         let created = CreateBuilder::new()
             .with_log_store(Arc::clone(&self.log_store))
             .with_table_name(self.table.name())
             .with_columns(schema.fields().cloned())
             .with_partition_columns(PARTITION_COLUMNS)
-            .with_configuration_property(TableProperty::AppendOnly, Some("true"))
-            .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(stats_columns))
+            .with_configuration(replace::properties(self.table))
             .with_save_mode(SaveMode::Ignore)
             .await;
         let error = match created.and_then(|table| Ok(table.snapshot()?.clone())) {
@@ -215,19 +232,25 @@ impl TableLog {
         DeltaTableState::try_new(self.log_store.as_ref(), None).await.map(Some).map_err(failed)
     }
 
-    /// A checkpoint only makes opening faster, so its failure is told and otherwise ignored.
-    async fn checkpoint_when_due(&self, version: u64) {
+    /// A checkpoint only makes opening faster, so its failure is told and otherwise ignored. Commits that it sums up
+    /// go once they are older than the table's `logRetentionDuration`; returns how many went.
+    async fn checkpoint_when_due(&self, version: u64) -> usize {
         if !version.is_multiple_of(CHECKPOINT_INTERVAL) {
-            return;
+            return 0;
         }
         let mut table = DeltaTable::new(Arc::clone(&self.log_store));
         let written = match table.load_version(version).await {
             Ok(()) => deltalake::checkpoints::create_checkpoint(&table, None).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = written {
+        let cleaned = match written {
+            Ok(()) => deltalake::checkpoints::cleanup_metadata(&table, None).await,
+            Err(error) => Err(error),
+        };
+        cleaned.unwrap_or_else(|error| {
             warn_checkpoint(self.table, &error);
-        }
+            0
+        })
     }
 }
 
@@ -235,17 +258,21 @@ fn warn_checkpoint(table: Table, error: &DeltaTableError) {
     tracing::warn!(table = table.name(), error = %error, "could not write a checkpoint of the Delta log");
 }
 
-fn add_action(block: &BlockFile, now_millis: i64) -> Add {
+fn partition_values(block: &BlockFile) -> HashMap<String, Option<String>> {
+    HashMap::from([
+        ("tenant".to_owned(), Some(block.tenant.to_string())),
+        ("date".to_owned(), Some(block.date.to_string())),
+    ])
+}
+
+fn add_action(block: &BlockFile, now_millis: i64, data_change: bool) -> Add {
     let stats = BlockStats { rows: block.rows, columns: block.columns.clone() };
     Add {
         path: block.path_in_table().to_owned(),
-        partition_values: HashMap::from([
-            ("tenant".to_owned(), Some(block.tenant.to_string())),
-            ("date".to_owned(), Some(block.date.to_string())),
-        ]),
+        partition_values: partition_values(block),
         size: i64::try_from(block.size_bytes).unwrap_or(i64::MAX),
         modification_time: now_millis,
-        data_change: true,
+        data_change,
         stats: Some(stats.to_json()),
         tags: None,
         deletion_vector: None,

@@ -4,15 +4,20 @@ mod admission;
 mod backup;
 mod blocks;
 mod clock;
+mod compaction;
 mod crash;
 mod disk_full;
 mod faulty;
 mod late;
 mod many_files;
 mod requests;
+mod retention;
 #[cfg(feature = "s3")]
 mod s3;
 mod series_limit;
+mod upkeep_crash;
+mod upkeep_random;
+mod vacuum;
 mod verify;
 
 use std::path::Path;
@@ -27,7 +32,7 @@ use jiff::Timestamp;
 use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::{BlockFile, Error, Ingest, Ingested, Store, StoreOptions};
+use crate::{BlockFile, Error, Ingest, Ingested, MaintenanceOptions, Store, StoreOptions};
 
 const NOW: &str = "2026-05-04T14:32:00Z";
 
@@ -38,6 +43,12 @@ fn now() -> Timestamp {
 /// Options under which nothing is sealed unless the test says so.
 fn options(dir: &Path) -> StoreOptions {
     StoreOptions { seal_age: Duration::from_secs(3_600), ..StoreOptions::new(dir) }
+}
+
+/// Options under which blocks are looked after only when the test says so.
+fn by_hand(dir: &Path) -> StoreOptions {
+    let maintenance = MaintenanceOptions { interval: None, ..MaintenanceOptions::default() };
+    StoreOptions { maintenance, ..options(dir) }
 }
 
 /// Opens the store; one that was just dropped may still be ending a seal, and holds its lock until then.
@@ -187,6 +198,37 @@ fn micros(batch: &RecordBatch) -> Vec<i64> {
     let column =
         arrow::compute::cast(batch.column_by_name("timestamp").unwrap(), &arrow::datatypes::DataType::Int64);
     column.unwrap().as_primitive::<Int64Type>().values().to_vec()
+}
+
+/// The block files on disk, by their names, sorted; those of unfinished writes too.
+fn files(dir: &Path, table: Table) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut dirs = vec![dir.join("tables").join(table.name())];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type().unwrap().is_dir() {
+                if name != "_delta_log" {
+                    dirs.push(entry.path());
+                }
+            } else {
+                names.push(name);
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+/// The names of the table's blocks, sorted.
+fn block_names(store: &Store, table: Table) -> Vec<String> {
+    let snapshot = store.snapshot(&Tenant::default());
+    let blocks = &snapshot.table(table).blocks;
+    let mut names: Vec<String> =
+        blocks.iter().map(|block| block.path.filename().unwrap().to_owned()).collect();
+    names.sort();
+    names
 }
 
 fn all_blocks(store: &Store) -> Vec<Vec<BlockFile>> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use hindsight_model::{LogicalClock, Signal, SqlRequest, SqlSource, Tenant};
 use hindsight_store::{Ingest, Store, StoreOptions};
+use jiff::Timestamp;
 
-use crate::{QueryEngine, QueryOptions};
+use crate::{BlockSource, QueryEngine, QueryOptions, Snapshot};
 
 const BODY: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},
     "scopeSpans":[{"spans":[{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7","name":"GET /",
@@ -30,6 +31,39 @@ async fn an_ingested_span_is_answered_before_and_after_it_is_sealed() {
     assert_eq!(store.seal().await.unwrap().blocks, 1);
     check(&engine, 1).await;
     store.shutdown().await.unwrap();
+}
+
+/// BLK-3: files that were merged away stay as long as a query that began before may read them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_keeps_the_files_it_reads_until_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let now: Timestamp = "2026-05-04T14:32:00Z".parse().unwrap();
+    let mut options = StoreOptions::new(dir.path());
+    options.maintenance.interval = None;
+    let store = Store::open(options, Arc::new(LogicalClock::starting_at(now))).await.unwrap();
+    for number in 0..8 {
+        let request = Ingest {
+            tenant: Tenant::default(),
+            signal: Signal::Traces,
+            encoding: hindsight_otlp::Encoding::Json,
+            body: BODY.replace("GET /", &format!("GET /{number}")).into_bytes().into(),
+            sender: None,
+        };
+        store.ingest(request).await.unwrap();
+        store.seal().await.unwrap();
+    }
+    // A scan's plan has paths only; the guard is what the engine keeps to the end.
+    let Snapshot { guard, .. } = BlockSource::snapshot(&store, &Tenant::default()).await.unwrap();
+    assert_eq!(store.maintain(now).await.unwrap().merges, 1);
+    let later = now + store_grace();
+    assert_eq!(store.maintain(later).await.unwrap().files_removed, 0);
+    drop(guard);
+    assert_eq!(store.maintain(later).await.unwrap().files_removed, 8);
+    store.shutdown().await.unwrap();
+}
+
+fn store_grace() -> std::time::Duration {
+    hindsight_store::MaintenanceOptions::default().removal_grace
 }
 
 async fn check(engine: &QueryEngine, files: u64) {

@@ -39,7 +39,6 @@ pub(crate) trait RowGroup {
 pub(crate) struct BlockSink<W: Write + Send> {
     table: Table,
     schema: SchemaRef,
-    #[cfg_attr(not(test), allow(dead_code, reason = "for compaction, which comes separately"))]
     row_group_rows: usize,
     file: SerializedFileWriter<W>,
     /// For each column of the schema its leaves in the file.
@@ -117,7 +116,6 @@ impl<W: Write + Send> BlockSink<W> {
 
     /// Appends rows that sort after all earlier ones. Columns as in [`file_schema`], those of text also as
     /// dictionaries with 32-bit keys. A row group is written whenever there are rows enough.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for compaction, which comes separately"))]
     pub(crate) fn push_sorted(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         let mut rest = batch.clone();
         while self.pending_rows + rest.num_rows() >= self.row_group_rows {

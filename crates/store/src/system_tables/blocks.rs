@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use hindsight_model::{SqlError, SystemTable, Tenant};
 use jiff::civil::Date;
@@ -18,10 +18,13 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         time_field("min_timestamp", true),
         time_field("max_timestamp", true),
         Field::new("wal_position", DataType::Int64, false),
+        Field::new("level", DataType::Int64, false),
+        Field::new("held", DataType::Boolean, false),
     ]))
 });
 
-/// `blocks`: the tenant's sealed files, one row each.
+/// `blocks`: the tenant's sealed files, one row each. `level` says how often its rows were merged, `held` whether a
+/// hold keeps it.
 #[derive(Debug)]
 pub struct BlocksTable {
     store: Store,
@@ -57,6 +60,9 @@ impl SystemTable for BlocksTable {
             Arc::new(Int64Array::from_iter_values(values))
         };
         let dates = Date32Array::from_iter_values(blocks.iter().map(|block| days(block.date)));
+        let holds = self.store.inner().holds.list();
+        let held: BooleanArray =
+            blocks.iter().map(|block| Some(holds.iter().any(|hold| hold.covers(block)))).collect();
         let columns = vec![
             text(|block| block.table.name()),
             text(|block| block.path.as_ref()),
@@ -66,6 +72,8 @@ impl SystemTable for BlocksTable {
             times(blocks.iter().map(|block| block.min_timestamp)),
             times(blocks.iter().map(|block| block.max_timestamp)),
             number(|block| block.wal_position),
+            number(|block| u64::from(block.level())),
+            Arc::new(held),
         ];
         RecordBatch::try_new(self.schema(), columns)
             .map_err(|error| SqlError::Failed { message: error.to_string() })

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use hindsight_otlp::Interner;
 use hindsight_wal::{Inspection, RecordRef, StdFiles, inspect};
 
 use super::{Checked, Finding, Findings, Progress, VerifyReport, shown};
-use crate::ingest::decode;
+use crate::ingest::decode_again;
 use crate::record::{KIND_HASHES, KIND_REQUEST, RequestRecord, decode_hashes};
 use crate::replay::Covered;
 use crate::stats::chain;
@@ -131,7 +132,7 @@ impl Records {
                     self.checked.wal_records_to_replay += 1;
                 }
                 if waits && !self.quick {
-                    decode(&request)
+                    decode_again(&request, &Interner::new())
                         .map_err(|error| format!("its request does not decode: {}", chain(&error)))?;
                 }
                 Ok(())
