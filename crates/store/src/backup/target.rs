@@ -139,7 +139,7 @@ impl BackupTarget {
                     return Err(BackupError::Restless { rounds, reason });
                 }
                 Err(fault) => {
-                    tracing::info!(rounds, ?fault, "the directory changed under the backup; once more")
+                    tracing::info!(rounds, ?fault, "the directory changed under the backup; once more");
                 }
             }
             tokio::time::sleep(BETWEEN_ROUNDS).await;

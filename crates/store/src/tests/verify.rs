@@ -149,50 +149,50 @@ async fn every_kind_of_damage_is_found_named_and_placed() {
     let table: [(&str, &str, bool, Damage); 24] = [
         ("wal_damaged", "wal/0000", true, |dir| edit(&segment(dir), |bytes| bytes[90] ^= 1)),
         ("wal_damaged", "wal/0000", true, |dir| edit(&segment(dir), |bytes| bytes[0] ^= 1)),
-        ("wal_version", "wal/0000", true, |dir| edit(&segment(dir), newer_segment)),
+        ("wal_version", "wal/0000", true, |dir| edit(&segment(dir), |bytes| newer_segment(bytes))),
         ("wal_behind", "wal", true, |dir| edit(&segment(dir), |bytes| bytes.truncate(32))),
         ("wal_missing", "wal", true, |dir| fs::remove_file(segment(dir)).unwrap()),
         ("wal_unreadable", "wal", true, |dir| fs::remove_dir_all(dir.join("wal")).unwrap()),
         ("block_missing", "tables/spans/", true, |dir| fs::remove_file(&blocks(dir, "spans")[1]).unwrap()),
         ("block_size", "tables/logs/", true, |dir| {
-            edit(&blocks(dir, "logs")[0], |bytes| bytes.truncate(900))
+            edit(&blocks(dir, "logs")[0], |bytes| bytes.truncate(900));
         }),
         ("block_size", "tables/spans/", true, |dir| swap(&blocks(dir, "spans")[0], &blocks(dir, "logs")[0])),
         ("block_checksum", "tables/spans/", false, |dir| {
-            edit(&blocks(dir, "spans")[2], |bytes| bytes[200] ^= 1)
+            edit(&blocks(dir, "spans")[2], |bytes| bytes[200] ^= 1);
         }),
         ("block_checksum", "tables/metrics/", false, swap_of_one_size),
         ("block_rows", "tables/spans/", true, |dir| {
-            replace(&commit(dir, "spans", 1), r#"\"numRecords\":7"#, r#"\"numRecords\":8"#)
+            replace(&commit(dir, "spans", 1), r#"\"numRecords\":7"#, r#"\"numRecords\":8"#);
         }),
         ("block_stats", "tables/spans/", false, |dir| {
-            replace(&commit(dir, "spans", 1), r#"\"service_name\":\"even\""#, r#"\"service_name\":\"odd\""#)
+            replace(&commit(dir, "spans", 1), r#"\"service_name\":\"even\""#, r#"\"service_name\":\"odd\""#);
         }),
         ("block_stats", "tables/spans/", false, |dir| {
             replace(
                 &commit(dir, "spans", 2),
                 r#"\"nullCount\":{\"duration_nano\":0"#,
                 r#"\"nullCount\":{\"duration_nano\":3"#,
-            )
+            );
         }),
         ("block_stats", "tables/logs/", false, |dir| {
             replace(
                 &commit(dir, "logs", 1),
                 r#"\"maxValues\":{\"severity_number\":9"#,
                 r#"\"maxValues\":{\"severity_number\":4"#,
-            )
+            );
         }),
         ("block_entry", "tables/logs/", true, |dir| {
-            replace(&commit(dir, "logs", 1), r#""tenant":"default""#, r#""tenant":"other""#)
+            replace(&commit(dir, "logs", 1), r#""tenant":"default""#, r#""tenant":"other""#);
         }),
         ("block_entry", "tables/logs/", true, |dir| {
-            replace(&commit(dir, "logs", 1), r#"\"numRecords\""#, r#"\"rows\""#)
+            replace(&commit(dir, "logs", 1), r#"\"numRecords\""#, r#"\"rows\""#);
         }),
         ("commit_missing", "tables/logs/_delta_log/00000000000000000002.json", true, |dir| {
-            fs::remove_file(commit(dir, "logs", 2)).unwrap()
+            fs::remove_file(commit(dir, "logs", 2)).unwrap();
         }),
         ("commit_unreadable", "tables/logs/_delta_log/00000000000000000002.json", true, |dir| {
-            edit(&commit(dir, "logs", 2), |bytes| bytes.truncate(bytes.len() / 2))
+            edit(&commit(dir, "logs", 2), |bytes| bytes.truncate(bytes.len() / 2));
         }),
         ("committed_twice", "tables/spans/_delta_log/00000000000000000004.json", true, |dir| {
             let text = fs::read_to_string(commit(dir, "spans", 3)).unwrap();
@@ -206,7 +206,7 @@ async fn every_kind_of_damage_is_found_named_and_placed() {
         ("node_id", "node.id", true, |dir| fs::write(dir.join("node.id"), "mine").unwrap()),
         ("format", "FORMAT", true, |dir| fs::write(dir.join("FORMAT"), "hindsight-data 2\n").unwrap()),
         ("format", "FORMAT", true, |dir| {
-            fs::write(dir.join("FORMAT"), "hindsight-data restoring\n").unwrap()
+            fs::write(dir.join("FORMAT"), "hindsight-data restoring\n").unwrap();
         }),
     ];
     for (number, (kind, place, also_quick, damage)) in table.into_iter().enumerate() {
@@ -329,7 +329,7 @@ async fn a_strange_file_is_a_warning_and_a_gap_between_tables_and_log_is_a_probl
     assert_eq!(kinds(&look(dir.path()).await, Severity::Problem), ["wal_gap"]);
 }
 
-fn newer_segment(bytes: &mut Vec<u8>) {
+fn newer_segment(bytes: &mut [u8]) {
     bytes[8] = 9;
     let checksum = crc32c::crc32c(&bytes[..28]);
     bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
