@@ -13,7 +13,7 @@ const CONFIG: &str = "[ingest]\nseal_bytes = 16777216\nhead_bytes_max = 67108864
                       [limits]\nin_flight_bytes_max = 201326592\n";
 /// What bodies may take (192 MiB), what one request of 64 MiB becomes while it is decoded and written to the log, the
 /// head (64 MiB and one request beyond) while it is sealed, and the program itself.
-const PEAK_BYTES: u64 = 1_200 * MIB;
+const PEAK_BYTES: u64 = 1_000 * MIB;
 const SENDERS: usize = 16;
 /// Just under 64 MiB: records of 60 KiB each.
 const RECORDS: usize = 1_090;

@@ -9,7 +9,7 @@ use crate::otlp::JSON;
 use crate::server::Home;
 
 /// Each of 32 bombs would unpack to four times the largest request; the server itself needs little.
-const PEAK_BYTES: u64 = 600 * MIB;
+const PEAK_BYTES: u64 = 450 * MIB;
 const BOMB_BYTES: usize = 256 << 20;
 const AT_ONCE: usize = 16;
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::server::Home;
 
-const PEAK_BYTES: u64 = 400 * MIB;
+const PEAK_BYTES: u64 = 300 * MIB;
 
 /// A thousand connections need a thousand files, here and in the server; a machine that allows fewer is told.
 fn open_files() -> anyhow::Result<usize> {

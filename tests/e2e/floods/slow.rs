@@ -8,7 +8,7 @@ use crate::server::Home;
 
 const CONFIG: &str = "[limits]\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\nidle_timeout = \"4s\"\n\
                       in_flight_bytes_max = 201326592\n";
-const PEAK_BYTES: u64 = 400 * MIB;
+const PEAK_BYTES: u64 = 300 * MIB;
 const DRIP: Duration = Duration::from_millis(100);
 /// No limit above is further away; beyond it nobody is being cut off.
 const CUT_OFF_WITHIN: Duration = Duration::from_secs(20);
