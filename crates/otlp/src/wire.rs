@@ -27,7 +27,7 @@ const MESSAGES_DEEP_MAX: usize = 90;
 
 /// Memory that a request's messages may unpack to: this times its length, plus [`UNPACKED_BYTES_FREE`]. Honest
 /// requests stay below 10; empty messages, two bytes each on the wire, would come to 150.
-pub(crate) const UNPACKED_BYTES_RATIO: usize = 24;
+pub(crate) const UNPACKED_BYTES_RATIO: usize = 12;
 
 /// Memory that any request may unpack to.
 pub(crate) const UNPACKED_BYTES_FREE: usize = 4 << 20;

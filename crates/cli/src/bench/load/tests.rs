@@ -1,5 +1,5 @@
-use hindsight_model::{Signal, Tenant};
-use hindsight_otlp::{DecodeContext, Encoding, Limits};
+use hindsight_model::Signal;
+use hindsight_otlp::{AdmitAll, DecodeContext, Encoding, Interner, Limits};
 use jiff::Timestamp;
 
 use super::*;
@@ -32,8 +32,9 @@ fn every_item_is_accepted_in_every_lap() {
     for (signal, of, size) in ALL {
         let plan = plan(signal, 7);
         let arrival = Timestamp::from_nanosecond(plan.end_nanos.into()).unwrap();
-        let (tenant, limits) = (Tenant::default(), Limits::default());
-        let context = DecodeContext { tenant: &tenant, arrival, now: arrival, limits: &limits };
+        let (limits, interner) = (Limits::default(), Interner::new());
+        let context =
+            DecodeContext { arrival, now: arrival, limits: &limits, interner: &interner, series: &AdmitAll };
         let bodies = super::bodies(&plan, usize::MAX);
         for lap in [0, 12_345] {
             for body in &bodies {
