@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Snapshot;
 use crate::maintenance::Step;
 use crate::seal::SealStep;
+use crate::verify::{Progress, VerifyOptions, verify};
+use crate::{DataDirLock, Snapshot};
 
 /// Sequences tried by default; each opens a store several times.
 const CASES: u32 = 12;
@@ -79,6 +80,7 @@ impl World {
             Op::Restart => {
                 self.queries.clear();
                 self.store = None;
+                check_files(&self.options.data_dir).await;
                 self.store = Some(open(self.options.clone()).await);
             }
             Op::BeginQuery => {
@@ -118,6 +120,22 @@ impl World {
             assert_eq!(read, *rows, "an old query, after {after:?}");
         }
     }
+}
+
+/// `hindsight verify` finds nothing wrong, whatever the process was doing when it ended.
+async fn check_files(dir: &Path) {
+    let lock = async {
+        loop {
+            match DataDirLock::take(dir) {
+                Ok(lock) => return lock,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let lock = tokio::time::timeout(Duration::from_secs(60), lock).await.unwrap();
+    let options = VerifyOptions { data_dir: dir.to_path_buf(), quick: false };
+    let report = verify(&options, &lock, &|_: Progress| {}).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
 }
 
 async fn run(ops: &[Op]) {
