@@ -78,12 +78,26 @@ pub(crate) fn finished_block(
 /// The columns that a block's statistics cover: the sort key and what queries narrow by.
 pub(crate) fn stats_columns(table: Table) -> Vec<&'static str> {
     let narrow: &[&str] = match table {
-        Table::Spans => &["timestamp", "name", "kind", "status_code", "duration_nano"],
-        Table::Logs => &["timestamp", "severity_number"],
+        Table::Spans => &[
+            "timestamp",
+            "duration_nano",
+            "name",
+            "kind",
+            "status_code",
+            "http_request_method",
+            "http_route",
+            "http_response_status_code",
+            "rpc_service",
+            "db_system_name",
+            "messaging_destination_name",
+            "error_type",
+        ],
+        Table::Logs => &["timestamp", "severity_number", "event_name", "exception_type"],
         _ => &["timestamp"],
     };
     let mut columns = table.sort_key().to_vec();
     columns.extend(narrow.iter().filter(|name| !table.sort_key().contains(name)));
+    columns.extend(["service_namespace", "deployment_environment_name"]);
     columns
 }
 

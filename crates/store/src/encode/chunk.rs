@@ -1,5 +1,8 @@
 //! Pages become a column chunk: compressed, indexed, with statistics.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
@@ -12,27 +15,49 @@ use parquet::file::metadata::{
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
 
 use super::page::{Kind, Levels};
+use super::plan::Effort;
 use super::range::{Range, statistics};
 
 /// Compresses page after page with one context.
-pub(super) struct Codec {
-    level: i32,
-    compressor: Compressor<'static>,
+pub(super) type Codec = Compressor<'static>;
+
+/// The level that is written into the file's settings; readers do not need it.
+const LEVEL: i32 = 1;
+
+/// One codec for each effort that is used.
+#[derive(Default)]
+pub(super) struct Codecs {
+    by_effort: BTreeMap<Effort, Codec>,
 }
 
-impl std::fmt::Debug for Codec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Codec").field("level", &self.level).finish_non_exhaustive()
+impl Codecs {
+    pub(super) fn get(&mut self, effort: Effort) -> Result<&mut Codec> {
+        Ok(match self.by_effort.entry(effort) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(codec(effort).map_err(failed)?),
+        })
     }
 }
 
-impl Codec {
-    pub(super) fn new(level: i32) -> Result<Self> {
-        let compressor = Compressor::new(level).map_err(|error| ParquetError::External(Box::new(error)))?;
-        Ok(Self { level, compressor })
+fn codec(effort: Effort) -> std::io::Result<Codec> {
+    match effort {
+        Effort::LongMatches => {
+            let mut codec = Compressor::new(LEVEL)?;
+            // A page of text fits the window, and the table of matches the second-level cache.
+            for parameter in [CParameter::WindowLog(20), CParameter::HashLog(16), CParameter::MinMatch(7)] {
+                codec.set_parameter(parameter)?;
+            }
+            Ok(codec)
+        }
+        Effort::ShortMatches => Compressor::new(3),
     }
+}
+
+fn failed(error: std::io::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 /// A chunk that is ready to be put into its row group.
@@ -154,9 +179,7 @@ impl<'a> ChunkWriter<'a> {
 
     fn write(&mut self, body: &[u8], page: impl FnOnce(Bytes) -> Page) -> Result<PageWriteSpec> {
         let stored = match &mut self.codec {
-            Some(codec) => {
-                codec.compressor.compress(body).map_err(|error| ParquetError::External(Box::new(error)))?
-            }
+            Some(codec) => codec.compress(body).map_err(failed)?,
             None => body.to_vec(),
         };
         let page = CompressedPage::new(page(stored.into()), body.len());
@@ -170,7 +193,7 @@ impl<'a> ChunkWriter<'a> {
         let bytes: Bytes = self.sink.into_inner()?.into();
         let used = self.encodings.iter().map(|stats| &stats.encoding).chain([&Encoding::RLE]);
         let compression = match &self.codec {
-            Some(codec) => Compression::ZSTD(ZstdLevel::try_new(codec.level)?),
+            Some(_) => Compression::ZSTD(ZstdLevel::try_new(LEVEL)?),
             None => Compression::UNCOMPRESSED,
         };
         let metadata = ColumnChunkMetaData::builder(self.leaf)

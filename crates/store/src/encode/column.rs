@@ -12,11 +12,11 @@ use parquet::bloom_filter::Sbbf;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits::{pack, put_hybrid, put_run, width_of};
-use super::chunk::{Chunk, ChunkWriter, Codec};
+use super::chunk::{Chunk, ChunkWriter, Codecs};
 use super::delta::{put_delta, put_delta_32};
 use super::dictionary::{Dictionary, Pages};
 use super::page::{Kind, Levels, Values};
-use super::plan::Plan;
+use super::plan::{Effort, Plan, Use};
 use super::range::Range;
 use crate::encode::Failure;
 
@@ -60,18 +60,18 @@ pub(super) fn encode_flat(
     leaf: &Leaf,
     source: &Source<'_>,
     rows: usize,
-    codec: &mut Codec,
+    codecs: &mut Codecs,
 ) -> Result<Chunk, Failure> {
     match source {
         Source::Default => encode_default(leaf, rows),
-        Source::Shared { keys, cells } => encode_shared(leaf, keys, cells, codec),
+        Source::Shared { keys, cells } => encode_shared(leaf, keys, cells, codecs),
         Source::Rows(gather) => {
             let per_page = rows_per_page(leaf, rows, gather)?;
             let page = |index: usize| {
                 let array = gather(index * per_page..rows.min((index + 1) * per_page))?;
                 Ok((Levels::flat(&array, leaf.optional)?, Values::of(&array)?))
             };
-            encode_pages(leaf, rows.div_ceil(per_page), &page, codec)
+            encode_pages(leaf, rows, rows.div_ceil(per_page), &page, codecs)
         }
     }
 }
@@ -83,7 +83,7 @@ fn rows_per_page(
     gather: &dyn Fn(Rows<usize>) -> Result<ArrayRef, Failure>,
 ) -> Result<usize, Failure> {
     const LOOKED_AT: usize = 512;
-    if leaf.kind != Kind::Text || leaf.plan.dictionary {
+    if leaf.kind != Kind::Text {
         return Ok(PAGE_ROWS);
     }
     let first = gather(0..rows.min(LOOKED_AT))?;
@@ -97,7 +97,7 @@ pub(super) fn encode_list(
     leaves: &[Leaf],
     source: &Source<'_>,
     rows: usize,
-    codec: &mut Codec,
+    codecs: &mut Codecs,
 ) -> Result<Vec<Chunk>, Failure> {
     let Source::Rows(gather) = source else {
         return leaves.iter().map(|leaf| encode_empty_lists(leaf, rows)).collect();
@@ -112,7 +112,7 @@ pub(super) fn encode_list(
             let values = leaf_of(lists, index)?;
             Ok((Levels::list(lists, &values, leaf.optional), Values::of(&values)?))
         };
-        encode_pages(leaf, pages.len(), &page, codec)
+        encode_pages(leaf, rows, pages.len(), &page, codecs)
     };
     leaves.iter().enumerate().map(encode).collect()
 }
@@ -144,7 +144,7 @@ fn encode_default(leaf: &Leaf, rows: usize) -> Result<Chunk, Failure> {
         Kind::Text => Cell::Text("{}".into()),
         _ => Cell::Int(0),
     };
-    let mut dictionary = Dictionary::new(leaf.kind);
+    let mut dictionary = Dictionary::new(leaf.kind, leaf.plan.dictionary);
     dictionary.put_cell(&default).ok_or(Failure::Shape("a default is no value of its column"))?;
     write_constant(leaf, &dictionary, rows, writer)
 }
@@ -186,11 +186,11 @@ fn encode_empty_lists(leaf: &Leaf, rows: usize) -> Result<Chunk, Failure> {
     Ok(writer.finish(None)?)
 }
 
-fn encode_shared(leaf: &Leaf, keys: &[u32], cells: &[&Cell], codec: &mut Codec) -> Result<Chunk, Failure> {
+fn encode_shared(leaf: &Leaf, keys: &[u32], cells: &[&Cell], codecs: &mut Codecs) -> Result<Chunk, Failure> {
     // Only cells that a row of this group has go into its dictionary.
     let mut used = vec![false; cells.len()];
     keys.iter().for_each(|key| used[*key as usize] = true);
-    let mut dictionary = Dictionary::new(leaf.kind);
+    let mut dictionary = Dictionary::new(leaf.kind, leaf.plan.dictionary);
     let mut numbers = vec![None; cells.len()];
     for ((number, cell), _) in numbers.iter_mut().zip(cells).zip(&used).filter(|(_, used)| **used) {
         if **cell != Cell::Null {
@@ -211,7 +211,7 @@ fn encode_shared(leaf: &Leaf, keys: &[u32], cells: &[&Cell], codec: &mut Codec) 
     }
     let pages =
         keys.chunks(PAGE_ROWS).map(|keys| shared_page(keys, &numbers, leaf.optional, has_null)).collect();
-    write_dictionary(leaf, &dictionary, pages, codec)
+    write_dictionary(leaf, &dictionary, pages, codecs)
 }
 
 fn shared_page(keys: &[u32], numbers: &[Option<u32>], optional: bool, has_null: bool) -> (Levels, Vec<u32>) {
@@ -228,8 +228,14 @@ fn shared_page(keys: &[u32], numbers: &[Option<u32>], optional: bool, has_null: 
 /// A page's levels and values, by number of the page.
 type PageOf<'a> = dyn Fn(usize) -> Result<(Levels, Values), Failure> + 'a;
 
-fn encode_pages(leaf: &Leaf, pages: usize, page: &PageOf<'_>, codec: &mut Codec) -> Result<Chunk, Failure> {
-    if leaf.plan.dictionary
+fn encode_pages(
+    leaf: &Leaf,
+    rows: usize,
+    pages: usize,
+    page: &PageOf<'_>,
+    codecs: &mut Codecs,
+) -> Result<Chunk, Failure> {
+    if leaf.plan.dictionary != Use::Never
         && let Some((dictionary, pages)) = number_values(leaf, pages, page)?
     {
         if dictionary.len() == 1
@@ -238,20 +244,18 @@ fn encode_pages(leaf: &Leaf, pages: usize, page: &PageOf<'_>, codec: &mut Codec)
                 .all(|(levels, _)| matches!(levels, Levels::Required(_) | Levels::Optional(_, None)))
         {
             let writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, None);
-            let rows = pages.iter().map(|(levels, _)| levels.rows()).sum();
             return write_constant(leaf, &dictionary, rows, writer);
         }
-        return write_dictionary(leaf, &dictionary, pages, codec);
+        return write_dictionary(leaf, &dictionary, pages, codecs);
     }
-    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codec));
-    let mut filter = None;
+    let nested = leaf.column.max_rep_level() > 0;
+    let effort = if nested && leaf.kind != Kind::Text { Effort::ShortMatches } else { Effort::LongMatches };
+    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codecs.get(effort)?));
+    let mut filter = filter_of(leaf, rows)?;
     let mut body = Vec::new();
     for index in 0..pages {
         let (levels, values) = page(index)?;
         let values = unkeyed(values)?;
-        if index == 0 {
-            filter = filter_of(leaf, (levels.places() - levels.nulls()) * pages)?;
-        }
         body.clear();
         levels.put(&mut body);
         let encoding = put_values(leaf, &values, &mut body);
@@ -269,7 +273,7 @@ fn number_values(
     pages: usize,
     page: &PageOf<'_>,
 ) -> Result<Option<(Dictionary, Pages)>, Failure> {
-    let mut dictionary = Dictionary::new(leaf.kind);
+    let mut dictionary = Dictionary::new(leaf.kind, leaf.plan.dictionary);
     let mut numbered = Vec::with_capacity(pages);
     let mut seen = 0;
     for index in 0..pages {
@@ -286,9 +290,10 @@ fn write_dictionary(
     leaf: &Leaf,
     dictionary: &Dictionary,
     pages: Pages,
-    codec: &mut Codec,
+    codecs: &mut Codecs,
 ) -> Result<Chunk, Failure> {
-    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codec));
+    let mut writer =
+        ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codecs.get(Effort::ShortMatches)?));
     let mut body = Vec::new();
     let width = width_of(u32::try_from(dictionary.len().saturating_sub(1)).unwrap_or(u32::MAX));
     if leaf.kind != Kind::Bool {
@@ -377,7 +382,7 @@ fn range_of(kind: Kind, values: &Values) -> Option<Range> {
     }
 }
 
-/// An empty filter for a column that has one, large enough for `values` distinct ones.
+/// An empty filter for a column that has one, large enough for `values` distinct ones: eight to sixteen bits each.
 fn filter_of(leaf: &Leaf, values: usize) -> Result<Option<Sbbf>, Failure> {
     if !leaf.plan.filter {
         return Ok(None);

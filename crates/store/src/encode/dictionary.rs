@@ -7,6 +7,7 @@ use parquet::bloom_filter::Sbbf;
 use super::column::valid;
 use super::intern::{Numbers, Texts};
 use super::page::{Kind, Levels, Values};
+use super::plan::Use;
 use super::range::Range;
 
 /// A reader of any page must read the dictionary too.
@@ -20,6 +21,7 @@ pub(super) type Pages = Vec<(Levels, Vec<u32>)>;
 #[derive(Debug)]
 pub(super) struct Dictionary {
     kind: Kind,
+    wanted: Use,
     values: Distinct,
 }
 
@@ -30,12 +32,12 @@ enum Distinct {
 }
 
 impl Dictionary {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind, wanted: Use) -> Self {
         let values = match kind {
             Kind::Text => Distinct::Texts(Texts::new()),
             _ => Distinct::Numbers(Numbers::new()),
         };
-        Self { kind, values }
+        Self { kind, wanted, values }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,9 +54,9 @@ impl Dictionary {
         }
     }
 
-    /// Whether keys and dictionary are surely shorter than `seen` values.
+    /// Whether keys and dictionary look shorter than `seen` values as they are.
     pub(super) fn pays(&self, seen: usize) -> bool {
-        self.bytes() <= BYTES_MAX && (seen < PROBE || self.len() * 2 <= seen)
+        self.bytes() <= BYTES_MAX && (self.wanted == Use::Always || seen < PROBE || self.len() * 2 <= seen)
     }
 
     /// The number of an owner's value; `None` when it is of another type.

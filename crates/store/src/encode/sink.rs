@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::Failure;
-use super::chunk::{Chunk, Codec};
+use super::chunk::{Chunk, Codecs};
 use super::column::{Leaf, Source, encode_flat, encode_list};
 use super::page::{Kind, value_type};
 use super::plan::plan_of;
@@ -23,8 +23,6 @@ use crate::block_writer::{file_schema, stats_columns};
 
 /// Rows of a row group at most, unless asked for otherwise: enough to compress well, few enough to skip.
 pub(crate) const ROW_GROUP_ROWS_MAX: usize = 128 * 1024;
-/// See docs/adr/0007-block-layout.md for what other levels cost.
-const ZSTD_LEVEL: i32 = 3;
 
 /// The columns of one row group, asked for one at a time so that few are in memory.
 pub(crate) trait RowGroup {
@@ -43,7 +41,7 @@ pub(crate) struct BlockSink<W: Write + Send> {
     file: SerializedFileWriter<W>,
     /// For each column of the schema its leaves in the file.
     leaves: Vec<Vec<Leaf>>,
-    codec: Codec,
+    codecs: Codecs,
     rows: u64,
     stats: BTreeMap<&'static str, Found>,
     pending: Vec<RecordBatch>,
@@ -106,7 +104,7 @@ impl<W: Write + Send> BlockSink<W> {
             row_group_rows,
             file,
             leaves,
-            codec: Codec::new(ZSTD_LEVEL)?,
+            codecs: Codecs::default(),
             rows: 0,
             stats: stats_columns(table).into_iter().map(|name| (name, Found::default())).collect(),
             pending: Vec::new(),
@@ -147,14 +145,15 @@ impl<W: Write + Send> BlockSink<W> {
             let field = self.schema.field(index);
             let source = group.column(index)?;
             if let DataType::List(_) = field.data_type() {
-                for Chunk { bytes, close, .. } in encode_list(leaves, &source, group.rows(), &mut self.codec)?
+                for Chunk { bytes, close, .. } in
+                    encode_list(leaves, &source, group.rows(), &mut self.codecs)?
                 {
                     writer.append_column(&bytes, close)?;
                 }
                 continue;
             }
             let leaf = leaves.first().ok_or(Failure::Shape("a column without leaf"))?;
-            let chunk = encode_flat(leaf, &source, group.rows(), &mut self.codec)?;
+            let chunk = encode_flat(leaf, &source, group.rows(), &mut self.codecs)?;
             if let Some(found) = self.stats.get_mut(field.name().as_str()) {
                 found.range = Range::join(found.range.take(), chunk.range);
                 found.nulls += chunk.nulls;
