@@ -331,7 +331,7 @@ pub(crate) async fn upkeep_when_due(store: Weak<Inner>, interval: Duration) {
         tokio::time::sleep(interval).await;
         loop {
             let Ok(inner) = alive(&store) else { return };
-            let (upkeep, now) = (Arc::clone(&inner.upkeep), inner.clock.now());
+            let (upkeep, now) = (Arc::clone(&inner.upkeep), inner.clock.steady());
             drop(inner);
             let mut upkeep = upkeep.lock_owned().await;
             match round(&store, &mut upkeep, now, Extent::Background).await {

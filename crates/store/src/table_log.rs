@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, StructType, Transaction};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
@@ -28,6 +28,8 @@ pub(crate) use replace::{Change, Gone};
 
 /// A checkpoint is written every so many commits, so that opening reads few files.
 const CHECKPOINT_INTERVAL: u64 = 64;
+/// A commit that meets other writers is tried so many times on what they left.
+const CONFLICT_RETRIES_MAX: u32 = 5;
 
 /// The Delta log of one table, open for committing. There is one for each table, owned by the sealer.
 pub(crate) struct TableLog {
@@ -107,24 +109,30 @@ impl TableLog {
             self.attempts.clear();
             self.attempted_position = position;
         }
-        let state = match self.state.take() {
-            Some(state) => state,
-            None => self.create().await?,
-        };
         self.attempts.push(blocks.clone());
-        match self.try_commit(&state, &blocks, position, now).await {
-            Ok(state) => {
-                self.committed(state).await;
-                Ok(blocks)
-            }
-            Err(error) => {
-                self.state = Some(state);
-                let landed = self.settle(position).await?;
-                let Some(blocks) = landed else { return Err(Error::delta("commit to", self.table)(error)) };
+        for retries_left in (0..CONFLICT_RETRIES_MAX).rev() {
+            let state = match self.state.take() {
+                Some(state) => state,
+                None => self.create().await?,
+            };
+            let error = match self.try_commit(&state, &blocks, position, now).await {
+                Ok(state) => {
+                    self.committed(state).await;
+                    return Ok(blocks);
+                }
+                Err(error) => error,
+            };
+            self.state = Some(state);
+            if let Some(blocks) = self.settle(position).await? {
                 tracing::warn!(table = self.table.name(), error = %error, "a commit landed that reported an error");
-                Ok(blocks)
+                return Ok(blocks);
             }
+            if retries_left == 0 || !is_conflict(&error) {
+                return Err(Error::delta("commit to", self.table)(error));
+            }
+            // Another writer changed the table meanwhile; `settle` has read what it is now.
         }
+        Err(Error::Doubt { table: self.table, position })
     }
 
     /// Asks the log what became of the attempts to commit `position` (BLK-1): the blocks of the one that landed;
@@ -252,6 +260,11 @@ impl TableLog {
             0
         })
     }
+}
+
+/// Whether another writer's commit came between, so that the same commit may succeed on the newer state.
+fn is_conflict(error: &DeltaTableError) -> bool {
+    matches!(error, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) })
 }
 
 fn warn_checkpoint(table: Table, error: &DeltaTableError) {

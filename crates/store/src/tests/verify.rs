@@ -171,8 +171,8 @@ async fn every_kind_of_damage_is_found_named_and_placed() {
         ("block_stats", "tables/spans/", false, |dir| {
             replace(
                 &commit(dir, "spans", 2),
-                r#"\"nullCount\":{\"duration_nano\":0"#,
-                r#"\"nullCount\":{\"duration_nano\":3"#,
+                r#"\"duration_nano\":0,\"error_type\""#,
+                r#"\"duration_nano\":3,\"error_type\""#,
             );
         }),
         ("block_stats", "tables/logs/", false, |dir| {
