@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use hindsight_model::{Owner, Rows, Signal, Table, Tenant};
-use hindsight_otlp::{DecodeContext, Encoding, Limits, decode};
+use hindsight_otlp::{AdmitAll, DecodeContext, Encoding, Interner, Limits, decode};
 
 const RECORDING: &[u8] = include_bytes!("../../../sample-data/checkout-outage/telemetry.jsonl.zst");
 
 /// The batches of every table that has any, one a request.
 pub(crate) fn tables() -> BTreeMap<Table, Vec<RecordBatch>> {
     let lines = zstd::decode_all(RECORDING).expect("the recording is whole");
-    let (tenant, limits) = (Tenant::default(), Limits::default());
+    let (limits, interner) = (Limits::default(), Interner::new());
     let now: jiff::Timestamp = "2026-05-05T12:00:00Z".parse().expect("it is a time");
-    let context = DecodeContext { tenant: &tenant, arrival: now, now, limits: &limits };
+    let context =
+        DecodeContext { arrival: now, now, limits: &limits, interner: &interner, series: &AdmitAll };
     let mut tables: BTreeMap<Table, Vec<RecordBatch>> = BTreeMap::new();
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let signal = match line {
@@ -24,7 +25,8 @@ pub(crate) fn tables() -> BTreeMap<Table, Vec<RecordBatch>> {
         };
         let decoded = decode(signal, Encoding::Json, line, &context).expect("it was recorded as sent");
         assert_eq!(decoded.rejected, 0, "it was accepted when it was recorded");
-        for (table, batch) in decoded.batches {
+        for (table, rows) in decoded.batches {
+            let batch = rows.to_batch(&Tenant::default(), None).expect("a request fits in one batch");
             tables.entry(table).or_default().push(batch);
         }
     }

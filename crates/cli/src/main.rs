@@ -26,9 +26,6 @@ use clap::Parser as _;
 
 use crate::args::{Args, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     logging::start(&args.command);

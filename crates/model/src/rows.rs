@@ -101,7 +101,7 @@ impl Rows {
 
     /// Memory of the rows themselves. Owners are counted as a pointer each: they are shared with other rows.
     pub fn memory_bytes(&self) -> usize {
-        let columns: usize = self.columns.iter().flatten().map(|array| array.get_array_memory_size()).sum();
+        let columns: usize = self.columns.iter().flatten().map(Array::get_array_memory_size).sum();
         columns + self.keys.len() * size_of::<u32>() + self.owners.len() * size_of::<usize>()
     }
 

@@ -460,7 +460,7 @@ fn tables(file: &StorageFile) -> Result<Setting<TablesLocation>, ConfigError> {
     let mut url = TablesUrl::parse(text).map_err(|error| ConfigError::Tables(Box::new(error)))?;
     url.endpoint.clone_from(&file.endpoint);
     url.region.clone_from(&file.region);
-    Ok(Setting { value: TablesLocation::Url(url), source: ConfigSource::File })
+    Ok(Setting { value: TablesLocation::Url(Box::new(url)), source: ConfigSource::File })
 }
 
 pub(crate) fn duration(
@@ -571,7 +571,7 @@ mod tests {
             }
             // Built without the feature `s3`.
             Err(ConfigError::Tables(error)) => {
-                assert!(error.to_string().contains("--features s3"), "{error}")
+                assert!(error.to_string().contains("--features s3"), "{error}");
             }
             Err(error) => panic!("{error}"),
         }

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 
-use crate::decompress::{DecompressError, Packing};
+use crate::decompress::Packing;
 use crate::fault::Fault;
 use crate::pressure::{BodyReader, Charge, Pressure};
 
@@ -37,7 +37,11 @@ pub(crate) async fn read(
     if length > limit {
         return Err(Fault::body_too_large(limit));
     }
-    let packing = if packed { Packing::named(named).map_err(unpackable)? } else { Packing::None };
+    let packing = if packed {
+        Packing::named(named).map_err(|error| Fault::unknown_packing(error.to_string()))?
+    } else {
+        Packing::None
+    };
     if packed && packing == Packing::None {
         return Err(Fault::invalid("the message is packed, and no grpc-encoding says how"));
     }
@@ -65,10 +69,6 @@ fn prefix(bytes: &[u8]) -> Result<(bool, usize), Fault> {
         1 => Ok((true, length)),
         _ => Err(Fault::invalid("the message does not begin as gRPC messages do")),
     }
-}
-
-fn unpackable(error: DecompressError) -> Fault {
-    Fault::unknown_packing(error.to_string())
 }
 
 fn cut_short() -> Fault {

@@ -163,7 +163,7 @@ async fn try_compact(
             handle: Handle::current(),
         };
         drop(inner);
-        let (weak, inputs, throttled) = (store.clone(), inputs.to_vec(), upkeep.throttled);
+        let (weak, inputs, throttled) = (Weak::clone(store), inputs.to_vec(), upkeep.throttled);
         let work = tokio::task::spawn_blocking(move || {
             let mut throttle = Throttle::new(weak, throttled);
             merge(&inputs, &files, &mut |bytes| throttle.pause(bytes))

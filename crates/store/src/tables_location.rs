@@ -17,7 +17,7 @@ pub enum TablesLocation {
     #[default]
     Local,
     /// Object storage.
-    Url(TablesUrl),
+    Url(Box<TablesUrl>),
 }
 
 /// A place in object storage and how to reach it. What is `None` comes from the usual environment variables
@@ -83,7 +83,7 @@ impl FromStr for TablesLocation {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        TablesUrl::parse(text).map(Self::Url)
+        TablesUrl::parse(text).map(|url| Self::Url(Box::new(url)))
     }
 }
 

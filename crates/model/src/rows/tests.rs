@@ -15,7 +15,7 @@ fn owner(service: &str) -> Arc<Owner> {
     Arc::new(Owner::group(cells))
 }
 
-fn rows(owners: Vec<Arc<Owner>>, keys: Vec<u32>, bodies: Option<Vec<&str>>) -> Rows {
+fn rows(owners: Vec<Arc<Owner>>, keys: Vec<u32>, bodies: Option<&[&str]>) -> Rows {
     let count = keys.len();
     let columns = Table::Logs
         .row_columns()
@@ -27,7 +27,7 @@ fn rows(owners: Vec<Arc<Owner>>, keys: Vec<u32>, bodies: Option<Vec<&str>>) -> R
                 )),
                 "timestamp_nanos" => Some(Arc::new(Int16Array::from(vec![7; count]))),
                 "timestamp_source" => Some(Arc::new(StringArray::from(vec!["time"; count]))),
-                "body" => bodies.clone().map(|bodies| Arc::new(StringArray::from(bodies)) as ArrayRef),
+                "body" => bodies.map(|bodies| Arc::new(StringArray::from(bodies.to_vec())) as ArrayRef),
                 _ => None,
             }
         })
@@ -44,7 +44,7 @@ fn text(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
 fn joined_rows_keep_their_owners_and_fill_in_what_was_left_out() {
     let (cart, pay) = (owner("cart"), owner("pay"));
     let first = rows(vec![Arc::clone(&pay)], vec![0, 0], None);
-    let second = rows(vec![cart, pay], vec![1, 0], Some(vec!["x", "y"]));
+    let second = rows(vec![cart, pay], vec![1, 0], Some(&["x", "y"]));
     let joined = Rows::concat(&[first, second]).unwrap();
     assert_eq!(joined.owners().len(), 2);
     let batch = joined.to_batch(&Tenant::default(), None).unwrap();

@@ -2,6 +2,8 @@
 
 use std::ops::Range as Rows;
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
@@ -126,13 +128,13 @@ fn leaf_of(lists: &ListArray, index: usize) -> Result<ArrayRef, Failure> {
         return Err(Failure::Shape("a list or its element is null"));
     }
     Ok(match elements.data_type() {
-        DataType::Struct(_) => StructArray::column(elements.as_struct(), index).clone(),
+        DataType::Struct(_) => Arc::clone(StructArray::column(elements.as_struct(), index)),
         _ => elements,
     })
 }
 
 fn encode_default(leaf: &Leaf, rows: usize) -> Result<Chunk, Failure> {
-    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, None);
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, None);
     let mut body = Vec::new();
     if leaf.optional {
         let levels = Levels::Optional(rows, Some(NullBuffer::new_null(rows)));
@@ -181,7 +183,7 @@ fn encode_empty_lists(leaf: &Leaf, rows: usize) -> Result<Chunk, Failure> {
     let levels = Levels::List { rows, repetition: vec![0; rows], definition: vec![0; rows], definition_max };
     let mut body = Vec::new();
     levels.put(&mut body);
-    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, None);
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, None);
     writer.page(&levels, &body, Encoding::PLAIN, None)?;
     Ok(writer.finish(None)?)
 }
@@ -203,7 +205,7 @@ fn encode_shared(leaf: &Leaf, keys: &[u32], cells: &[&Cell], codecs: &mut Codecs
         return encode_default(leaf, keys.len());
     }
     if dictionary.len() == 1 && !has_null {
-        let writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, None);
+        let writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, None);
         return write_constant(leaf, &dictionary, keys.len(), writer);
     }
     if has_null && !leaf.optional {
@@ -243,14 +245,14 @@ fn encode_pages(
                 .iter()
                 .all(|(levels, _)| matches!(levels, Levels::Required(_) | Levels::Optional(_, None)))
         {
-            let writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, None);
+            let writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, None);
             return write_constant(leaf, &dictionary, rows, writer);
         }
         return write_dictionary(leaf, &dictionary, pages, codecs);
     }
     let nested = leaf.column.max_rep_level() > 0;
     let effort = if nested && leaf.kind != Kind::Text { Effort::ShortMatches } else { Effort::LongMatches };
-    let mut writer = ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codecs.get(effort)?));
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(effort)?));
     let mut filter = filter_of(leaf, rows)?;
     let mut body = Vec::new();
     for index in 0..pages {
@@ -293,7 +295,7 @@ fn write_dictionary(
     codecs: &mut Codecs,
 ) -> Result<Chunk, Failure> {
     let mut writer =
-        ChunkWriter::new(leaf.column.clone(), leaf.kind, Some(codecs.get(Effort::ShortMatches)?));
+        ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(Effort::ShortMatches)?));
     let mut body = Vec::new();
     let width = width_of(u32::try_from(dictionary.len().saturating_sub(1)).unwrap_or(u32::MAX));
     if leaf.kind != Kind::Bool {

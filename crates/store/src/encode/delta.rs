@@ -8,12 +8,7 @@ const MINIBLOCK: usize = BLOCK / MINIBLOCKS;
 
 /// Appends `numbers` of a 64-bit column.
 pub(super) fn put_delta(numbers: &[i64], out: &mut Vec<u8>) {
-    put(
-        numbers,
-        |later, earlier| later.wrapping_sub(earlier),
-        |delta, least| delta.wrapping_sub(least).cast_unsigned(),
-        out,
-    );
+    put(numbers, i64::wrapping_sub, |delta, least| delta.wrapping_sub(least).cast_unsigned(), out);
 }
 
 /// Appends `numbers` of a 32-bit column; each fits 32 bits.

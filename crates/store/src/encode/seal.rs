@@ -9,12 +9,11 @@ use super::gather::Gather;
 use super::order::{Order, Place};
 use super::{BlockSink, Failure, Finished, RowGroup, Source};
 
+/// A UTC date in days since the epoch, and its file.
+pub(crate) type DayFile = (i32, Finished<Vec<u8>>);
+
 /// Encodes a file for each date, in days since the epoch. Takes long; not for an I/O thread.
-pub(crate) fn blocks(
-    table: Table,
-    batches: &[Rows],
-    row_group_rows: usize,
-) -> Result<Vec<(i32, Finished<Vec<u8>>)>, Failure> {
+pub(crate) fn blocks(table: Table, batches: &[Rows], row_group_rows: usize) -> Result<Vec<DayFile>, Failure> {
     let mut order = Order::of(table, batches);
     let mut files = Vec::new();
     while let Some((day, places)) = order.days.pop_first() {

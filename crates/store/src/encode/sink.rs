@@ -93,7 +93,12 @@ impl<W: Write + Send> BlockSink<W> {
             for (data_type, optional) in leaf_types(field.data_type(), field.is_nullable()) {
                 let column = columns.next().ok_or(Failure::Shape("fewer leaves than columns"))?;
                 let plan = plan_of(table, &column.path().string());
-                of_field.push(Leaf { column: column.clone(), kind: Kind::of(&data_type)?, optional, plan });
+                of_field.push(Leaf {
+                    column: std::sync::Arc::clone(column),
+                    kind: Kind::of(&data_type)?,
+                    optional,
+                    plan,
+                });
             }
             leaves.push(of_field);
         }
@@ -247,9 +252,7 @@ impl RowGroup for Batches {
             let lists = array.as_list_opt::<i32>();
             lists.is_some_and(|lists| lists.offsets().first() == lists.offsets().last())
         };
-        if columns().all(|array| empty_list(array))
-            || columns().all(|array| array.logical_null_count() == array.len())
-        {
+        if columns().all(empty_list) || columns().all(|array| array.logical_null_count() == array.len()) {
             return Ok(Source::Default);
         }
         Ok(Source::Rows(Box::new(move |rows| self.slice(index, rows))))

@@ -27,7 +27,7 @@ impl Bucket {
 
     /// Options of a store with its log in `dir` and its tables here.
     fn options(&self, dir: &Path) -> StoreOptions {
-        StoreOptions { tables: TablesLocation::Url(self.url()), ..options(dir) }
+        StoreOptions { tables: TablesLocation::Url(Box::new(self.url())), ..options(dir) }
     }
 
     fn url(&self) -> TablesUrl {
@@ -42,7 +42,7 @@ impl Bucket {
 
     /// All spans that the table lists, read by nobody's store, and the last position of `node`.
     async fn listed(&self, node: NodeId) -> (Vec<u64>, u64) {
-        let tables = TablesStorage::open(&TablesLocation::Url(self.url()), Path::new("/")).unwrap();
+        let tables = TablesStorage::open(&TablesLocation::Url(Box::new(self.url())), Path::new("/")).unwrap();
         let log = TableLog::open(Table::Spans, &tables, node).await.unwrap();
         let mut numbers = Vec::new();
         for block in log.blocks().unwrap() {

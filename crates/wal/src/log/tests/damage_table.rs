@@ -68,7 +68,7 @@ const FRAMES: &[Row] = &[
     ("durable",                 |b, at| b[at + 13] ^= 1,       [Cut(8, 35), Damaged(3, SECOND, CHECKSUM), Damaged(2, SECOND, CHECKSUM)]),
     ("payload",                 |b, at| b[at + 25] ^= 8,       [Cut(8, 35), Damaged(3, SECOND, CHECKSUM), Damaged(2, SECOND, CHECKSUM)]),
     ("checksum",                |b, at| b[at + 31] ^= 1,       [Cut(8, 35), Damaged(3, SECOND, CHECKSUM), Damaged(2, SECOND, CHECKSUM)]),
-    ("position, and a checksum that fits", reposition,         [Damaged(3, HEADER + 2 * FRAME, "position 99, 9 was expected"), Damaged(3, SECOND, "position 99, 8 was expected"), Damaged(2, SECOND, "position 99, 5 was expected")]),
+    ("position, and a checksum that fits", |b, at| reposition(b, at),         [Damaged(3, HEADER + 2 * FRAME, "position 99, 9 was expected"), Damaged(3, SECOND, "position 99, 8 was expected"), Damaged(2, SECOND, "position 99, 5 was expected")]),
     ("the frame is zeros",      |b, at| b[at..at + FRAME].fill(0), [Cut(8, 35), Damaged(3, SECOND, "type is 0"), Damaged(2, SECOND, "type is 0")]),
     ("zeros from here on",      |b, at| b[at..].fill(0),       [Cut(8, 35), Cut(7, 70), Damaged(2, SECOND, "type is 0")]),
     ("the frame is gone",       |b, at| drop(b.drain(at..at + FRAME)), [Cut(8, 0), Damaged(3, SECOND, "position 9, 8 was expected"), Damaged(2, SECOND, "position 6, 5 was expected")]),
@@ -79,17 +79,37 @@ const FRAMES: &[Row] = &[
 
 /// Damage after the last frame of a segment: of the last, of an earlier one.
 #[rustfmt::skip]
-const ENDS: &[(&str, fn(&mut Vec<u8>, &[u8]), [Outcome; 2])] = &[
-    ("zeros appended",          |b, _| b.extend([0; 50]),      [Cut(9, 50), Damaged(2, SEGMENT, "type is 0")]),
-    ("one byte appended",       |b, _| b.push(7),              [Cut(9, 1), Damaged(2, SEGMENT, BEYOND)]),
-    ("garbage appended",        |b, _| b.extend([0xA5; 333]),  [Cut(9, 333), Damaged(2, SEGMENT, "exceeds the limit")]),
-    ("a stale tail that begins with a frame", |b, old| b.extend(&old[HEADER..]), [Damaged(3, SEGMENT, "position 1, 10 was expected"), Damaged(2, SEGMENT, "position 1, 7 was expected")]),
-    ("a stale tail that begins within one", |b, old| b.extend(&old[HEADER + 20..]), [Cut(9, 85), Damaged(2, SEGMENT, "")]),
+/// What it is called, how it is done, and what must come of it.
+type EndDamage = (&'static str, fn(&mut Vec<u8>, &[u8]), [Outcome; 2]);
+type HeaderDamage = (&'static str, fn(&mut Vec<u8>), [Outcome; 2]);
+type SegmentDamage = (&'static str, fn(&mut Segments), Outcome);
+
+const ENDS: &[EndDamage] = &[
+    ("zeros appended", |b, _| b.extend([0; 50]), [Cut(9, 50), Damaged(2, SEGMENT, "type is 0")]),
+    ("one byte appended", |b, _| b.push(7), [Cut(9, 1), Damaged(2, SEGMENT, BEYOND)]),
+    (
+        "garbage appended",
+        |b, _| b.extend([0xA5; 333]),
+        [Cut(9, 333), Damaged(2, SEGMENT, "exceeds the limit")],
+    ),
+    (
+        "a stale tail that begins with a frame",
+        |b, old| b.extend(&old[HEADER..]),
+        [
+            Damaged(3, SEGMENT, "position 1, 10 was expected"),
+            Damaged(2, SEGMENT, "position 1, 7 was expected"),
+        ],
+    ),
+    (
+        "a stale tail that begins within one",
+        |b, old| b.extend(&old[HEADER + 20..]),
+        [Cut(9, 85), Damaged(2, SEGMENT, "")],
+    ),
 ];
 
 /// Damage to a segment's header: of the last, of an earlier one.
 #[rustfmt::skip]
-const HEADERS: &[(&str, fn(&mut Vec<u8>), [Outcome; 2])] = &[
+const HEADERS: &[HeaderDamage] = &[
     ("magic",                   |b| b[3] ^= 1,                 [Damaged(3, 0, "does not begin as a log segment"), Damaged(2, 0, "does not begin as a log segment")]),
     ("version",                 |b| b[8] ^= 2,                 [Damaged(3, 28, CHECKSUM), Damaged(2, 28, CHECKSUM)]),
     ("segment number",          |b| b[12] ^= 1,                [Damaged(3, 28, CHECKSUM), Damaged(2, 28, CHECKSUM)]),
@@ -104,7 +124,7 @@ type Segments = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Damage to whole segments.
 #[rustfmt::skip]
-const SEGMENTS: &[(&str, fn(&mut Segments), Outcome)] = &[
+const SEGMENTS: &[SegmentDamage] = &[
     ("the oldest is gone, as after a removal", |s| remove(s, 1), Cut(6, 0)),
     ("one in the middle is gone", |s| remove(s, 2),            Missing(2)),
     ("the last is gone",        |s| remove(s, 3),              Cut(6, 0)),
@@ -232,7 +252,7 @@ fn check(name: &str, files: &Segments, outcome: Outcome) {
 }
 
 /// A whole frame that says it is another record.
-fn reposition(bytes: &mut Vec<u8>, at: usize) {
+fn reposition(bytes: &mut [u8], at: usize) {
     bytes[at + 5] = 99;
     let checksum = crc32c::crc32c(&bytes[at..at + FRAME - 4]);
     bytes[at + FRAME - 4..at + FRAME].copy_from_slice(&checksum.to_le_bytes());

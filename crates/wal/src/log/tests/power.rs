@@ -95,7 +95,7 @@ impl Run {
             }
             Err(Error::Poisoned { .. }) => assert!(wal.is_poisoned()),
             Err(Error::Io { .. }) => {
-                assert_eq!(wal.next_position(), expected, "a failed append leaves no record")
+                assert_eq!(wal.next_position(), expected, "a failed append leaves no record");
             }
             Err(error) => panic!("{error}"),
         }
