@@ -36,7 +36,7 @@ fn seal(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The files hold every row, in fewer bytes than the rival's.
+/// The files hold every row.
 fn check(table: Table, rows: &[Rows], count: u64) {
     let files = encode_rows(table, rows).expect("the rows are as the schema promises");
     let read = files.iter().map(|file| {
