@@ -18,7 +18,10 @@ use crate::otlp::{self, PROTOBUF};
 use crate::server::{Home, Server};
 use crate::wait::wait_until;
 
-const CYCLES: u64 = 20;
+/// Kills in one run: 20, and 200 in the long suite.
+fn cycles() -> u64 {
+    if std::env::var_os("HINDSIGHT_LONG").is_some() { 200 } else { 20 }
+}
 const CLIENTS: u64 = 3;
 /// Items in each request.
 const ITEMS: i64 = 4;
@@ -56,7 +59,7 @@ async fn check(seed: u64) -> anyhow::Result<()> {
     let home = Home::new(CONFIG)?;
     let mut requests: Vec<Request> = Vec::new();
     let mut cut: Vec<Request> = Vec::new();
-    for cycle in 0..CYCLES {
+    for cycle in 0..cycles() {
         let server = home.serve().with_context(|| format!("start for cycle {cycle}"))?;
         // Clients repeat what was cut off, with the same bytes; every other time they have given up.
         for mut request in cut.drain(..) {
@@ -164,7 +167,7 @@ impl Request {
 async fn verify(server: &Server, requests: &[Request]) -> anyhow::Result<()> {
     let acknowledged = requests.iter().filter(|request| request.acknowledged).count();
     ensure!(acknowledged > 100, "only {acknowledged} requests were acknowledged; the test proves little");
-    for cycle in 0..CYCLES {
+    for cycle in 0..cycles() {
         for signal in Signal::ALL {
             let of_both = |request: &&Request| request.cycle == cycle && request.signal == signal;
             verify_one(server, cycle, signal, requests.iter().filter(of_both)).await?;

@@ -10,8 +10,10 @@ use crate::seal::SealStep;
 use crate::verify::{Progress, VerifyOptions, verify};
 use crate::{DataDirLock, Snapshot};
 
-/// Sequences tried by default; each opens a store several times.
-const CASES: u32 = 12;
+/// Sequences tried, each of which opens a store several times: 20, and 200 in the long suite.
+fn cases() -> u32 {
+    if std::env::var_os("HINDSIGHT_LONG").is_some() { 200 } else { 20 }
+}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -163,7 +165,7 @@ async fn run(ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
     #[test]
     fn whatever_happens_to_blocks_every_row_is_there_once(ops in prop::collection::vec(ops(), 4..16)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
