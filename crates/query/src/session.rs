@@ -9,6 +9,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -46,6 +47,9 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     // Head and blocks must have one schema, and it says Utf8.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Rows are filtered while they are read: other columns are then read for the rows that are left.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
     // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
     options.execution.skip_physical_aggregate_schema_check = true;
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
@@ -63,6 +67,7 @@ pub(crate) struct QueryScope {
     pub(crate) snapshot: Snapshot,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
 }
 
@@ -82,7 +87,7 @@ pub(crate) fn for_query(
         Arc::new(catalog),
     );
     let state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_runtime_env(runtime(scope.memory, scope.object_store)?)
+        .with_runtime_env(runtime(scope.memory, scope.object_store, scope.footers)?)
         .with_catalog_list(Arc::new(catalogs))
         .build();
     let session = Session { state, tables };
@@ -186,11 +191,21 @@ fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource
     scan.project(columns)?.build()
 }
 
-fn runtime(memory: Arc<dyn MemoryPool>, store: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
+fn runtime(
+    memory: Arc<dyn MemoryPool>,
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<FileMetadataCache>,
+) -> Result<Arc<RuntimeEnv>> {
     // Nothing is spilled to disk: a query that does not fit fails alone.
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(memory).with_disk_manager_builder(disk).build_arc()?;
+    let caches = CacheManagerConfig::default()
+        .with_metadata_cache_limit(footers.cache_limit())
+        .with_file_metadata_cache(Some(footers));
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(memory)
+        .with_disk_manager_builder(disk)
+        .with_cache_manager(caches)
+        .build_arc()?;
     runtime.register_object_store(store_url()?.as_ref(), store);
     Ok(runtime)
 }
