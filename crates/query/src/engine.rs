@@ -217,6 +217,7 @@ impl Shared {
             memory: Arc::clone(&memory),
             footers: Arc::clone(&self.footers),
             counts: Arc::clone(&counts),
+            now: self.options.clock.now(),
         };
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
@@ -282,6 +283,7 @@ impl Shared {
             memory: self.memory.query_pool(),
             footers: Arc::clone(&self.footers),
             counts: Arc::default(),
+            now: self.options.clock.now(),
         };
         let session = session::for_query(&self.base, scope, &self.system).map_err(|error| setup(&error))?;
         let describe = async {

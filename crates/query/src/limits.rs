@@ -41,7 +41,7 @@ pub struct QueryOptions {
     pub rows_max: usize,
     /// Threads that do the work of all queries; 0 means one for each core. Default 0.
     pub threads: usize,
-    /// What time `query_log` says. Default the machine's clock.
+    /// What time `now()`, `current_date` and `query_log` say. Default the machine's clock.
     pub clock: Arc<dyn Clock>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
@@ -18,7 +19,8 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use hindsight_model::{SystemTable, Table, Tenant};
+use hindsight_model::{SystemTable, Table, Tenant, to_micros};
+use jiff::Timestamp;
 use object_store::ObjectStore;
 
 use crate::json_operator::AttributePlanner;
@@ -69,6 +71,8 @@ pub(crate) struct QueryScope {
     pub(crate) memory: Arc<dyn MemoryPool>,
     pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
+    /// What `now()` says.
+    pub(crate) now: Timestamp,
 }
 
 /// The session of one query, with all signal and system tables in it.
@@ -86,10 +90,13 @@ pub(crate) fn for_query(
         CATALOG.to_owned(),
         Arc::new(catalog),
     );
-    let state = SessionStateBuilder::new_from_existing(base.clone())
+    let mut state = SessionStateBuilder::new_from_existing(base.clone())
         .with_runtime_env(runtime(scope.memory, scope.object_store, scope.footers)?)
         .with_catalog_list(Arc::new(catalogs))
         .build();
+    state.mark_start_execution();
+    state.execution_props_mut().query_execution_start_time =
+        timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
     let session = Session { state, tables };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
