@@ -81,6 +81,12 @@ pub(crate) fn render(app: &App) -> String {
             stats.compaction_bytes_written_total,
         ),
         (
+            "hindsight_compaction_memory_bytes_max",
+            "gauge",
+            "Memory that a merge of blocks took at most since the start, reckoned from their footers.",
+            stats.compaction_memory_bytes_max,
+        ),
+        (
             "hindsight_compaction_lag_files",
             "gauge",
             "Blocks that the merges now due would save.",
