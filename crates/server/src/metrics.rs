@@ -13,7 +13,7 @@ type Sample = (&'static str, &'static str, &'static str, u64);
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [Sample; 24] = [
+    let samples: [Sample; 25] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
