@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a new data directory from a backup
     Restore(RestoreArgs),
+    /// Look after the files of a data directory that no server holds: merge small ones, drop old rows, delete leftovers
+    Maintain(MaintainArgs),
     /// Measure a server
     Bench(BenchArgs),
     /// The effective configuration
@@ -354,6 +356,19 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make; new or empty
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MaintainArgs {
+    /// The data directory; the server on it must be stopped [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The folder with hindsight.toml, whose retention rules hold [default: nearest upward, else the current one]
+    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+    pub(crate) workspace: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

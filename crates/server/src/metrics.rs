@@ -13,7 +13,7 @@ type Sample = (&'static str, &'static str, &'static str, u64);
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [Sample; 27] = [
+    let samples: [Sample; 28] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
@@ -92,6 +92,12 @@ pub(crate) fn render(app: &App) -> String {
             "counter",
             "Size of the blocks that merges made.",
             stats.compaction_bytes_written_total,
+        ),
+        (
+            "hindsight_compaction_memory_bytes_max",
+            "gauge",
+            "Memory that a merge of blocks took at most since the start, reckoned from their footers.",
+            stats.compaction_memory_bytes_max,
         ),
         (
             "hindsight_compaction_lag_files",

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
 use bytes::Bytes;
 use hindsight_model::Table;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
-use crate::encode::{BlockSink, Finished, ROW_GROUP_ROWS_MAX};
+use crate::encode::{BlockSink, Finished, ROW_GROUP_ROWS_MAX, RowGroup};
 use crate::{ColumnStats, Error, Result};
 
 /// Encoded bytes are handed to storage in parts of this size; stores in the cloud want at least 5 MiB.
@@ -49,9 +48,9 @@ impl BlockUpload {
         Ok(Self { table, path, sink, upload, handle: handle.clone() })
     }
 
-    /// Adds rows that follow all earlier ones in the table's sort key.
-    pub(crate) fn push_sorted(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.sink.push_sorted(rows).map_err(|failure| Error::encode(self.table, failure))
+    /// Adds a row group of rows that follow all earlier ones in the table's sort key.
+    pub(crate) fn write(&mut self, group: &dyn RowGroup) -> Result<()> {
+        self.sink.write(group).map_err(|failure| Error::encode(self.table, failure))
     }
 
     /// Ends the file and makes it durable.

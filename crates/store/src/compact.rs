@@ -1,6 +1,7 @@
 //! Merging in the store: which blocks, then the merge, its commit, and the moment that queries see it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
     due
 }
 
-/// One merge from reading to showing. A failure is told, counted and tried again later; the only error is that the
+/// One merge from reading to showing, of as many of `inputs` as fit the memory of a merge. A failure is told, counted and tried again later; the only error is that the
 /// store is going.
 pub(crate) async fn compact(
     store: &Weak<Inner>,
@@ -108,7 +109,7 @@ pub(crate) async fn compact(
     let Some(first) = inputs.first() else { return Ok(()) };
     let partition = (first.table, first.tenant.clone(), first.date);
     match try_compact(store, upkeep, &inputs, now).await {
-        Ok(output) => {
+        Ok((output, inputs)) => {
             let read: u64 = inputs.iter().map(|block| block.size_bytes).sum();
             report.merges += 1;
             report.files_merged += inputs.len() as u64;
@@ -153,14 +154,15 @@ async fn try_compact(
     upkeep: &mut Upkeep,
     inputs: &[Arc<BlockFile>],
     now: Timestamp,
-) -> Result<Arc<BlockFile>> {
-    let output = {
+) -> Result<(Arc<BlockFile>, Vec<Arc<BlockFile>>)> {
+    let merged = {
         // The thread holds nothing of the store, so that the store can end meanwhile.
         let inner = alive(store)?;
         let files = MergeFiles {
             store: Arc::clone(&inner.object_store),
             spool: inner.options.data_dir.clone(),
             handle: Handle::current(),
+            memory_bytes: inner.options.maintenance.merge_memory_bytes,
         };
         drop(inner);
         let (weak, inputs, throttled) = (Weak::clone(store), inputs.to_vec(), upkeep.throttled);
@@ -171,7 +173,9 @@ async fn try_compact(
         work.await.map_err(|_| Error::Stopped { worker: "merge" })??
     };
     let inner = alive(store)?;
+    let (output, inputs) = (merged.block, &inputs[..merged.inputs]);
     let table = output.table;
+    inner.counters.upkeep.merge_memory_bytes.fetch_max(merged.memory_bytes, Ordering::Relaxed);
     inner.stop_upkeep(Step::CommitMerge)?;
     let mut sealer = inner.sealer.lock().await;
     let log = &mut sealer.logs[table.index()];
@@ -181,7 +185,7 @@ async fn try_compact(
     inner.live.replace(table, inputs, &[Arc::clone(&output)]);
     drop(sealer);
     upkeep.gone.add(inputs, now, Change::Merge);
-    Ok(output)
+    Ok((output, inputs.to_vec()))
 }
 
 impl Live {
