@@ -165,8 +165,7 @@ mod tests {
         leaf.prop_recursive(2, 8, 3, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(AnyValue::Array),
-                proptest::collection::btree_map("[a-c\"{]{0,2}", inner, 0..3)
-                    .prop_map(|map| AnyValue::KvList(map)),
+                proptest::collection::btree_map("[a-c\"{]{0,2}", inner, 0..3).prop_map(AnyValue::KvList),
             ]
         })
     }

@@ -69,9 +69,10 @@ impl IntoResponse for JaegerError {
 
 type Answer = Result<Json<Value>, JaegerError>;
 
-fn data(list: Vec<Value>) -> Json<Value> {
+fn data(list: impl IntoIterator<Item = Value>) -> Json<Value> {
+    let list: Vec<Value> = list.into_iter().collect();
     let total = list.len();
-    Json(json!({"data": list, "total": total, "limit": 0, "offset": 0, "errors": null}))
+    Json(json!({"data": Value::Array(list), "total": total, "limit": 0, "offset": 0, "errors": null}))
 }
 
 async fn ask(app: &App, request: SqlRequest) -> Result<SqlAnswer, JaegerError> {
@@ -98,7 +99,7 @@ async fn services(State(app): State<Arc<App>>) -> Answer {
          AND service_name IS NOT NULL ORDER BY service_name LIMIT {NAMES_MAX}"
     );
     let names = texts(&app, SqlRequest::new(sql).param("now", app.clock.now())).await?;
-    Ok(data(names.into_iter().map(Value::String).collect()))
+    Ok(data(names.into_iter().map(Value::String)))
 }
 
 async fn operation_names(State(app): State<Arc<App>>, Path(service): Path<String>) -> Answer {
@@ -107,7 +108,7 @@ async fn operation_names(State(app): State<Arc<App>>, Path(service): Path<String
          AND service_name = $service ORDER BY name LIMIT {NAMES_MAX}"
     );
     let request = SqlRequest::new(sql).param("now", app.clock.now()).param("service", service);
-    Ok(data(texts(&app, request).await?.into_iter().map(Value::String).collect()))
+    Ok(data(texts(&app, request).await?.into_iter().map(Value::String)))
 }
 
 async fn operations(State(app): State<Arc<App>>, Query(params): Query<HashMap<String, String>>) -> Answer {
@@ -128,7 +129,7 @@ async fn operations(State(app): State<Arc<App>>, Query(params): Query<HashMap<St
         [SqlValue::Text(name), SqlValue::Text(kind)] => Some(json!({"name": name, "spanKind": kind})),
         _ => None,
     };
-    Ok(data(rows(&app, request).await?.iter().filter_map(operation).collect()))
+    Ok(data(rows(&app, request).await?.iter().filter_map(operation)))
 }
 
 async fn search(State(app): State<Arc<App>>, Query(params): Query<Vec<(String, String)>>) -> Answer {
@@ -197,5 +198,5 @@ async fn dependencies(State(app): State<Arc<App>>, Query(params): Query<HashMap<
         }
         _ => None,
     };
-    Ok(data(rows(&app, request).await?.iter().filter_map(edge).collect()))
+    Ok(data(rows(&app, request).await?.iter().filter_map(edge)))
 }
