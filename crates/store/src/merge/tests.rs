@@ -11,9 +11,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::block_writer::finished_block;
+use crate::block_writer::{file_schema, finished_block};
 use crate::durable_fs::DurableFs;
 use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
+
+#[path = "../encode/tests/generate.rs"]
+mod generate;
+mod shapes;
 
 /// 2026-05-04T00:00:00Z in microseconds.
 const DAY_MICROS: i64 = 1_777_852_800_000_000;

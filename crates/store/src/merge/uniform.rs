@@ -40,7 +40,9 @@ fn uniform_chunk(chunk: &ColumnChunkMetaData, nullable: bool) -> Option<Cell> {
         return None;
     }
     match statistics {
-        Statistics::Boolean(bounds) => same(bounds.min_opt()?, bounds.max_opt()?).map(|flag| Cell::Bool(*flag)),
+        Statistics::Boolean(bounds) => {
+            same(bounds.min_opt()?, bounds.max_opt()?).map(|flag| Cell::Bool(*flag))
+        }
         Statistics::Int32(bounds) => {
             same(bounds.min_opt()?, bounds.max_opt()?).map(|number| Cell::Int(i64::from(*number)))
         }
