@@ -18,7 +18,7 @@ use crate::stats::{Counters, chain};
 use crate::store::Inner;
 use crate::table_log::Change;
 use crate::throttle::Throttle;
-use crate::{BlockFile, Error, MaintenanceReport, Result};
+use crate::{BlockFile, MaintenanceReport, Result};
 
 /// How long blocks that could not be merged are left alone, by the store's clock.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
