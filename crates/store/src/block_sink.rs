@@ -9,7 +9,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
-use crate::encode::{BlockSink, Finished, ROW_GROUP_ROWS_MAX, RowGroup};
+use crate::encode::{BlockSink, Finished, RowGroup};
 use crate::{ColumnStats, Error, Result};
 
 /// Encoded bytes are handed to storage in parts of this size; stores in the cloud want at least 5 MiB.
@@ -43,8 +43,7 @@ impl BlockUpload {
         let upload = handle.block_on(store.put_multipart(&path)).map_err(failed(&path))?;
         let upload = SharedUpload(Arc::new(Mutex::new(upload)));
         let parts = Parts { upload: upload.clone(), handle: handle.clone(), buffer: Vec::new(), sent: 0 };
-        let sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, parts)
-            .map_err(|failure| Error::encode(table, failure))?;
+        let sink = BlockSink::new(table, parts).map_err(|failure| Error::encode(table, failure))?;
         Ok(Self { table, path, sink, upload, handle: handle.clone() })
     }
 

@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 use crate::live::Live;
 use crate::maintenance::{Step, Upkeep, alive};
 use crate::merge::{MergeFiles, merge};
-use crate::plan::{Activity, FileSize, plan};
+use crate::plan::{Activity, Aim, FileSize, plan};
 use crate::stats::{Counters, chain};
 use crate::store::Inner;
 use crate::table_log::Change;
 use crate::throttle::Throttle;
-use crate::{BlockFile, Error, MaintenanceReport, Result};
+use crate::{BlockFile, MaintenanceReport, Result};
 
 /// How long blocks that could not be merged are left alone, by the store's clock.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
@@ -80,6 +80,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
     upkeep.activities.observe(now, seen);
     upkeep.retry_at.retain(|_, at| *at > now);
     let options = &inner.options.maintenance;
+    let aim = Aim { target_bytes: options.target_bytes, fan_in: options.fan_in };
     let mut due = Vec::new();
     for (partition, mut blocks) in partitions {
         if upkeep.retry_at.contains_key(&partition) || upkeep.out_of_step.contains(&partition.0) {
@@ -89,7 +90,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
         blocks.sort_by(|a, b| (a.wal_position, &a.path).cmp(&(b.wal_position, &b.path)));
         let sizes: Vec<FileSize> =
             blocks.iter().map(|block| FileSize { rows: block.rows, bytes: block.size_bytes }).collect();
-        if let Some(chosen) = plan(&sizes, activity, options.target_bytes) {
+        if let Some(chosen) = plan(&sizes, activity, aim) {
             due.push(chosen.into_iter().map(|at| Arc::clone(&blocks[at])).collect::<Vec<_>>());
         }
     }
@@ -164,13 +165,14 @@ async fn try_compact(
             handle: Handle::current(),
             memory_bytes: inner.options.maintenance.merge_memory_bytes,
         };
+        let worker = Arc::clone(&inner.merging);
         drop(inner);
         let (weak, inputs, throttled) = (Weak::clone(store), inputs.to_vec(), upkeep.throttled);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let mut throttle = Throttle::new(weak, throttled);
             merge(&inputs, &files, &mut |bytes| throttle.pause(bytes))
-        });
-        work.await.map_err(|_| Error::Stopped { worker: "merge" })??
+        };
+        worker.run(work).await??
     };
     let inner = alive(store)?;
     let (output, inputs) = (merged.block, &inputs[..merged.inputs]);

@@ -94,15 +94,8 @@ impl<'a> Group<'a> {
         });
         let mut arrays = arrays.collect::<Result<Vec<Vec<ArrayRef>>, ArrowError>>()?;
         let values = same_dictionary(&mut arrays, field)?;
-        // Inputs without a row here have nothing to give.
-        let (mut places, mut sources) = (vec![0; arrays.len()], Vec::new());
-        for (input, parts) in arrays.iter_mut().enumerate() {
-            if !parts.is_empty() {
-                places[input] = sources.len();
-                sources.push(joined(&std::mem::take(parts))?);
-            }
-        }
-        let columns = Columns { runs: &self.runs, starts: starts(&self.runs), places, sources, values };
+        let pieces = pieces(&self.runs, &arrays);
+        let columns = Columns { pieces, sources: arrays.concat(), values };
         Ok(Source::Rows(Box::new(move |rows| Ok(columns.take(rows)?))))
     }
 
@@ -138,32 +131,66 @@ impl RowGroup for Group<'_> {
 }
 
 /// A column's values of all inputs, and the order in which they come.
-struct Columns<'a> {
-    runs: &'a [Run],
-    /// Where each run begins: among all rows, and among those of its input.
-    starts: Vec<(usize, usize)>,
-    /// For each input its place in `sources`.
-    places: Vec<usize>,
+struct Columns {
+    pieces: Vec<Piece>,
+    /// Arrays of one type.
     sources: Vec<ArrayRef>,
     /// What the sources are keys into, if they are.
     values: Option<ArrayRef>,
 }
 
-impl Columns<'_> {
+/// Neighbouring rows of one array that stay neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    /// The place of its first row among all.
+    start: usize,
+    source: usize,
+    /// The place of its first row in the array.
+    at: usize,
+    rows: usize,
+}
+
+/// The runs, cut where the arrays of an input end.
+fn pieces(runs: &[Run], arrays: &[Vec<ArrayRef>]) -> Vec<Piece> {
+    // For each input the array that is next, its place among all arrays, and how much of it is used.
+    let mut first = 0;
+    let mut next: Vec<(usize, usize, usize)> = Vec::with_capacity(arrays.len());
+    for parts in arrays {
+        next.push((0, first, 0));
+        first += parts.len();
+    }
+    let (mut pieces, mut start) = (Vec::with_capacity(runs.len()), 0);
+    for run in runs {
+        let (part, source, used) = &mut next[run.input];
+        let mut missing = run.rows;
+        while missing > 0 {
+            let rows = missing.min(arrays[run.input][*part].len() - *used);
+            if rows > 0 {
+                pieces.push(Piece { start, source: *source, at: *used, rows });
+            }
+            (start, missing, *used) = (start + rows, missing - rows, *used + rows);
+            if *used == arrays[run.input][*part].len() && missing > 0 {
+                (*part, *source, *used) = (*part + 1, *source + 1, 0);
+            }
+        }
+    }
+    pieces
+}
+
+impl Columns {
     fn take(&self, rows: Range<usize>) -> Result<ArrayRef, ArrowError> {
-        let first = self.starts.partition_point(|(start, _)| *start <= rows.start).saturating_sub(1);
-        let pieces = self.runs[first..].iter().zip(&self.starts[first..]).map_while(|(run, (start, at))| {
-            let (from, to) = (rows.start.max(*start), rows.end.min(start + run.rows));
-            (from < to).then(|| (self.places[run.input], at + from - start, to - from))
+        let first = self.pieces.partition_point(|piece| piece.start + piece.rows <= rows.start);
+        let cut = self.pieces[first..].iter().map_while(|piece| {
+            let (from, to) = (rows.start.max(piece.start), rows.end.min(piece.start + piece.rows));
+            (from < to).then(|| (piece.source, piece.at + from - piece.start, to - from))
         });
-        let pieces: Vec<(usize, usize, usize)> = pieces.collect();
-        let array = if rows.len() >= pieces.len() * LONG_RUN_ROWS {
+        let cut: Vec<(usize, usize, usize)> = cut.collect();
+        let array = if rows.len() >= cut.len() * LONG_RUN_ROWS {
             let slices: Vec<ArrayRef> =
-                pieces.iter().map(|(source, at, rows)| self.sources[*source].slice(*at, *rows)).collect();
+                cut.iter().map(|(source, at, rows)| self.sources[*source].slice(*at, *rows)).collect();
             joined(&slices)?
         } else {
-            let picks =
-                pieces.iter().flat_map(|(source, at, rows)| (*at..at + rows).map(|row| (*source, row)));
+            let picks = cut.iter().flat_map(|(source, at, rows)| (*at..at + rows).map(|row| (*source, row)));
             let sources: Vec<&dyn Array> = self.sources.iter().map(AsRef::as_ref).collect();
             interleave(&sources, &picks.collect::<Vec<_>>())?
         };
@@ -171,18 +198,6 @@ impl Columns<'_> {
         let keys = array.as_primitive::<Int32Type>().clone();
         Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(values))?))
     }
-}
-
-fn starts(runs: &[Run]) -> Vec<(usize, usize)> {
-    let inputs = runs.iter().map(|run| run.input + 1).max().unwrap_or(0);
-    let (mut all, mut own) = (0, vec![0; inputs]);
-    let start = |run: &Run| {
-        let start = (all, own[run.input]);
-        all += run.rows;
-        own[run.input] += run.rows;
-        start
-    };
-    runs.iter().map(start).collect()
 }
 
 /// `rows` rows of one value.

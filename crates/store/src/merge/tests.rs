@@ -13,7 +13,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::block_writer::{file_schema, finished_block};
 use crate::durable_fs::DurableFs;
+use crate::encode::batches::write_sorted;
 use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
+
+#[path = "../encode/tests/generate.rs"]
+mod generate;
+mod shapes;
 
 /// 2026-05-04T00:00:00Z in microseconds.
 const DAY_MICROS: i64 = 1_777_852_800_000_000;
@@ -94,8 +99,8 @@ fn encoded(table: Table, rows: &RecordBatch, wal_position: u64) -> (BlockFile, V
         .iter()
         .map(|field| rows.schema().index_of(field.name()).unwrap())
         .collect();
-    let mut sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, Vec::new()).unwrap();
-    sink.push_sorted(&rows.project(&places).unwrap()).unwrap();
+    let mut sink = BlockSink::new(table, Vec::new()).unwrap();
+    write_sorted(&mut sink, &[rows.project(&places).unwrap()], ROW_GROUP_ROWS_MAX).unwrap();
     let date = "2026-05-04".parse().unwrap();
     let encoded = finished_block(table, &Tenant::default(), date, sink.finish().unwrap(), wal_position);
     (encoded.block, encoded.bytes.to_vec())
