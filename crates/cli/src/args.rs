@@ -329,6 +329,9 @@ pub(crate) struct VerifyArgs {
     /// The data directory; the server on it must be stopped [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
     /// Leave out what needs every row: checksums, sort order, statistics, dates
     #[arg(long)]
     pub(crate) quick: bool,
@@ -344,6 +347,9 @@ pub(crate) struct BackupArgs {
     /// The data directory [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -356,6 +362,9 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make; new or empty
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
+    /// Where to put the tables: `local`, or s3://bucket/prefix with nothing in it [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -19,6 +19,7 @@ mod sample;
 mod say;
 mod serve;
 mod sql;
+mod tables;
 mod verify;
 
 use std::process::ExitCode;

@@ -81,6 +81,7 @@ pub(crate) fn merge(inputs: &[Arc<BlockFile>], files: &MergeFiles, pace: &mut Pa
         return Err(foreign(&output, reason));
     }
     output.size_bytes = written.bytes;
+    output.checksum = Some(written.checksum);
     let times = written.columns.get("timestamp");
     output.min_timestamp = times.and_then(|times| micros_of(&times.min)).and_then(timestamp_from_micros);
     output.max_timestamp = times.and_then(|times| micros_of(&times.max)).and_then(timestamp_from_micros);
@@ -162,7 +163,7 @@ fn open(block: &BlockFile, files: &MergeFiles) -> Result<Input> {
 }
 
 /// A file without a name: it takes disk instead of memory, and is gone when the merge ends, however it ends.
-fn spool_file(dir: &FsPath) -> Result<File> {
+pub(crate) fn spool_file(dir: &FsPath) -> Result<File> {
     let path = dir.join(format!("merge-{}.tmp", uuid::Uuid::new_v4().simple()));
     let file = File::options().read(true).write(true).create_new(true).open(&path);
     let file = file.map_err(Error::io("create", &path))?;

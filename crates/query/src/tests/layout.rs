@@ -110,6 +110,7 @@ pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: 
         max_timestamp: Some(max),
         columns: column_stats(&in_file),
         wal_position: 1,
+        checksum: None,
     }
 }
 
