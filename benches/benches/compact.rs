@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const BLOCKS: usize = 8;
-const SIGNALS: [(Signal, Table); 3] =
-    [(Signal::Logs, Table::Logs), (Signal::Traces, Table::Spans), (Signal::Metrics, Table::Metrics)];
+/// Metrics go to several tables, which a round would merge all.
+const SIGNALS: [(Signal, Table); 2] = [(Signal::Logs, Table::Logs), (Signal::Traces, Table::Spans)];
 
 fn compact(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("threads can be started");

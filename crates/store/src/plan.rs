@@ -46,7 +46,12 @@ pub(crate) struct Aim {
 /// The next merge of one table, tenant and date: positions in `files`, which are in log order, ascending; `None`
 /// when everything is as it should be. Applying it and asking again ends.
 pub(crate) fn plan(files: &[FileSize], activity: Activity, aim: Aim) -> Option<Vec<usize>> {
-    let target = effective_target(files, aim.target_bytes);
+    let target = match activity {
+        // A file that was finished stays so while rows come, however many do: what it costs to take a row in does not
+        // grow with the day.
+        Activity::Busy => aim.target_bytes,
+        Activity::Quiet => effective_target(files, aim.target_bytes),
+    };
     let fan_in = aim.fan_in.clamp(2, INPUTS_MAX);
     let unfinished: Vec<usize> = (0..files.len()).filter(|&at| !is_full(files[at], target)).collect();
     let mut best: Option<Found> = None;

@@ -63,10 +63,27 @@ fn a_day_of_small_seals_ends_in_few_files_and_rewrites_each_row_few_times() {
     for rows in [1_000, 10_000, 30_000, 65_000] {
         let (files, amplification) = day(|_| rows);
         assert!(files.len() < 20, "{rows} rows a seal: {} files", files.len());
-        assert!(amplification <= 5.0, "{rows} rows a seal: every row written {amplification} times");
+        assert!(amplification <= 3.0, "{rows} rows a seal: every row written {amplification} times");
         for file in &files {
-            assert!(file.rewrites <= 5, "{rows} rows a seal: {} rewrites", file.rewrites);
+            assert!(file.rewrites <= 4, "{rows} rows a seal: {} rewrites", file.rewrites);
         }
+    }
+}
+
+#[test]
+fn under_load_every_row_is_rewritten_once() {
+    // Seals of 5 to 40 MB: logs, spans and points at the pace of one core.
+    for rows in [62_500, 130_000, 250_000, 500_000] {
+        let (mut files, mut sealed, mut written) = (Vec::new(), 0, 0);
+        for _ in 0..600 {
+            files.push(seal(rows));
+            sealed += rows;
+            written += settle(&mut files, Activity::Busy);
+        }
+        let waiting = files.iter().filter(|file| file.rewrites == 0).count();
+        assert!(waiting < 64, "{waiting} files wait");
+        assert!(written <= sealed, "{rows} rows a seal: {written} rows written for {sealed}");
+        assert!(files.iter().all(|file| file.rewrites <= 1));
     }
 }
 
@@ -80,14 +97,14 @@ fn an_uneven_day_ends_in_few_files_too() {
     for rows_of in uneven {
         let (files, amplification) = day(rows_of);
         assert!(files.len() < 20, "{} files", files.len());
-        assert!(amplification <= 5.0, "every row written {amplification} times");
+        assert!(amplification <= 3.5, "every row written {amplification} times");
     }
 }
 
 #[test]
 fn late_rows_in_small_seals_do_not_rewrite_a_finished_date() {
     let (mut files, _) = day(|_| 30_000);
-    let large: u64 = files.iter().map(|file| file.size.rows).max().unwrap();
+    let whole: u64 = files.iter().map(|file| file.size.rows).sum();
     let mut written = 0;
     // One tiny seal every eleven minutes for three days: the date is quiet each time.
     for _ in 0..400 {
@@ -95,7 +112,8 @@ fn late_rows_in_small_seals_do_not_rewrite_a_finished_date() {
         written += settle(&mut files, Activity::Quiet);
     }
     assert!(files.len() < 30, "{} files", files.len());
-    assert!(written < large, "{written} rows written for 40,000 late ones");
+    // Now and then the one file that was left unfinished takes them in.
+    assert!(written < whole / 4, "{written} rows written for 40,000 late ones");
 }
 
 #[test]
