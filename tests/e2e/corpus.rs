@@ -116,8 +116,20 @@ fn the_seed_files_are_made_when_asked_for() -> anyhow::Result<()> {
         write("wal", name, &[b"0", &frames[32..]].concat())?;
         write("wal", &format!("{name}-whole"), &[b"1", &frames[..]].concat())?;
     }
+    for (name, script) in LIVES {
+        write("wal", &format!("life-{name}"), &[b"2", script].concat())?;
+    }
     Ok(())
 }
+
+/// Scripts of `fuzz/src/life.rs`: what each does is in its name.
+const LIVES: [(&str, &[u8]); 5] = [
+    ("append-sync-crash-append", &[0, 1, 90, 0, 2, 90, 3, 0, 3, 90, 6, 100, 0, 4, 90, 3, 5]),
+    ("several-segments-removed", &[0, 1, 250, 0, 2, 250, 0, 3, 250, 0, 4, 250, 3, 4, 255, 0, 5, 9, 6, 0, 5]),
+    ("torn-tail", &[0, 1, 60, 3, 0, 2, 60, 7, 1, 0, 0, 140]),
+    ("flipped-before-synced", &[0, 1, 60, 3, 0, 2, 60, 3, 0, 3, 60, 3, 7, 0, 0, 0, 60]),
+    ("lost-segment", &[0, 1, 250, 0, 2, 250, 0, 3, 250, 3, 7, 4, 1, 0, 0]),
+];
 
 /// A segment with so many records, each synced.
 fn frames(records: u8, size: usize) -> anyhow::Result<Vec<u8>> {
