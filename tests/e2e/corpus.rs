@@ -22,8 +22,9 @@ use crate::otlp::{self, PROTOBUF};
 
 type Target = (&'static str, fn(&[u8]));
 const TARGETS: [Target; 3] = [("wire", targets::wire), ("json", targets::json), ("wal", targets::wal)];
-/// Mutations of each file.
-const MUTATIONS: u64 = 150;
+/// Mutations of a target's files together, and of each at least.
+const MUTATIONS: u64 = 2_400;
+const MUTATIONS_MIN: u64 = 10;
 /// The corpus is kept small.
 const BYTES_MAX: u64 = 200_000;
 
@@ -43,11 +44,12 @@ fn every_corpus_file_and_its_mutations_pass_the_fuzz_targets_checks() -> anyhow:
         let mut files: Vec<_> = fs::read_dir(corpus().join(name))?.collect::<Result<_, _>>()?;
         files.sort_by_key(fs::DirEntry::file_name);
         ensure!(files.len() >= 4, "the corpus of {name} is empty");
+        let mutations = (MUTATIONS / files.len() as u64).max(MUTATIONS_MIN);
         for file in files {
             let bytes = fs::read(file.path())?;
             total += bytes.len() as u64;
             check(&bytes);
-            for number in 0..MUTATIONS {
+            for number in 0..mutations {
                 let mutated = mutate(&bytes, &mut random);
                 let passed = std::panic::catch_unwind(|| check(&mutated));
                 ensure!(
