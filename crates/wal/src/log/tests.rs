@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::Record;
 
-/// How many cases a property takes: ten times as many in the long suite. `PROPTEST_CASES` does not reach properties
-/// that name a number.
+/// How many cases a property takes that is dear: ten times as many in the long suite. `PROPTEST_CASES` overrides it.
 fn cases(usual: u32) -> u32 {
     if std::env::var_os("HINDSIGHT_LONG").is_some() { usual * 10 } else { usual }
 }
