@@ -1,6 +1,7 @@
 //! What must hold for any bytes: nothing panics, and what is accepted adds up. Called by the fuzz targets and, with
 //! the corpus, by the end-to-end tests.
 
+mod life;
 mod memory;
 
 use std::path::Path;
@@ -11,6 +12,9 @@ use hindsight_otlp::{AdmitAll, DecodeContext, Encoding, Interner, Limits};
 use hindsight_wal::{Options, Wal, inspect};
 
 use self::memory::MemoryFiles;
+
+/// Where the log is, in memory.
+const LOG_DIR: &str = "wal";
 
 /// A protobuf request; the first byte says of which signal.
 pub fn wire(data: &[u8]) {
@@ -46,22 +50,36 @@ fn decode(encoding: Encoding, data: &[u8]) {
     assert!(again.is_ok_and(|again| again == format!("{decoded:?}")), "decoding is a function of its input");
 }
 
-/// A segment whose header is good and whose frames are `data`, or, when the first byte is odd, a segment that is
-/// `data` altogether.
+/// By the first byte: a segment whose header is good and whose frames are `data`; a segment that is `data` altogether;
+/// or a log that lives as `data` says.
 pub fn wal(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
-    let files = MemoryFiles::default();
-    let dir = Path::new("wal");
-    let Ok((log, _)) = open(&files) else { return };
-    drop(log);
-    if first % 2 == 1 {
-        files.clear();
+    if first % 4 == 2 {
+        return life::live(bytes);
     }
-    files.append(bytes);
+    let files = MemoryFiles::default();
+    let Ok((log, _)) = Wal::open_with(Arc::new(files.clone()), Path::new(LOG_DIR), Options::default()) else {
+        return;
+    };
+    drop(log);
+    for (path, _) in files.all() {
+        files.edit(&path, |content| {
+            if first % 2 == 1 {
+                content.clear();
+            }
+            content.extend_from_slice(bytes);
+        });
+    }
+    agree(&files, &Options::default());
+}
+
+/// Looking and opening find the same in the same files, whatever is in them.
+fn agree(files: &MemoryFiles, options: &Options) {
+    let dir = Path::new(LOG_DIR);
     let mut shown = Vec::new();
-    let looked = inspect(&files, dir, |record| shown.push((record.position, record.payload.to_vec())));
+    let looked = inspect(files, dir, |record| shown.push((record.position, record.payload.to_vec())));
     let Ok(looked) = looked else { return };
-    match open(&files) {
+    match Wal::open_with(Arc::new(files.clone()), dir, options.clone()) {
         Ok((mut log, recovered)) => {
             let records: Vec<_> =
                 recovered.map_while(Result::ok).map(|record| (record.position, record.payload)).collect();
@@ -69,12 +87,9 @@ pub fn wal(data: &[u8]) {
             assert!(looked.damage.is_empty(), "what opens is not damaged");
             // The log goes on after what it found.
             let position = log.append(1, b"next");
-            assert_eq!(position.ok(), looked.next_position(), "positions go on without a gap");
+            let next = looked.next_position().unwrap_or(options.first_position);
+            assert_eq!(position.ok(), Some(next), "positions go on without a gap");
         }
         Err(_) => assert!(!looked.damage.is_empty(), "what does not open has a reason"),
     }
-}
-
-fn open(files: &MemoryFiles) -> hindsight_wal::Result<(Wal, hindsight_wal::Recovered)> {
-    Wal::open_with(Arc::new(files.clone()), Path::new("wal"), Options::default())
 }

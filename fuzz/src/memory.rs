@@ -1,4 +1,4 @@
-//! A file system of one directory, in memory.
+//! A file system of one directory, in memory, that knows what was synced.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,25 +7,50 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hindsight_wal::{Files, LogFile, OpenMode};
 
-type Content = BTreeMap<PathBuf, Vec<u8>>;
-
 /// Clones share the files.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MemoryFiles(Arc<Mutex<Content>>);
+pub(crate) struct MemoryFiles(Arc<Mutex<BTreeMap<PathBuf, MemoryFile>>>);
+
+/// Clones are the same file, whatever its name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryFile(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    /// So many of them would outlive a crash.
+    synced: usize,
+}
 
 impl MemoryFiles {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, MemoryFile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every file, in the order of names.
+    pub(crate) fn all(&self) -> Vec<(PathBuf, MemoryFile)> {
+        self.lock().iter().map(|(path, file)| (path.clone(), file.clone())).collect()
+    }
+
+    /// Changes the bytes of a file, behind the back of whoever has it open.
+    pub(crate) fn edit(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(file) = self.lock().get(path) {
+            change(&mut file.lock().bytes);
+        }
+    }
+}
+
+impl MemoryFile {
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties every file.
-    pub(crate) fn clear(&self) {
-        self.lock().values_mut().for_each(Vec::clear);
-    }
-
-    /// Adds to every file.
-    pub(crate) fn append(&self, bytes: &[u8]) {
-        self.lock().values_mut().for_each(|file| file.extend_from_slice(bytes));
+    /// What a crash leaves of it: all that was synced, and `keep` of 256 parts of the rest.
+    pub(crate) fn crash(&self, keep: u8) {
+        let mut content = self.lock();
+        let unsynced = content.bytes.len().saturating_sub(content.synced);
+        let kept = content.synced + unsynced * usize::from(keep) / 256;
+        content.bytes.truncate(kept);
     }
 }
 
@@ -40,22 +65,26 @@ impl Files for MemoryFiles {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.lock().get(path).cloned().ok_or(io::ErrorKind::NotFound.into())
+        let files = self.lock();
+        files.get(path).map(|file| file.lock().bytes.clone()).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn LogFile>> {
         let mut files = self.lock();
-        match mode {
-            OpenMode::Fresh => drop(files.insert(path.into(), Vec::new())),
-            OpenMode::Append => drop(files.get(path).ok_or(io::ErrorKind::NotFound)?),
-        }
-        Ok(Box::new(MemoryFile { files: self.clone(), path: path.into() }))
+        let file = match mode {
+            OpenMode::Fresh => {
+                let file = MemoryFile::default();
+                files.insert(path.into(), file.clone());
+                file
+            }
+            OpenMode::Append => files.get(path).cloned().ok_or(io::ErrorKind::NotFound)?,
+        };
+        Ok(Box::new(file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = self.lock();
         let file = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        // An open file keeps writing to its old name, which the log does: it opens before it renames.
         files.insert(to.into(), file);
         Ok(())
     }
@@ -69,25 +98,23 @@ impl Files for MemoryFiles {
     }
 }
 
-#[derive(Debug)]
-struct MemoryFile {
-    files: MemoryFiles,
-    path: PathBuf,
-}
-
 impl LogFile for MemoryFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.files.lock().entry(self.path.clone()).or_default().extend_from_slice(bytes);
+        self.lock().bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let mut content = self.lock();
+        content.synced = content.bytes.len();
         Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
-        self.files.lock().entry(self.path.clone()).or_default().truncate(length);
+        let mut content = self.lock();
+        content.bytes.truncate(length);
+        content.synced = content.synced.min(length);
         Ok(())
     }
 }

@@ -22,8 +22,9 @@ use crate::otlp::{self, PROTOBUF};
 
 type Target = (&'static str, fn(&[u8]));
 const TARGETS: [Target; 3] = [("wire", targets::wire), ("json", targets::json), ("wal", targets::wal)];
-/// Mutations of each file.
-const MUTATIONS: u64 = 150;
+/// Mutations of a target's files together, and of each at least.
+const MUTATIONS: u64 = 2_400;
+const MUTATIONS_MIN: u64 = 10;
 /// The corpus is kept small.
 const BYTES_MAX: u64 = 200_000;
 
@@ -43,11 +44,12 @@ fn every_corpus_file_and_its_mutations_pass_the_fuzz_targets_checks() -> anyhow:
         let mut files: Vec<_> = fs::read_dir(corpus().join(name))?.collect::<Result<_, _>>()?;
         files.sort_by_key(fs::DirEntry::file_name);
         ensure!(files.len() >= 4, "the corpus of {name} is empty");
+        let mutations = (MUTATIONS / files.len() as u64).max(MUTATIONS_MIN);
         for file in files {
             let bytes = fs::read(file.path())?;
             total += bytes.len() as u64;
             check(&bytes);
-            for number in 0..MUTATIONS {
+            for number in 0..mutations {
                 let mutated = mutate(&bytes, &mut random);
                 let passed = std::panic::catch_unwind(|| check(&mutated));
                 ensure!(
@@ -116,8 +118,20 @@ fn the_seed_files_are_made_when_asked_for() -> anyhow::Result<()> {
         write("wal", name, &[b"0", &frames[32..]].concat())?;
         write("wal", &format!("{name}-whole"), &[b"1", &frames[..]].concat())?;
     }
+    for (name, script) in LIVES {
+        write("wal", &format!("life-{name}"), &[b"2", script].concat())?;
+    }
     Ok(())
 }
+
+/// Scripts of `fuzz/src/life.rs`: what each does is in its name.
+const LIVES: [(&str, &[u8]); 5] = [
+    ("append-sync-crash-append", &[0, 1, 90, 0, 2, 90, 3, 0, 3, 90, 6, 100, 0, 4, 90, 3, 5]),
+    ("several-segments-removed", &[0, 1, 250, 0, 2, 250, 0, 3, 250, 0, 4, 250, 3, 4, 255, 0, 5, 9, 6, 0, 5]),
+    ("torn-tail", &[0, 1, 60, 3, 0, 2, 60, 7, 1, 0, 0, 140]),
+    ("flipped-before-synced", &[0, 1, 60, 3, 0, 2, 60, 3, 0, 3, 60, 3, 7, 0, 0, 0, 60]),
+    ("lost-segment", &[0, 1, 250, 0, 2, 250, 0, 3, 250, 3, 7, 4, 1, 0, 0]),
+];
 
 /// A segment with so many records, each synced.
 fn frames(records: u8, size: usize) -> anyhow::Result<Vec<u8>> {

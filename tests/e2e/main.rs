@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 mod bench;
 mod binary;
+mod bucket;
 mod corpus;
 mod demo_once;
 mod disk_full;

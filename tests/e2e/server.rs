@@ -50,7 +50,13 @@ impl Home {
     }
 
     pub(crate) fn serve_with(&self, more: &[&str]) -> anyhow::Result<Server> {
+        self.serve_in(&[], more)
+    }
+
+    /// `serve` with these environment variables.
+    pub(crate) fn serve_in(&self, environment: &[(&str, &str)], more: &[&str]) -> anyhow::Result<Server> {
         let mut command = binary::command()?;
+        command.envs(environment.iter().copied());
         command.arg("serve").arg("--data-dir").arg(self.data_dir()).arg("--workspace").arg(self.workspace());
         for listen in ["--listen-grpc", "--listen-http", "--listen-web"] {
             command.args([listen, "127.0.0.1:0"]);

@@ -324,14 +324,24 @@ pub(crate) enum ActionsCommand {
 }
 
 /// Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked.
+/// Where the tables of a data directory are, for commands that need no server.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TablesArgs {
+    /// Where the tables are or shall be: `local`, or s3://bucket/prefix [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
+    /// The folder with hindsight.toml, which says where `serve` has them [default: nearest upward, else the current one]
+    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+    pub(crate) workspace: Option<PathBuf>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
     /// The data directory; the server on it must be stopped [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) tables: Option<String>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
     /// Leave out what needs every row: checksums, sort order, statistics, dates
     #[arg(long)]
     pub(crate) quick: bool,
@@ -347,9 +357,8 @@ pub(crate) struct BackupArgs {
     /// The data directory [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) tables: Option<String>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -362,9 +371,8 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make; new or empty
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
-    /// Where to put the tables: `local`, or s3://bucket/prefix with nothing in it [default: as `serve` would choose]
-    #[arg(long, value_name = "PLACE")]
-    pub(crate) tables: Option<String>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,14 +14,13 @@ use serde_json::json;
 use crate::args::{BackupArgs, RestoreArgs};
 use crate::progress::Reporter;
 use crate::say;
-use crate::tables::tables;
 use crate::verify::data_dir;
 
 /// Copies a data directory, which a server may be writing to.
 pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
-    let data_dir = data_dir(args.data_dir.as_ref())?;
+    let data_dir = data_dir(args.data_dir.as_ref(), &args.tables)?;
     let reporter = Arc::new(Reporter::start());
-    let target = BackupTarget::open(&args.dest, &data_dir, &tables(args.tables.as_deref())?)?;
+    let target = BackupTarget::open(&args.dest, &data_dir, &args.tables.location()?)?;
     // First of all, so that no decision in it rests on telemetry that the backup lacks.
     copy_state(&data_dir.join("state.db"), &target.state_path()?).await?;
     let telling = Arc::clone(&reporter);
@@ -62,7 +61,7 @@ pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let reporter = Arc::new(Reporter::start());
     let telling = Arc::clone(&reporter);
     let tell = move |at: Progress| telling.tell(&at.doing, at.done_bytes, at.total_bytes);
-    let location = tables(args.tables.as_deref())?;
+    let location = args.tables.location()?;
     let done =
         hindsight_store::backup::restore(&args.source, &args.data_dir, &location, Arc::new(tell)).await;
     reporter.end();

@@ -4,16 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use hindsight_server::{Config, Overrides};
 use hindsight_state::{State, StateChecked};
 use hindsight_store::DataDirLock;
 use hindsight_store::verify::{Checked, Finding, Findings, VerifyOptions, verify};
 use serde_json::{Value, json};
 
-use crate::args::VerifyArgs;
+use crate::args::{TablesArgs, VerifyArgs};
 use crate::progress::Reporter;
 use crate::say;
-use crate::tables::tables;
 
 /// Nothing could be said about the directory.
 const NOT_CHECKED: u8 = 2;
@@ -50,14 +48,11 @@ pub(crate) async fn run(args: &VerifyArgs) -> ExitCode {
 }
 
 async fn check(args: &VerifyArgs, reporter: &Reporter) -> anyhow::Result<Verdict> {
-    let data_dir = data_dir(args.data_dir.as_ref())?;
+    let data_dir = data_dir(args.data_dir.as_ref(), &args.tables)?;
     // Held to the end, so that nobody writes what is being compared.
     let lock = DataDirLock::take(&data_dir)?;
-    let options = VerifyOptions {
-        data_dir: data_dir.clone(),
-        tables: tables(args.tables.as_deref())?,
-        quick: args.quick,
-    };
+    let options =
+        VerifyOptions { data_dir: data_dir.clone(), tables: args.tables.location()?, quick: args.quick };
     let tell = |progress: hindsight_store::verify::Progress| {
         reporter.tell(&progress.doing, progress.done_bytes, progress.total_bytes);
     };
@@ -69,10 +64,10 @@ async fn check(args: &VerifyArgs, reporter: &Reporter) -> anyhow::Result<Verdict
 }
 
 /// The directory asked for, else the one that `serve` would take; it must look like one of ours.
-pub(crate) fn data_dir(asked: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+pub(crate) fn data_dir(asked: Option<&PathBuf>, tables: &TablesArgs) -> anyhow::Result<PathBuf> {
     let data_dir = match asked {
         Some(data_dir) => data_dir.clone(),
-        None => Config::load(&Overrides::default())?.data_dir.value,
+        None => tables.config()?.data_dir.value,
     };
     for sign in SIGNS {
         let found = data_dir.join(sign).try_exists();

@@ -36,6 +36,11 @@ use crate::{BlockFile, Error, Ingest, Ingested, MaintenanceOptions, Store, Store
 
 const NOW: &str = "2026-05-04T14:32:00Z";
 
+/// How many cases a property takes that is dear: ten times as many in the long suite. `PROPTEST_CASES` overrides it.
+pub(crate) fn cases(usual: u32) -> u32 {
+    if std::env::var_os("HINDSIGHT_LONG").is_some() { usual * 10 } else { usual }
+}
+
 fn now() -> Timestamp {
     NOW.parse().unwrap()
 }

@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod checksums;
 mod error;
 mod files;
 mod frame;

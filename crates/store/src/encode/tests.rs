@@ -26,7 +26,7 @@ mod generate;
 use generate::Generator;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::tests::cases(96), ..ProptestConfig::default() })]
 
     #[test]
     fn rows_of_any_shape_read_back_sorted_and_the_file_tells_the_truth(

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(64)))]
 
         #[test]
         fn an_id_that_was_put_in_is_never_denied(ids in prop::collection::hash_set(any::<u64>(), 0..2_000)) {

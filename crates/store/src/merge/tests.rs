@@ -221,7 +221,7 @@ async fn a_block_that_is_not_what_the_log_says_is_not_merged() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(crate::tests::cases(24)) })]
     #[test]
     fn any_blocks_merge_to_their_sorted_rows(
         inputs in prop::collection::vec(

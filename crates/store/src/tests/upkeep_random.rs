@@ -10,11 +10,6 @@ use crate::seal::SealStep;
 use crate::verify::{Progress, VerifyOptions, verify};
 use crate::{DataDirLock, Snapshot};
 
-/// Sequences tried, each of which opens a store several times: 20, and 200 in the long suite.
-fn cases() -> u32 {
-    if std::env::var_os("HINDSIGHT_LONG").is_some() { 200 } else { 20 }
-}
-
 #[derive(Clone, Debug)]
 enum Op {
     /// So many requests, a span each.
@@ -166,7 +161,7 @@ async fn run(ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(20)) })]
     #[test]
     fn whatever_happens_to_blocks_every_row_is_there_once(ops in prop::collection::vec(ops(), 4..16)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

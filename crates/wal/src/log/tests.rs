@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::Record;
 
+/// How many cases a property takes that is dear: ten times as many in the long suite. `PROPTEST_CASES` overrides it.
+fn cases(usual: u32) -> u32 {
+    if std::env::var_os("HINDSIGHT_LONG").is_some() { usual * 10 } else { usual }
+}
+
 /// Opens the log and reads what it holds.
 fn open(dir: &Path, options: Options) -> Result<(Wal, Vec<Vec<u8>>)> {
     let (wal, recovered) = Wal::open(dir, options)?;

@@ -111,7 +111,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::cases(128), ..ProptestConfig::default() })]
     #[test]
     fn any_history_keeps_every_synced_record(
         segment_bytes in 1_u64..400,

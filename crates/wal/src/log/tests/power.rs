@@ -134,7 +134,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::cases(512), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_history_on_a_failing_disk_keeps_every_acknowledged_record(
         segment_bytes in 1_u64..500,
