@@ -15,7 +15,7 @@ use parquet::file::metadata::{
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, Strategy};
 
 use super::page::{Kind, Levels};
 use super::plan::Effort;
@@ -26,6 +26,13 @@ pub(super) type Codec = Compressor<'static>;
 
 /// The level that is written into the file's settings; readers do not need it.
 const LEVEL: i32 = 1;
+
+/// No more than this part of a chunk is compressed to find out how to compress it best.
+const SAMPLE_PART: usize = 32;
+/// Less says nothing.
+const SAMPLE_BYTES_MIN: usize = 32 * 1024;
+/// More says nothing new.
+const SAMPLE_BYTES_MAX: usize = 256 * 1024;
 
 /// One codec for each effort that is used.
 #[derive(Default)]
@@ -40,20 +47,46 @@ impl Codecs {
             Entry::Vacant(free) => free.insert(codec(effort).map_err(failed)?),
         })
     }
+
+    /// What makes the first of `pages` smallest, judged by its beginning.
+    pub(super) fn best_for_text(&mut self, first: &[u8], pages: usize) -> Result<Effort> {
+        let sample = (first.len() * pages / SAMPLE_PART).min(SAMPLE_BYTES_MAX).min(first.len());
+        let mut best = (Effort::Far, usize::MAX);
+        if sample < SAMPLE_BYTES_MIN {
+            return Ok(best.0);
+        }
+        for effort in [Effort::Near, Effort::Far, Effort::Long] {
+            let size = self.get(effort)?.compress(&first[..sample]).map_err(failed)?.len();
+            // The later ones take longer, so they must be better.
+            if size < best.1 - best.1 / 128 {
+                best = (effort, size);
+            }
+        }
+        Ok(best.0)
+    }
 }
 
 fn codec(effort: Effort) -> std::io::Result<Codec> {
-    match effort {
-        Effort::LongMatches => {
-            let mut codec = Compressor::new(LEVEL)?;
-            // A page of text fits the window, and the table of matches the second-level cache.
-            for parameter in [CParameter::WindowLog(20), CParameter::HashLog(16), CParameter::MinMatch(7)] {
-                codec.set_parameter(parameter)?;
-            }
-            Ok(codec)
-        }
-        Effort::ShortMatches => Compressor::new(3),
+    // A page of text fits the window, and the tables of matches the caches of the processor.
+    let (strategy, hash_log, min_match) = match effort {
+        Effort::Near => (Strategy::ZSTD_fast, 12, 7),
+        Effort::Far => (Strategy::ZSTD_fast, 16, 7),
+        Effort::Long => (Strategy::ZSTD_dfast, 15, 7),
+        Effort::Doubles => (Strategy::ZSTD_fast, 16, 4),
+        Effort::Lists => (Strategy::ZSTD_fast, 11, 5),
+        Effort::Keys => return Compressor::new(3),
+    };
+    let mut codec = Compressor::new(LEVEL)?;
+    for parameter in [
+        CParameter::WindowLog(20),
+        CParameter::Strategy(strategy),
+        CParameter::HashLog(hash_log),
+        CParameter::ChainLog(hash_log - 1),
+        CParameter::MinMatch(min_match),
+    ] {
+        codec.set_parameter(parameter)?;
     }
+    Ok(codec)
 }
 
 fn failed(error: std::io::Error) -> ParquetError {

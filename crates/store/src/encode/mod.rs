@@ -12,6 +12,7 @@ mod chunk;
 mod column;
 mod delta;
 mod dictionary;
+mod filter;
 mod gather;
 mod intern;
 mod order;

@@ -126,10 +126,10 @@ fn stored<R: ChunkReader>(chunk: &ColumnChunkMetaData, file: &R) -> Result<Optio
         return Ok(None);
     }
     let Some(mut filter) = Sbbf::read_from_column_chunk(chunk, file)? else { return Ok(None) };
-    if !filter.num_blocks().is_power_of_two() {
-        return Err(damaged("a Bloom filter whose size is no power of two"));
+    // Others are as large as their ids need, and cannot be folded.
+    if filter.num_blocks().is_power_of_two() {
+        filter.fold_to_target_fpp(FALSE_RATE_MAX);
     }
-    filter.fold_to_target_fpp(FALSE_RATE_MAX);
     Ok(Some(filter))
 }
 
