@@ -13,6 +13,7 @@ mod every_table;
 mod floods;
 mod formats;
 mod interop;
+mod jaeger;
 mod kill_cycles;
 mod limits;
 mod otlp;

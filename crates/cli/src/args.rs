@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a new data directory from a backup
     Restore(RestoreArgs),
+    /// Look after the files of a data directory that no server holds: merge small ones, drop old rows, delete leftovers
+    Maintain(MaintainArgs),
     /// Measure a server
     Bench(BenchArgs),
     /// The effective configuration
@@ -327,6 +329,9 @@ pub(crate) struct VerifyArgs {
     /// The data directory; the server on it must be stopped [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
     /// Leave out what needs every row: checksums, sort order, statistics, dates
     #[arg(long)]
     pub(crate) quick: bool,
@@ -342,6 +347,9 @@ pub(crate) struct BackupArgs {
     /// The data directory [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Where its tables are: `local`, or s3://bucket/prefix [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -354,6 +362,22 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make; new or empty
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
+    /// Where to put the tables: `local`, or s3://bucket/prefix with nothing in it [default: as `serve` would choose]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) tables: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MaintainArgs {
+    /// The data directory; the server on it must be stopped [default: as `serve` would choose]
+    #[arg(long, env = "HINDSIGHT_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The folder with hindsight.toml, whose retention rules hold [default: nearest upward, else the current one]
+    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
+    pub(crate) workspace: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

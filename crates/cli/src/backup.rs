@@ -14,13 +14,14 @@ use serde_json::json;
 use crate::args::{BackupArgs, RestoreArgs};
 use crate::progress::Reporter;
 use crate::say;
+use crate::tables::tables;
 use crate::verify::data_dir;
 
 /// Copies a data directory, which a server may be writing to.
 pub(crate) async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let data_dir = data_dir(args.data_dir.as_ref())?;
     let reporter = Arc::new(Reporter::start());
-    let target = BackupTarget::open(&args.dest, &data_dir)?;
+    let target = BackupTarget::open(&args.dest, &data_dir, &tables(args.tables.as_deref())?)?;
     // First of all, so that no decision in it rests on telemetry that the backup lacks.
     copy_state(&data_dir.join("state.db"), &target.state_path()?).await?;
     let telling = Arc::clone(&reporter);
@@ -60,14 +61,12 @@ async fn copy_state(from: &Path, to: &Path) -> anyhow::Result<()> {
 pub(crate) async fn restore(args: RestoreArgs) -> anyhow::Result<ExitCode> {
     let reporter = Arc::new(Reporter::start());
     let telling = Arc::clone(&reporter);
-    let (source, data_dir) = (args.source.clone(), args.data_dir.clone());
-    let work = tokio::task::spawn_blocking(move || {
-        let tell = |at: Progress| telling.tell(&at.doing, at.done_bytes, at.total_bytes);
-        hindsight_store::backup::restore(&source, &data_dir, &tell)
-    });
-    let done = work.await;
+    let tell = move |at: Progress| telling.tell(&at.doing, at.done_bytes, at.total_bytes);
+    let location = tables(args.tables.as_deref())?;
+    let done =
+        hindsight_store::backup::restore(&args.source, &args.data_dir, &location, Arc::new(tell)).await;
     reporter.end();
-    let done = done?.with_context(|| format!("restore {}", args.source.display()))?;
+    let done = done.with_context(|| format!("restore {}", args.source.display()))?;
     if args.json {
         say::line(&restore_json(&done, &args, &reporter)?)?;
     } else {

@@ -5,7 +5,8 @@ use crate::args::Command;
 /// Logs go to standard error. `HINDSIGHT_LOG` (as `RUST_LOG`) chooses levels; commands that answer a question stay
 /// quiet unless something is wrong.
 pub(crate) fn start(command: &Command) {
-    let level = if matches!(command, Command::Serve(_)) { "info" } else { "error" };
+    // Libraries speak up when something is wrong.
+    let level = if matches!(command, Command::Serve(_)) { "warn,hindsight=info" } else { "error" };
     let filter = EnvFilter::try_from_env("HINDSIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -9,6 +9,7 @@ mod demo;
 mod incident;
 mod lists;
 mod logging;
+mod maintain;
 mod postmortem;
 mod progress;
 mod remote;
@@ -18,6 +19,7 @@ mod sample;
 mod say;
 mod serve;
 mod sql;
+mod tables;
 mod verify;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Verify(command) => Ok(verify::run(&command).await),
         Command::Backup(command) => backup::backup(&command).await,
         Command::Restore(command) => backup::restore(command).await,
+        Command::Maintain(command) => maintain::run(&command).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Config(command) => config::run(command),
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::args::VerifyArgs;
 use crate::progress::Reporter;
 use crate::say;
+use crate::tables::tables;
 
 /// Nothing could be said about the directory.
 const NOT_CHECKED: u8 = 2;
@@ -52,7 +53,11 @@ async fn check(args: &VerifyArgs, reporter: &Reporter) -> anyhow::Result<Verdict
     let data_dir = data_dir(args.data_dir.as_ref())?;
     // Held to the end, so that nobody writes what is being compared.
     let lock = DataDirLock::take(&data_dir)?;
-    let options = VerifyOptions { data_dir: data_dir.clone(), quick: args.quick };
+    let options = VerifyOptions {
+        data_dir: data_dir.clone(),
+        tables: tables(args.tables.as_deref())?,
+        quick: args.quick,
+    };
     let tell = |progress: hindsight_store::verify::Progress| {
         reporter.tell(&progress.doing, progress.done_bytes, progress.total_bytes);
     };

@@ -40,10 +40,11 @@ impl Rows {
     /// When lengths or types do not fit, a key has no owner, or `timestamp` or `timestamp_nanos` is left out.
     pub fn try_new(
         table: Table,
-        owners: Vec<Arc<Owner>>,
-        keys: Vec<u32>,
+        owners: impl Into<Arc<[Arc<Owner>]>>,
+        keys: impl Into<Arc<[u32]>>,
         columns: Vec<Option<ArrayRef>>,
     ) -> Result<Self, ArrowError> {
+        let (owners, keys) = (owners.into(), keys.into());
         let wrong = |what: String| Err(ArrowError::InvalidArgumentError(format!("rows of {table}: {what}")));
         let expected = table.row_columns();
         if columns.len() != expected.len() {
@@ -65,7 +66,7 @@ impl Rows {
         if keys.iter().any(|key| *key as usize >= owners.len()) {
             return wrong("a key without owner".to_owned());
         }
-        Ok(Self { table, owners: owners.into(), keys: keys.into(), columns: columns.into() })
+        Ok(Self { table, owners, keys, columns: columns.into() })
     }
 
     /// Which table the rows are of.
@@ -117,7 +118,7 @@ impl Rows {
         if parts.iter().any(|part| part.table != table) {
             return Err(ArrowError::InvalidArgumentError("rows of different tables".to_owned()));
         }
-        let mut owners = Owners::default();
+        let mut owners = Owners::with_capacity(parts.iter().map(|part| part.owners.len()).sum());
         let mut keys = Vec::with_capacity(parts.iter().map(Self::num_rows).sum());
         for part in parts {
             let moved: Vec<u32> = part.owners.iter().map(|owner| owners.key(owner)).collect();
@@ -215,6 +216,12 @@ pub struct Owners {
 }
 
 impl Owners {
+    /// Room for `count` owners.
+    fn with_capacity(count: usize) -> Self {
+        let places = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
+        Self { list: Vec::with_capacity(count), places }
+    }
+
     /// The key of `owner`, new or known.
     pub fn key(&mut self, owner: &Arc<Owner>) -> u32 {
         *self.places.entry(Arc::as_ptr(owner)).or_insert_with(|| {

@@ -18,6 +18,7 @@ mod pass;
 mod points;
 mod promoted;
 mod reader;
+mod script;
 mod span_lists;
 mod spans;
 mod stop;

@@ -6,6 +6,7 @@ mod fixtures;
 mod generate;
 mod limits;
 mod properties;
+mod repeats;
 mod rules;
 mod times;
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -39,6 +41,7 @@ struct Shared {
     options: QueryOptions,
     base: SessionState,
     memory: Arc<EngineMemory>,
+    footers: Arc<FileMetadataCache>,
     slots: Arc<Semaphore>,
     log: Arc<QueryLog>,
     tables: Vec<TableInfo>,
@@ -62,10 +65,21 @@ impl QueryEngine {
         check_names(&system)?;
         let base = session::base(options.threads()).map_err(|error| setup(&error))?;
         let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
+        let footers = Arc::new(DefaultCache::new(options.footer_bytes).with_name("footers"));
         let slots = Arc::new(Semaphore::new(options.concurrency()));
         let workers = Some(workers(options.threads())?);
-        let mut shared =
-            Shared { source, system, options, base, memory, slots, log, tables: Vec::new(), workers };
+        let mut shared = Shared {
+            source,
+            system,
+            options,
+            base,
+            memory,
+            footers,
+            slots,
+            log,
+            tables: Vec::new(),
+            workers,
+        };
         shared.tables = shared.describe_tables()?;
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -201,7 +215,9 @@ impl Shared {
             snapshot,
             object_store: self.source.object_store(),
             memory: Arc::clone(&memory),
+            footers: Arc::clone(&self.footers),
             counts: Arc::clone(&counts),
+            now: self.options.clock.now(),
         };
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
@@ -265,7 +281,9 @@ impl Shared {
             snapshot: Snapshot::default(),
             object_store: self.source.object_store(),
             memory: self.memory.query_pool(),
+            footers: Arc::clone(&self.footers),
             counts: Arc::default(),
+            now: self.options.clock.now(),
         };
         let session = session::for_query(&self.base, scope, &self.system).map_err(|error| setup(&error))?;
         let describe = async {

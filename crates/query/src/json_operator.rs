@@ -8,7 +8,8 @@ use datafusion::logical_expr::{Expr, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::udfs::json_as_text_udf;
 
-use crate::signal_schema::{has_mark, promoted_for};
+use crate::attribute_text;
+use crate::signal_schema::{has_mark, is_attributes, promoted_for};
 
 /// Plans `->>` with a literal key. The key is always one name, dots and all, never a path.
 #[derive(Debug)]
@@ -27,7 +28,12 @@ impl ExprPlanner for AttributePlanner {
             Expr::Column(column) => promoted_column(column, &key, schema)?,
             _ => None,
         };
-        let text = json_as_text_udf().call(vec![expr.left, Expr::Literal(ScalarValue::from(key), None)]);
+        let ours = match &expr.left {
+            Expr::Column(column) => field_of(column, schema).is_some_and(is_attributes),
+            _ => false,
+        };
+        let function = if ours { attribute_text::udf() } else { json_as_text_udf() };
+        let text = function.call(vec![expr.left, Expr::Literal(ScalarValue::from(key), None)]);
         let text = match promoted {
             Some((column, DataType::Utf8)) => coalesce(vec![Expr::Column(column), text]),
             Some((column, _)) => coalesce(vec![cast(Expr::Column(column), DataType::Utf8), text]),

@@ -11,6 +11,8 @@ use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, Operator, binary_expr};
 
+use crate::attribute_text;
+
 /// The rewrite, applied once when a plan is analysed.
 #[derive(Debug)]
 pub(crate) struct AttributeEquality;
@@ -47,5 +49,5 @@ fn equality(expr: &Expr) -> Option<Expr> {
 }
 
 fn is_attribute_text(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarFunction(call) if call.func.name() == "json_as_text")
+    matches!(expr, Expr::ScalarFunction(call) if ["json_as_text", attribute_text::NAME].contains(&call.func.name()))
 }

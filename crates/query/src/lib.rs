@@ -24,6 +24,7 @@
 //! ```
 
 mod answer;
+mod attribute_text;
 mod chain;
 mod engine;
 mod error;

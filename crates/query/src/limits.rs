@@ -28,6 +28,9 @@ pub struct QueryOptions {
     /// Half of it is split evenly as each query's own share; the other half goes to whoever asks first, so that
     /// one greedy query cannot fail a modest one.
     pub memory_bytes: usize,
+    /// Memory of the footers that queries have read: where in a block each column of each group of rows lies. The ones
+    /// not asked for longest are forgotten. Default 64 MiB.
+    pub footer_bytes: usize,
     /// Longest a query may take, waiting for its turn not included. Default 60 s.
     pub timeout: Duration,
     /// Queries at once. Default 8.
@@ -38,7 +41,7 @@ pub struct QueryOptions {
     pub rows_max: usize,
     /// Threads that do the work of all queries; 0 means one for each core. Default 0.
     pub threads: usize,
-    /// What time `query_log` says. Default the machine's clock.
+    /// What time `now()`, `current_date` and `query_log` say. Default the machine's clock.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -46,6 +49,7 @@ impl Default for QueryOptions {
     fn default() -> Self {
         Self {
             memory_bytes: 1024 * 1024 * 1024,
+            footer_bytes: 64 * 1024 * 1024,
             timeout: Duration::from_secs(60),
             concurrency: 8,
             concurrency_wait: Duration::from_secs(2),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
@@ -9,6 +10,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -17,7 +19,8 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use hindsight_model::{SystemTable, Table, Tenant};
+use hindsight_model::{SystemTable, Table, Tenant, to_micros};
+use jiff::Timestamp;
 use object_store::ObjectStore;
 
 use crate::json_operator::AttributePlanner;
@@ -46,6 +49,9 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     // Head and blocks must have one schema, and it says Utf8.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Rows are filtered while they are read: other columns are then read for the rows that are left.
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
     // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
     options.execution.skip_physical_aggregate_schema_check = true;
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
@@ -63,7 +69,10 @@ pub(crate) struct QueryScope {
     pub(crate) snapshot: Snapshot,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
+    /// What `now()` says.
+    pub(crate) now: Timestamp,
 }
 
 /// The session of one query, with all signal and system tables in it.
@@ -81,10 +90,13 @@ pub(crate) fn for_query(
         CATALOG.to_owned(),
         Arc::new(catalog),
     );
-    let state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_runtime_env(runtime(scope.memory, scope.object_store)?)
+    let mut state = SessionStateBuilder::new_from_existing(base.clone())
+        .with_runtime_env(runtime(scope.memory, scope.object_store, scope.footers)?)
         .with_catalog_list(Arc::new(catalogs))
         .build();
+    state.mark_start_execution();
+    state.execution_props_mut().query_execution_start_time =
+        timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
     let session = Session { state, tables };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
@@ -186,11 +198,21 @@ fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource
     scan.project(columns)?.build()
 }
 
-fn runtime(memory: Arc<dyn MemoryPool>, store: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
+fn runtime(
+    memory: Arc<dyn MemoryPool>,
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<FileMetadataCache>,
+) -> Result<Arc<RuntimeEnv>> {
     // Nothing is spilled to disk: a query that does not fit fails alone.
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(memory).with_disk_manager_builder(disk).build_arc()?;
+    let caches = CacheManagerConfig::default()
+        .with_metadata_cache_limit(footers.cache_limit())
+        .with_file_metadata_cache(Some(footers));
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(memory)
+        .with_disk_manager_builder(disk)
+        .with_cache_manager(caches)
+        .build_arc()?;
     runtime.register_object_store(store_url()?.as_ref(), store);
     Ok(runtime)
 }

@@ -19,6 +19,11 @@ const PROMOTED_FROM: &str = "hindsight.promoted_from";
 /// The columns with promoted attributes.
 const JSON_COLUMNS: [&str; 2] = ["attributes", "resource_attributes"];
 
+/// Whether the column holds the attributes of a signal table, as we wrote them.
+pub(crate) fn is_attributes(field: &Field) -> bool {
+    field.metadata().contains_key(JSON_OF)
+}
+
 /// All columns of a signal table, marked.
 pub(crate) fn marked(table: Table) -> SchemaRef {
     static SCHEMAS: LazyLock<[SchemaRef; Table::ALL.len()]> = LazyLock::new(|| Table::ALL.map(mark));

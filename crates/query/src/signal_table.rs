@@ -9,6 +9,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -77,7 +78,7 @@ impl SignalTable {
         blocks: &[Arc<BlockFile>],
         columns: &[usize],
         limit: Option<usize>,
-        threads: usize,
+        session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.table_schema();
         let whole = Arc::clone(files.table_schema());
@@ -88,8 +89,12 @@ impl SignalTable {
         let file_columns = files.file_schema().fields().len();
         let group: FileGroup =
             blocks.iter().map(|block| partitioned_file(block, files.file_schema())).collect();
-        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(ParquetSource::new(files)))
-            .with_file_groups(group.split_files(threads))
+        let runtime = session.runtime_env();
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
+        let source = ParquetSource::new(files).with_parquet_file_reader_factory(Arc::new(reader));
+        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+            .with_file_groups(group.split_files(session.config().target_partitions()))
             .with_statistics(total_statistics(blocks, file_columns + PARTITION_COLUMNS.len()))
             .with_projection_indices(Some(projection))?
             .with_limit(limit)
@@ -142,12 +147,11 @@ impl TableProvider for SignalTable {
         self.counts.head_rows.fetch_add(head_rows as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());
-        let threads = session.config().target_partitions();
         match (blocks.is_empty(), self.head.is_empty()) {
             (true, _) => self.scan_head(&columns),
-            (false, true) => self.scan_blocks(&blocks, &columns, limit, threads),
+            (false, true) => self.scan_blocks(&blocks, &columns, limit, session),
             (false, false) => UnionExec::try_new(vec![
-                self.scan_blocks(&blocks, &columns, limit, threads)?,
+                self.scan_blocks(&blocks, &columns, limit, session)?,
                 self.scan_head(&columns)?,
             ]),
         }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod fixture;
+mod footers;
 mod layout;
 mod pruning;
 mod script;

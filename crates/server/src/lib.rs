@@ -17,6 +17,7 @@ mod decompress;
 mod error;
 mod fault;
 mod grpc_message;
+mod jaeger;
 mod limits;
 mod metrics;
 mod origin;

@@ -22,6 +22,8 @@ pub struct LimitSettings {
     pub idle_timeout: Setting<Duration>,
     /// Bytes of all requests that are being read, unpacked, decoded or written.
     pub in_flight_bytes_max: Setting<usize>,
+    /// Memory of the filters that say which blocks may hold an id; 0 keeps none.
+    pub id_filter_bytes_max: Setting<usize>,
     /// Series that one tenant may have active at once.
     pub series_max: Setting<usize>,
     /// Bytes a second from one tenant; 0 is no limit.
@@ -40,6 +42,7 @@ pub(crate) struct LimitsFile {
     body_timeout: Option<String>,
     idle_timeout: Option<String>,
     in_flight_bytes_max: Option<usize>,
+    id_filter_bytes_max: Option<usize>,
     series_max: Option<usize>,
     tenant_bytes_per_second: Option<u64>,
     tenant_items_per_second: Option<u64>,
@@ -58,6 +61,7 @@ impl LimitSettings {
             body_timeout: time("limits.body_timeout", &file.body_timeout, 60)?,
             idle_timeout: time("limits.idle_timeout", &file.idle_timeout, 300)?,
             in_flight_bytes_max: Setting::pick(None, file.in_flight_bytes_max, 256 << 20),
+            id_filter_bytes_max: Setting::pick(None, file.id_filter_bytes_max, 64 << 20),
             series_max: Setting::pick(None, file.series_max, SERIES_MAX),
             tenant_bytes_per_second: Setting::pick(None, file.tenant_bytes_per_second, rate.bytes_per_second),
             tenant_items_per_second: Setting::pick(None, file.tenant_items_per_second, rate.items_per_second),
@@ -118,6 +122,7 @@ impl LimitSettings {
             time("limits.body_timeout", &self.body_timeout),
             time("limits.idle_timeout", &self.idle_timeout),
             size("limits.in_flight_bytes_max", &self.in_flight_bytes_max),
+            size("limits.id_filter_bytes_max", &self.id_filter_bytes_max),
             size("limits.series_max", &self.series_max),
             rate("limits.tenant_bytes_per_second", &self.tenant_bytes_per_second),
             rate("limits.tenant_items_per_second", &self.tenant_items_per_second),

@@ -13,7 +13,7 @@ type Sample = (&'static str, &'static str, &'static str, u64);
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [Sample; 24] = [
+    let samples: [Sample; 28] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
@@ -67,6 +67,19 @@ pub(crate) fn render(app: &App) -> String {
         ),
         ("hindsight_wal_bytes", "gauge", "Size of the write-ahead log.", stats.wal_bytes),
         ("hindsight_blocks", "gauge", "Sealed blocks.", stats.blocks),
+        (
+            "hindsight_id_filter_blocks",
+            "gauge",
+            "Blocks whose id filter is in memory.",
+            stats.id_filter_blocks,
+        ),
+        ("hindsight_id_filter_bytes", "gauge", "Memory of id filters.", stats.id_filter_bytes),
+        (
+            "hindsight_id_filter_bytes_max",
+            "gauge",
+            "Memory that id filters may take; blocks beyond it are opened to look.",
+            app.config.limits.id_filter_bytes_max.value as u64,
+        ),
         ("hindsight_compactions_total", "counter", "Merges of blocks.", stats.compactions_total),
         (
             "hindsight_compaction_read_bytes_total",
@@ -79,6 +92,12 @@ pub(crate) fn render(app: &App) -> String {
             "counter",
             "Size of the blocks that merges made.",
             stats.compaction_bytes_written_total,
+        ),
+        (
+            "hindsight_compaction_memory_bytes_max",
+            "gauge",
+            "Memory that a merge of blocks took at most since the start, reckoned from their footers.",
+            stats.compaction_memory_bytes_max,
         ),
         (
             "hindsight_compaction_lag_files",

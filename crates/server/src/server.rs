@@ -234,6 +234,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.seal_age = config.seal_age.value;
     options.head_bytes_max = config.head_bytes_max.value;
     options.in_flight_bytes_max = config.limits.in_flight_bytes_max.value;
+    options.id_filter_bytes_max = config.limits.id_filter_bytes_max.value;
     options.series_max = config.limits.series_max.value;
     options.rate = config.limits.rate();
     options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };

@@ -14,12 +14,13 @@ use crate::api::ApiError;
 use crate::app::App;
 use crate::origin::same_origin;
 use crate::pressure::{Pressure, collect};
-use crate::{api, pages};
+use crate::{api, jaeger, pages};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let pressure = Arc::clone(&app.pressure);
     Router::new()
         .merge(api::router())
+        .merge(jaeger::router())
         .merge(pages::router())
         .fallback(pages::not_found)
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))

@@ -5,17 +5,19 @@
 //! blocks, commits and full segments never change.
 //!
 //! Reading order: `manifest` (what a backup is), `source` (what a live directory consists of), `round` (one try
-//! to copy it), `target` (the folder), `restore` (the way back).
+//! to copy it), `target` (the folder), `restore` (the way back); `remote` and `upload` are tables in object storage.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 mod copy;
 mod manifest;
+mod remote;
 mod restore;
 mod round;
 mod source;
 mod target;
+mod upload;
 
 pub use restore::{RestoreReport, restore};
 pub use target::{BackupReport, BackupTarget};
@@ -118,6 +120,12 @@ pub enum BackupError {
     NotEmpty {
         /// The directory.
         data_dir: PathBuf,
+    },
+    /// The place for the tables has something in it.
+    #[error("{place} is not empty; restore the tables into a new prefix, or empty this one first")]
+    TablesNotEmpty {
+        /// The place.
+        place: String,
     },
     /// The data directory, or a table in it.
     #[error("could not use the data directory")]

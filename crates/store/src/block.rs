@@ -31,6 +31,8 @@ pub struct BlockFile {
     pub columns: BTreeMap<String, ColumnStats>,
     /// The last log position whose rows may be in the file; 0 when another program wrote it.
     pub wal_position: u64,
+    /// CRC-32C of the file's bytes, as the table's log has it; `None` where the name has it instead, or nothing does.
+    pub checksum: Option<u32>,
 }
 
 impl BlockFile {

@@ -1,6 +1,8 @@
 //! What a block's file says about itself. Its name: log position, a unique part, and the checksum of its bytes, so
 //! that a flipped bit shows in any copy without the table's log. Its metadata: the format.
 
+use std::collections::HashMap;
+
 use parquet::file::metadata::KeyValue;
 
 /// The format of the files that this program writes: columns, sort order, encodings. Absent means 1.
@@ -25,6 +27,21 @@ pub(crate) fn format_of(metadata: Option<&Vec<KeyValue>>) -> Result<u32, String>
 pub(crate) fn block_file_name(wal_position: u64, bytes: &[u8]) -> String {
     let unique = uuid::Uuid::new_v4().simple();
     format!("{wal_position:020}-{unique}-{:08x}.parquet", crc32c::crc32c(bytes))
+}
+
+/// The tag of a file's entry in the table's log that has the checksum of its bytes, for names chosen before them.
+const CHECKSUM_TAG: &str = "hindsight.crc32c";
+
+/// The tags of an entry for a file whose name does not carry its checksum.
+pub(crate) fn checksum_tag(checksum: u32) -> HashMap<String, Option<String>> {
+    HashMap::from([(CHECKSUM_TAG.to_owned(), Some(format!("{checksum:08x}")))])
+}
+
+/// The checksum in an entry's tags; `None` when they have none, as those of other programs and of older ones.
+pub(crate) fn checksum_in_tags(tags: &HashMap<String, Option<String>>) -> Option<u32> {
+    let text = tags.get(CHECKSUM_TAG)?.as_deref()?;
+    let is_ours = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_ours.then(|| u32::from_str_radix(text, 16).ok())?
 }
 
 /// The log position in a name, or in the last part of a path; `None` when another program chose the name.
@@ -69,6 +86,16 @@ mod tests {
         let newer = KeyValue::new(FORMAT_KEY.to_owned(), "7".to_owned());
         assert_eq!(format_of(Some(&vec![newer])), Ok(7));
         assert!(format_of(Some(&vec![KeyValue::new(FORMAT_KEY.to_owned(), None)])).is_err());
+    }
+
+    #[test]
+    fn a_tag_reads_back_and_its_absence_or_nonsense_says_nothing() {
+        assert_eq!(checksum_in_tags(&checksum_tag(0x0123_abcd)), Some(0x0123_abcd));
+        assert_eq!(checksum_in_tags(&HashMap::new()), None);
+        for text in ["", "123", "0123abcg", "+123abcd", "0123abcd0"] {
+            let tags = HashMap::from([(CHECKSUM_TAG.to_owned(), Some(text.to_owned()))]);
+            assert_eq!(checksum_in_tags(&tags), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
 use bytes::Bytes;
 use hindsight_model::Table;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
-use crate::encode::{BlockSink, Finished, ROW_GROUP_ROWS_MAX};
+use crate::encode::{BlockSink, Finished, RowGroup};
 use crate::{ColumnStats, Error, Result};
 
 /// Encoded bytes are handed to storage in parts of this size; stores in the cloud want at least 5 MiB.
@@ -30,6 +29,8 @@ pub(crate) struct BlockUpload {
 pub(crate) struct Written {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// CRC-32C of all bytes.
+    pub(crate) checksum: u32,
     pub(crate) columns: std::collections::BTreeMap<String, ColumnStats>,
 }
 
@@ -43,15 +44,20 @@ impl BlockUpload {
     ) -> Result<Self> {
         let upload = handle.block_on(store.put_multipart(&path)).map_err(failed(&path))?;
         let upload = SharedUpload(Arc::new(Mutex::new(upload)));
-        let parts = Parts { upload: upload.clone(), handle: handle.clone(), buffer: Vec::new(), sent: 0 };
-        let sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, parts)
-            .map_err(|failure| Error::encode(table, failure))?;
+        let parts = Parts {
+            upload: upload.clone(),
+            handle: handle.clone(),
+            buffer: Vec::new(),
+            sent: 0,
+            checksum: 0,
+        };
+        let sink = BlockSink::new(table, parts).map_err(|failure| Error::encode(table, failure))?;
         Ok(Self { table, path, sink, upload, handle: handle.clone() })
     }
 
-    /// Adds rows that follow all earlier ones in the table's sort key.
-    pub(crate) fn push_sorted(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.sink.push_sorted(rows).map_err(|failure| Error::encode(self.table, failure))
+    /// Adds a row group of rows that follow all earlier ones in the table's sort key.
+    pub(crate) fn write(&mut self, group: &dyn RowGroup) -> Result<()> {
+        self.sink.write(group).map_err(|failure| Error::encode(self.table, failure))
     }
 
     /// Ends the file and makes it durable.
@@ -60,7 +66,7 @@ impl BlockUpload {
         let Finished { file: mut parts, rows, columns } =
             sink.finish().map_err(|failure| Error::encode(table, failure))?;
         let bytes = parts.complete().map_err(failed(&path))?;
-        Ok(Written { rows, bytes, columns })
+        Ok(Written { rows, bytes, checksum: parts.checksum, columns })
     }
 
     /// Gives up: storage forgets the parts that it has.
@@ -92,12 +98,15 @@ struct Parts {
     handle: Handle,
     buffer: Vec<u8>,
     sent: u64,
+    /// CRC-32C of what was sent.
+    checksum: u32,
 }
 
 impl Parts {
     fn send(&mut self) -> object_store::Result<()> {
         let part = Bytes::from(std::mem::take(&mut self.buffer));
         self.sent += part.len() as u64;
+        self.checksum = crc32c::crc32c_append(self.checksum, &part);
         let sending = self.upload.lock().put_part(part.into());
         self.handle.block_on(sending)
     }

@@ -71,6 +71,7 @@ pub(crate) fn finished_block(
         max_timestamp,
         columns,
         wal_position,
+        checksum: None,
     };
     EncodedBlock { block, bytes: bytes.into() }
 }

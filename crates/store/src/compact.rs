@@ -1,6 +1,7 @@
 //! Merging in the store: which blocks, then the merge, its commit, and the moment that queries see it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use tokio::runtime::Handle;
 use crate::live::Live;
 use crate::maintenance::{Step, Upkeep, alive};
 use crate::merge::{MergeFiles, merge};
-use crate::plan::{Activity, FileSize, plan};
+use crate::plan::{Activity, Aim, FileSize, plan};
 use crate::stats::{Counters, chain};
 use crate::store::Inner;
 use crate::table_log::Change;
 use crate::throttle::Throttle;
-use crate::{BlockFile, Error, MaintenanceReport, Result};
+use crate::{BlockFile, MaintenanceReport, Result};
 
 /// How long blocks that could not be merged are left alone, by the store's clock.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
@@ -79,6 +80,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
     upkeep.activities.observe(now, seen);
     upkeep.retry_at.retain(|_, at| *at > now);
     let options = &inner.options.maintenance;
+    let aim = Aim { target_bytes: options.target_bytes, fan_in: options.fan_in };
     let mut due = Vec::new();
     for (partition, mut blocks) in partitions {
         if upkeep.retry_at.contains_key(&partition) || upkeep.out_of_step.contains(&partition.0) {
@@ -88,7 +90,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
         blocks.sort_by(|a, b| (a.wal_position, &a.path).cmp(&(b.wal_position, &b.path)));
         let sizes: Vec<FileSize> =
             blocks.iter().map(|block| FileSize { rows: block.rows, bytes: block.size_bytes }).collect();
-        if let Some(chosen) = plan(&sizes, activity, options.target_bytes) {
+        if let Some(chosen) = plan(&sizes, activity, aim) {
             due.push(chosen.into_iter().map(|at| Arc::clone(&blocks[at])).collect::<Vec<_>>());
         }
     }
@@ -96,7 +98,7 @@ pub(crate) fn due_merges(inner: &Inner, upkeep: &mut Upkeep, now: Timestamp) -> 
     due
 }
 
-/// One merge from reading to showing. A failure is told, counted and tried again later; the only error is that the
+/// One merge from reading to showing, of as many of `inputs` as fit the memory of a merge. A failure is told, counted and tried again later; the only error is that the
 /// store is going.
 pub(crate) async fn compact(
     store: &Weak<Inner>,
@@ -108,7 +110,7 @@ pub(crate) async fn compact(
     let Some(first) = inputs.first() else { return Ok(()) };
     let partition = (first.table, first.tenant.clone(), first.date);
     match try_compact(store, upkeep, &inputs, now).await {
-        Ok(output) => {
+        Ok((output, inputs)) => {
             let read: u64 = inputs.iter().map(|block| block.size_bytes).sum();
             report.merges += 1;
             report.files_merged += inputs.len() as u64;
@@ -153,25 +155,29 @@ async fn try_compact(
     upkeep: &mut Upkeep,
     inputs: &[Arc<BlockFile>],
     now: Timestamp,
-) -> Result<Arc<BlockFile>> {
-    let output = {
+) -> Result<(Arc<BlockFile>, Vec<Arc<BlockFile>>)> {
+    let merged = {
         // The thread holds nothing of the store, so that the store can end meanwhile.
         let inner = alive(store)?;
         let files = MergeFiles {
             store: Arc::clone(&inner.object_store),
             spool: inner.options.data_dir.clone(),
             handle: Handle::current(),
+            memory_bytes: inner.options.maintenance.merge_memory_bytes,
         };
+        let worker = Arc::clone(&inner.merging);
         drop(inner);
         let (weak, inputs, throttled) = (Weak::clone(store), inputs.to_vec(), upkeep.throttled);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let mut throttle = Throttle::new(weak, throttled);
             merge(&inputs, &files, &mut |bytes| throttle.pause(bytes))
-        });
-        work.await.map_err(|_| Error::Stopped { worker: "merge" })??
+        };
+        worker.run(work).await??
     };
     let inner = alive(store)?;
+    let (output, inputs) = (merged.block, &inputs[..merged.inputs]);
     let table = output.table;
+    inner.counters.upkeep.merge_memory_bytes.fetch_max(merged.memory_bytes, Ordering::Relaxed);
     inner.stop_upkeep(Step::CommitMerge)?;
     let mut sealer = inner.sealer.lock().await;
     let log = &mut sealer.logs[table.index()];
@@ -181,7 +187,7 @@ async fn try_compact(
     inner.live.replace(table, inputs, &[Arc::clone(&output)]);
     drop(sealer);
     upkeep.gone.add(inputs, now, Change::Merge);
-    Ok(output)
+    Ok((output, inputs.to_vec()))
 }
 
 impl Live {

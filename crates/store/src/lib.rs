@@ -91,6 +91,7 @@ mod throttle;
 mod tiers;
 mod vacuum;
 pub mod verify;
+mod worker;
 mod writer;
 
 #[cfg(test)]

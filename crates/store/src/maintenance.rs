@@ -26,6 +26,12 @@ pub struct MaintenanceOptions {
     /// Blocks are merged up to this size; a block of at least half of it is not rewritten. A date that would have
     /// too many such blocks gets larger ones, up to four times this. Default 256 MiB.
     pub target_bytes: u64,
+    /// While rows still come, so many small files of about one size wait for each other, unless fewer fill a file.
+    /// More make every row rewritten less often, and queries open more files. From 2 to 64. Default 32.
+    pub fan_in: usize,
+    /// Memory that one merge may take, about: half for pages of its inputs, a third for one column of the output. So
+    /// many of the files that are due are merged at a time as fit, two at least. Default 128 MiB.
+    pub merge_memory_bytes: u64,
     /// A date without a seal for this long is finished off with few blocks. Default 10 minutes.
     pub quiet_after: Duration,
     /// How long a file that is in no table any more is kept for readers of other programs. Default 15 minutes.
@@ -43,6 +49,8 @@ impl Default for MaintenanceOptions {
         Self {
             interval: Some(Duration::from_secs(5)),
             target_bytes: 256 * 1024 * 1024,
+            fan_in: 32,
+            merge_memory_bytes: 128 * 1024 * 1024,
             quiet_after: Duration::from_secs(10 * 60),
             removal_grace: Duration::from_secs(15 * 60),
             bytes_per_second_max: None,

@@ -2,13 +2,15 @@
 //!
 //! The rule behind every choice: the file that a row is in at least doubles its rows whenever the row is rewritten,
 //! or gains half when that finishes it. So a row is rewritten about log2(rows of its last file / rows of its seal)
-//! times at most, whatever the sizes; a day of 1440 equal seals takes four to five. The one exception finishes a quiet
-//! date that has more than [`QUIET_FILES_MAX`] unfinished files: at least that many go into one.
+//! times at most, whatever the sizes. The one exception finishes a quiet date that has more than [`QUIET_FILES_MAX`]
+//! unfinished files: at least that many go into one.
+//!
+//! A rewrite costs about a third of what it cost to take the row in, so small files wait for each other: under load, when
+//! seals are large, until together they are a finished file, so that every row is rewritten once; on a quiet day until
+//! there are as many as asked for, so that it is two or three times.
 
-/// While rows still come, so many neighbours of about one size are waited for.
-const FAN: usize = 8;
-/// Files of one merge at most: each holds decoded pages in memory.
-const INPUTS_MAX: usize = 16;
+/// Files of one merge at most; how many of them are read at a time is a matter of memory.
+const INPUTS_MAX: usize = 64;
 /// Unfinished files that a quiet date may keep, because merging them would rewrite much to save little.
 const QUIET_FILES_MAX: usize = 8;
 /// A date aims at so many finished files; above it the target grows.
@@ -32,10 +34,20 @@ pub(crate) enum Activity {
     Quiet,
 }
 
+/// How large files are to become, and how long small ones wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aim {
+    /// See [`crate::MaintenanceOptions::target_bytes`].
+    pub(crate) target_bytes: u64,
+    /// See [`crate::MaintenanceOptions::fan_in`].
+    pub(crate) fan_in: usize,
+}
+
 /// The next merge of one table, tenant and date: positions in `files`, which are in log order, ascending; `None`
 /// when everything is as it should be. Applying it and asking again ends.
-pub(crate) fn plan(files: &[FileSize], activity: Activity, target_bytes: u64) -> Option<Vec<usize>> {
-    let target = effective_target(files, target_bytes);
+pub(crate) fn plan(files: &[FileSize], activity: Activity, aim: Aim) -> Option<Vec<usize>> {
+    let target = effective_target(files, aim.target_bytes);
+    let fan_in = aim.fan_in.clamp(2, INPUTS_MAX);
     let unfinished: Vec<usize> = (0..files.len()).filter(|&at| !is_full(files[at], target)).collect();
     let mut best: Option<Found> = None;
     for start in 0..unfinished.len() {
@@ -47,7 +59,7 @@ pub(crate) fn plan(files: &[FileSize], activity: Activity, target_bytes: u64) ->
             run.add(files[at]);
             let next = unfinished.get(end + 1).map(|&next| files[next].bytes);
             let fits = match activity {
-                Activity::Busy => run.fits_busy(next, target),
+                Activity::Busy => run.fits_busy(fan_in, next, target),
                 Activity::Quiet => run.fits_quiet(unfinished.len(), target),
             };
             let found = Found { start, run };
@@ -104,12 +116,17 @@ impl Run {
         self.files >= 2 && gains && is_full(self.total, target)
     }
 
-    fn fits_busy(&self, next_bytes: Option<u64>, target: u64) -> bool {
-        let many = self.files >= FAN && self.grows(FAN as u64 / 2);
+    /// Whether the output is nearly as large as it may be, and has half more rows than any input.
+    fn fills(&self, target: u64) -> bool {
+        self.finishes(target) && self.total.bytes.saturating_mul(4) >= target.saturating_mul(3)
+    }
+
+    fn fits_busy(&self, fan_in: usize, next_bytes: Option<u64>, target: u64) -> bool {
+        let many = self.files >= fan_in && self.grows(fan_in as u64 / 2);
         let as_many_as_allowed = self.files == INPUTS_MAX && self.grows(2);
         let overflows = next_bytes.is_some_and(|next| self.total.bytes + next > target);
         let as_large_as_allowed = overflows && self.finishes(target);
-        many || as_many_as_allowed || as_large_as_allowed
+        many || self.fills(target) || as_many_as_allowed || as_large_as_allowed
     }
 
     fn fits_quiet(&self, unfinished: usize, target: u64) -> bool {

@@ -77,6 +77,7 @@ mod tests {
             max_timestamp: Some(at("2026-05-04T12:00:00Z")),
             columns: std::collections::BTreeMap::new(),
             wal_position: 1,
+            checksum: None,
         };
         assert!(!is_expired(&block, DAY, at("2026-05-05T12:00:00Z")));
         assert!(is_expired(&block, DAY, at("2026-05-05T12:00:00.000001Z")));

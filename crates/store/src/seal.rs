@@ -76,9 +76,8 @@ impl Inner {
         }
         let (mut blocks, mut filters) = (Vec::new(), HashMap::new());
         for (tenant, batches) in rows {
-            let work =
-                tokio::task::spawn_blocking(move || encode_with_filters(table, &tenant, &batches, position));
-            for (encoded, filter) in work.await.map_err(|_| Error::Stopped { worker: "block writer" })?? {
+            let work = move || encode_with_filters(table, &tenant, &batches, position);
+            for (encoded, filter) in self.sealing.run(work).await?? {
                 filters.insert(encoded.block.path.clone(), filter);
                 blocks.push(self.put(encoded).await?);
             }

@@ -52,6 +52,9 @@ pub struct StoreStats {
     pub compaction_bytes_read_total: u64,
     /// Bytes of the blocks that merges made.
     pub compaction_bytes_written_total: u64,
+    /// Memory that a merge took at most, as reckoned from its inputs' footers; see
+    /// [`crate::MaintenanceOptions::merge_memory_bytes`].
+    pub compaction_memory_bytes_max: u64,
     /// Files above what there would be if every merge that is due were done; as of the last round of upkeep.
     pub compaction_lag_files: u64,
     /// Rounds, merges and retentions that failed and will be tried again.
@@ -113,6 +116,7 @@ pub(crate) struct UpkeepCounters {
     pub(crate) merges: AtomicU64,
     pub(crate) merge_bytes_read: AtomicU64,
     pub(crate) merge_bytes_written: AtomicU64,
+    pub(crate) merge_memory_bytes: AtomicU64,
     pub(crate) lag_files: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
@@ -157,6 +161,7 @@ impl Counters {
             compactions_total: get(&self.upkeep.merges),
             compaction_bytes_read_total: get(&self.upkeep.merge_bytes_read),
             compaction_bytes_written_total: get(&self.upkeep.merge_bytes_written),
+            compaction_memory_bytes_max: get(&self.upkeep.merge_memory_bytes),
             compaction_lag_files: get(&self.upkeep.lag_files),
             upkeep_failures_total: get(&self.upkeep.failures),
             retention_rows_total: get(&self.upkeep.rows_expired),

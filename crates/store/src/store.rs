@@ -31,6 +31,7 @@ use crate::stats::{Counters, chain};
 use crate::system_tables::{BlocksTable, RejectedTelemetryTable};
 use crate::table_log::TableLog;
 use crate::tables_storage::TablesStorage;
+use crate::worker::Worker;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
     Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
@@ -70,6 +71,10 @@ pub(crate) struct Inner {
     pub(crate) interner: Arc<Interner>,
     pub(crate) series: SeriesLimits,
     pub(crate) arrivals: Arc<Arrivals>,
+    /// Encodes what is sealed.
+    pub(crate) sealing: Worker,
+    /// Merges blocks. Like the state of upkeep not part of the store's life.
+    pub(crate) merging: Arc<Worker>,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -82,6 +87,10 @@ impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("data_dir", &self.options.data_dir).finish_non_exhaustive()
     }
+}
+
+fn worker(name: &'static str, data_dir: &FsPath) -> Result<Worker> {
+    Worker::start(name).map_err(Error::io("start a thread for blocks of", data_dir))
 }
 
 impl Store {
@@ -155,6 +164,8 @@ impl Store {
             interner,
             series,
             arrivals,
+            sealing: worker("store-sealer", &data_dir)?,
+            merging: Arc::new(worker("store-merger", &data_dir)?),
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,

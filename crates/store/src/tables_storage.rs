@@ -64,6 +64,17 @@ impl TablesStorage {
         Ok(Self { directory, root: Arc::new(DurableFs::whole()), tables })
     }
 
+    /// The directory `dir` of this disk as it is: it need not be there, and nothing is made.
+    pub(crate) fn as_it_is(dir: &FsPath) -> Result<Self> {
+        let refused = |problem: String| Error::TablesUrl { url: dir.display().to_string(), problem };
+        let directory =
+            Url::from_directory_path(dir).map_err(|()| refused("it is not an absolute path".to_owned()))?;
+        let within = Path::from_url_path(directory.path()).map_err(|error| refused(error.to_string()))?;
+        let root: Arc<dyn ObjectStore> = Arc::new(DurableFs::whole());
+        let tables = Arc::new(PrefixStore::new(Arc::clone(&root), within));
+        Ok(Self { directory, root, tables })
+    }
+
     /// What is below the directory of all tables.
     pub(crate) fn object_store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.tables)

@@ -47,7 +47,7 @@ fn options(dir: &Path) -> StoreOptions {
 
 /// Options under which blocks are looked after only when the test says so.
 fn by_hand(dir: &Path) -> StoreOptions {
-    let maintenance = MaintenanceOptions { interval: None, ..MaintenanceOptions::default() };
+    let maintenance = MaintenanceOptions { interval: None, fan_in: 8, ..MaintenanceOptions::default() };
     StoreOptions { maintenance, ..options(dir) }
 }
 

@@ -5,7 +5,7 @@
 //! every fault it can reach instead of stopping at the first. `state.db` is checked by `hindsight_state`.
 //!
 //! Reading order: `finding` (what a fault is told as), `directory`, `wal`, `listing` and `history` (a table's
-//! log), `table` and `block` (its files).
+//! log), `table` and `block` (its files); `tables_dir` and `remote_tables` are where those lie.
 
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,31 @@ use hindsight_model::{NodeId, Table};
 
 pub use finding::{FINDINGS_MAX, Finding, Findings, Severity};
 
+use self::table::Looked;
 use crate::replay::Covered;
-use crate::{DataDirLock, Result};
+use crate::{DataDirLock, Result, TablesLocation};
 
 mod block;
 mod directory;
 mod finding;
 mod history;
 mod listing;
+mod remote_tables;
 mod table;
+mod tables_dir;
 mod wal;
 
 pub(crate) use listing::{Listed, Listing, list};
+pub(crate) use remote_tables::RemoteTables;
+pub(crate) use tables_dir::{LOG_DIR, TablesDir};
 
 /// What to look at.
 #[derive(Clone, Debug)]
 pub struct VerifyOptions {
     /// The data directory.
     pub data_dir: PathBuf,
+    /// Where its tables are.
+    pub tables: TablesLocation,
     /// Leave out what needs the rows: checksums of files, sort order, statistics, dates, bodies of log records.
     pub quick: bool,
 }
@@ -90,7 +97,7 @@ impl VerifyReport {
 /// Checks everything in the data directory that the store wrote. `_lock` proves that nobody writes meanwhile.
 ///
 /// # Errors
-/// When the directory cannot be read at all. What is wrong inside is in the report.
+/// When the directory cannot be read at all, or object storage does not answer. What is wrong inside is in the report.
 pub async fn verify(
     options: &VerifyOptions,
     _lock: &DataDirLock,
@@ -100,22 +107,22 @@ pub async fn verify(
         .map_err(crate::Error::io("find the directory", &options.data_dir))?;
     let mut report = VerifyReport::default();
     let node = directory::check(&data_dir, &mut report.findings)?;
-    let tables_dir = data_dir.join("tables");
-    let mut listings: Vec<Option<Listing>> = Vec::with_capacity(Table::ALL.len());
+    let tables = TablesDir::of(&options.tables, &data_dir)?;
+    let mut looked: Vec<Option<Looked>> = Vec::with_capacity(Table::ALL.len());
     for table in Table::ALL {
         progress(Progress { doing: format!("the log of {table}"), done_bytes: 0, total_bytes: 0 });
-        listings.push(table::check_log(table, &tables_dir, node, &mut report).await);
+        looked.push(table::check_log(table, &tables, node, &mut report).await?);
     }
-    wal::check(&data_dir, covered(&listings), options.quick, &mut report, progress).await?;
-    table::check_files(&tables_dir, &listings, options.quick, &mut report, progress).await?;
+    wal::check(&data_dir, covered(&looked), options.quick, &mut report, progress).await?;
+    table::check_files(&tables, &looked, options.quick, &mut report, progress).await?;
     Ok(report)
 }
 
 /// The last log position that each table's commits cover.
-fn covered(listings: &[Option<Listing>]) -> Covered {
+fn covered(looked: &[Option<Looked>]) -> Covered {
     let mut covered = Covered::default();
-    for (position, listing) in covered.iter_mut().zip(listings) {
-        *position = listing.as_ref().map_or(0, |listing| listing.covered);
+    for (position, looked) in covered.iter_mut().zip(looked) {
+        *position = looked.as_ref().map_or(0, |looked| looked.listing.covered);
     }
     covered
 }

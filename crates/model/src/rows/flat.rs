@@ -47,7 +47,7 @@ impl Rows {
         let columns: Result<Vec<_>, ArrowError> = columns.collect();
         // Owners above the lowest level own no row themselves.
         let mut used = super::Owners::default();
-        let keys = keys.iter().map(|key| used.key(&owners[*key as usize])).collect();
+        let keys: Vec<u32> = keys.iter().map(|key| used.key(&owners[*key as usize])).collect();
         Self::try_new(table, used.into_list(), keys, columns?)
     }
 }

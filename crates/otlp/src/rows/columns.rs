@@ -13,9 +13,43 @@ use hindsight_model::{Owner, Owners, Rows, Table, default_array, split_nanos};
 
 use crate::DecodeError;
 
+/// How many rows to make room for with a column's first value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Room(pub(super) usize);
+
+impl Room {
+    pub(super) fn builder(self, bytes_each: usize) -> StringBuilder {
+        StringBuilder::with_capacity(self.0, self.0 * bytes_each)
+    }
+
+    pub(super) fn texts(self, bytes_each: usize) -> Texts {
+        Texts { builder: None, room: self, bytes_each }
+    }
+
+    pub(super) fn numbers<T: ArrowPrimitiveType>(self) -> Numbers<T> {
+        Numbers { builder: None, room: self }
+    }
+
+    pub(super) fn vec<T>(self) -> Vec<T> {
+        Vec::with_capacity(self.0)
+    }
+
+    pub(super) fn times(self) -> Times {
+        Times { micros: self.vec(), nanos: self.vec() }
+    }
+
+    pub(super) fn optional_times(self) -> OptionalTimes {
+        OptionalTimes { micros: self.numbers(), nanos: self.numbers() }
+    }
+}
+
 /// Text that may be missing.
 #[derive(Default)]
-pub(super) struct Texts(Option<StringBuilder>);
+pub(super) struct Texts {
+    builder: Option<StringBuilder>,
+    room: Room,
+    bytes_each: usize,
+}
 
 impl Texts {
     #[inline]
@@ -34,7 +68,7 @@ impl Texts {
     /// The builder, ready for this row's value; the rows before it that had none are null.
     #[inline]
     pub(super) fn at(&mut self, row: usize) -> &mut StringBuilder {
-        let builder = self.0.get_or_insert_default();
+        let builder = self.builder.get_or_insert_with(|| self.room.builder(self.bytes_each));
         let behind = row - arrow::array::ArrayBuilder::len(builder);
         if behind > 0 {
             builder.append_nulls(behind);
@@ -43,25 +77,28 @@ impl Texts {
     }
 
     pub(super) fn finish(self, rows: usize) -> Option<ArrayRef> {
-        let mut builder = self.0?;
+        let mut builder = self.builder?;
         builder.append_nulls(rows - arrow::array::ArrayBuilder::len(&builder));
         Some(Arc::new(builder.finish()))
     }
 }
 
 /// Numbers that may be missing.
-pub(super) struct Numbers<T: ArrowPrimitiveType>(Option<PrimitiveBuilder<T>>);
+pub(super) struct Numbers<T: ArrowPrimitiveType> {
+    builder: Option<PrimitiveBuilder<T>>,
+    room: Room,
+}
 
 impl<T: ArrowPrimitiveType> Default for Numbers<T> {
     fn default() -> Self {
-        Self(None)
+        Room::default().numbers()
     }
 }
 
 impl<T: ArrowPrimitiveType> Numbers<T> {
     #[inline]
     pub(super) fn set(&mut self, row: usize, number: T::Native) {
-        let builder = self.0.get_or_insert_default();
+        let builder = self.builder.get_or_insert_with(|| PrimitiveBuilder::with_capacity(self.room.0));
         let behind = row - builder.values_slice().len();
         if behind > 0 {
             builder.append_nulls(behind);
@@ -70,7 +107,7 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
     }
 
     pub(super) fn finish(self, rows: usize) -> Option<ArrayRef> {
-        let mut builder = self.0?;
+        let mut builder = self.builder?;
         builder.append_nulls(rows - builder.values_slice().len());
         Some(Arc::new(builder.finish()))
     }
@@ -145,7 +182,7 @@ impl OptionalTimes {
             builder.append_nulls(rows - builder.values_slice().len());
             Arc::new(builder.finish().with_timezone("UTC"))
         };
-        (self.micros.0.map(utc), self.nanos.finish(rows))
+        (self.micros.builder.map(utc), self.nanos.finish(rows))
     }
 }
 
@@ -176,18 +213,17 @@ impl Offsets {
 /// The rows of a table, column by column in any order.
 pub(super) struct Finished {
     table: Table,
-    owners: Owners,
-    keys: Vec<u32>,
+    owners: SharedOwners,
     columns: Vec<Option<ArrayRef>>,
 }
 
 impl Finished {
-    pub(super) fn new(table: Table, owners: Owners, keys: Vec<u32>) -> Self {
-        Self { table, owners, keys, columns: vec![None; table.row_columns().len()] }
+    pub(super) fn new(table: Table, owners: SharedOwners) -> Self {
+        Self { table, owners, columns: vec![None; table.row_columns().len()] }
     }
 
     pub(super) fn rows(&self) -> usize {
-        self.keys.len()
+        self.owners.keys.len()
     }
 
     /// A name that the table lacks is left out; the round trip tests would miss the column.
@@ -229,7 +265,7 @@ impl Finished {
 
     pub(super) fn done(self) -> Result<(Table, Rows), DecodeError> {
         let table = self.table;
-        Rows::try_new(table, self.owners.into_list(), self.keys, self.columns)
+        Rows::try_new(table, self.owners.owners, self.owners.keys, self.columns)
             .map(|rows| (table, rows))
             .map_err(|source| DecodeError::Arrow { table, source })
     }
@@ -258,16 +294,28 @@ pub(super) fn inner(array: Option<ArrayRef>, data_type: DataType, rows: usize) -
 }
 
 /// Which row belongs to whom.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct OwnerKeys {
+    /// The first rows', when others have said it before; the fields below are empty then.
+    shared: Option<SharedOwners>,
     owners: Owners,
     keys: Vec<u32>,
     last: Option<(*const Owner, u32)>,
 }
 
+/// Which row belongs to whom, said once for many requests.
+#[derive(Clone, Debug)]
+pub(super) struct SharedOwners {
+    owners: Arc<[Arc<Owner>]>,
+    keys: Arc<[u32]>,
+}
+
 impl OwnerKeys {
     #[inline]
     pub(super) fn push(&mut self, owner: &Arc<Owner>) {
+        if let Some(shared) = self.shared.take() {
+            self.push_all(&shared);
+        }
         let key = match self.last {
             Some((last, key)) if last == Arc::as_ptr(owner) => key,
             _ => self.owners.key(owner),
@@ -276,12 +324,32 @@ impl OwnerKeys {
         self.keys.push(key);
     }
 
+    fn push_all(&mut self, shared: &SharedOwners) {
+        shared.keys.iter().for_each(|key| self.push(&shared.owners[*key as usize]));
+    }
+
+    /// Adds the rows of `shared`.
+    pub(super) fn adopt(&mut self, shared: &SharedOwners) {
+        if self.len() == 0 {
+            self.shared = Some(shared.clone());
+        } else {
+            self.push_all(shared);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.shared.as_ref().map_or(self.keys.len(), |shared| shared.keys.len())
+    }
+
+    pub(super) fn share(self) -> SharedOwners {
+        self.shared.unwrap_or_else(|| SharedOwners {
+            owners: self.owners.into_list().into(),
+            keys: self.keys.into(),
+        })
     }
 
     pub(super) fn finish(self, table: Table) -> Finished {
-        Finished::new(table, self.owners, self.keys)
+        Finished::new(table, self.share())
     }
 }
 

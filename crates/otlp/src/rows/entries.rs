@@ -15,7 +15,7 @@ use hindsight_model::{
 use opentelemetry_proto::tonic::common::v1::{AnyValue as ProtoAny, KeyValue};
 use prost::Message as _;
 
-use super::columns::{Finished, Numbers, Texts};
+use super::columns::{Finished, Numbers, Room, Texts};
 use super::promoted::take_promoted;
 use super::reader::{Fields, Odd, once};
 use super::stop::Stop;
@@ -240,15 +240,15 @@ enum Column {
 }
 
 impl AttributeColumns {
-    pub(super) fn new(promoted: &'static [Promoted]) -> Self {
+    pub(super) fn new(promoted: &'static [Promoted], room: Room) -> Self {
         let column = |promoted: &Promoted| match promoted.kind {
-            PromotedKind::String => Column::Text(Texts::default()),
-            PromotedKind::Int => Column::Int(Numbers::default()),
+            PromotedKind::String => Column::Text(room.texts(16)),
+            PromotedKind::Int => Column::Int(room.numbers()),
         };
         Self {
             promoted,
             columns: promoted.iter().map(column).collect(),
-            json: Texts::default(),
+            json: room.texts(200),
             rest: String::new(),
         }
     }

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, StringBuilder};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use opentelemetry_proto::tonic::metrics::v1::Exemplar;
 
@@ -55,7 +53,7 @@ pub(super) struct Exemplars {
     value_ints: Numbers<Int64Type>,
     trace_ids: Texts,
     span_ids: Texts,
-    attributes: StringBuilder,
+    attributes: Texts,
 }
 
 impl Exemplars {
@@ -86,13 +84,13 @@ impl Exemplars {
             if let Some(id) = valid::<8>(exemplar.span_id) {
                 append_hex(self.span_ids.at(at), id);
             }
-            self.attributes.append_value(json(&mut exemplar.attributes, tally)?);
+            self.attributes.set(at, &json(&mut exemplar.attributes, tally)?);
         }
         self.offsets.end_row(row, self.times.len());
         Ok(())
     }
 
-    pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
+    pub(super) fn finish(self, finished: &mut Finished) -> Result<(), DecodeError> {
         finished.put_list("exemplars", self.offsets, || {
             let count = self.times.len();
             let (timestamp, nanos) = self.times.finish();
@@ -103,7 +101,7 @@ impl Exemplars {
                 inner(self.value_ints.finish(count), DataType::Int64, count),
                 inner(self.trace_ids.finish(count), DataType::Utf8, count),
                 inner(self.span_ids.finish(count), DataType::Utf8, count),
-                Arc::new(self.attributes.finish()),
+                inner(self.attributes.finish(count), DataType::Utf8, count),
             ];
             values
         })

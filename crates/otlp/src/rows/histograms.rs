@@ -7,7 +7,7 @@ use arrow::datatypes::{Float64Type, Int32Type};
 use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, HistogramDataPoint};
 
-use super::columns::{Finished, Numbers, Offsets, bits};
+use super::columns::{Finished, Numbers, Offsets, Room, bits};
 use super::exemplars::Exemplars;
 use super::owner::Group;
 use super::pass::Pass;
@@ -36,13 +36,13 @@ struct TotalsWire {
 }
 
 impl Totals {
-    fn new(table: Table) -> Self {
+    fn new(table: Table, room: Room) -> Self {
         Self {
-            points: PointRows::new(table),
-            count: Vec::new(),
-            sum: Numbers::default(),
-            min: Numbers::default(),
-            max: Numbers::default(),
+            points: PointRows::new(table, room),
+            count: room.vec(),
+            sum: room.numbers(),
+            min: room.numbers(),
+            max: room.numbers(),
             exemplars: Exemplars::default(),
         }
     }
@@ -71,9 +71,9 @@ impl Totals {
         Ok(Some(row))
     }
 
-    fn finish(self) -> Result<Finished, DecodeError> {
+    fn finish(self, pass: &mut Pass<'_>) -> Result<Finished, DecodeError> {
         let rows = self.points.rows();
-        let mut finished = self.points.finish();
+        let mut finished = self.points.finish(pass);
         finished.put_array("count", Int64Array::from(self.count));
         finished.put("sum", self.sum.finish(rows));
         finished.put("min", self.min.finish(rows));
@@ -96,12 +96,12 @@ pub(super) struct HistogramRows<'a> {
 }
 
 impl<'a> HistogramRows<'a> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             point: PointWire::default(),
             own_bounds: Vec::new(),
             own_counts: Vec::new(),
-            totals: Totals::new(Table::MetricHistograms),
+            totals: Totals::new(Table::MetricHistograms, room),
             bounds_offsets: Offsets::default(),
             bounds: Vec::new(),
             counts_offsets: Offsets::default(),
@@ -173,11 +173,11 @@ impl<'a> HistogramRows<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+    pub(super) fn finish(self, pass: &mut Pass<'_>) -> Result<Option<(Table, Rows)>, DecodeError> {
         if self.totals.points.rows() == 0 {
             return Ok(None);
         }
-        let mut finished = self.totals.finish()?;
+        let mut finished = self.totals.finish(pass)?;
         finished.put_list("explicit_bounds", self.bounds_offsets, || {
             vec![Arc::new(Float64Array::from(self.bounds))]
         })?;
@@ -210,13 +210,13 @@ struct ExpWire<'a> {
 }
 
 impl<'a> ExpHistogramRows<'a> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             point: PointWire::default(),
-            totals: Totals::new(Table::MetricExpHistograms),
-            scale: Vec::new(),
-            zero_count: Vec::new(),
-            zero_threshold: Vec::new(),
+            totals: Totals::new(Table::MetricExpHistograms, room),
+            scale: room.vec(),
+            zero_count: room.vec(),
+            zero_threshold: room.vec(),
             positive: BucketRows::default(),
             negative: BucketRows::default(),
         }
@@ -274,12 +274,12 @@ impl<'a> ExpHistogramRows<'a> {
         Ok(exp)
     }
 
-    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+    pub(super) fn finish(self, pass: &mut Pass<'_>) -> Result<Option<(Table, Rows)>, DecodeError> {
         let rows = self.totals.points.rows();
         if rows == 0 {
             return Ok(None);
         }
-        let mut finished = self.totals.finish()?;
+        let mut finished = self.totals.finish(pass)?;
         finished.put_array("scale", Int32Array::from(self.scale));
         finished.put_array("zero_count", Int64Array::from(self.zero_count));
         finished.put_array("zero_threshold", Float64Array::from(self.zero_threshold));

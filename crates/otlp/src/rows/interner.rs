@@ -1,11 +1,13 @@
 //! Resources, scopes, metrics and series that came before: looked up by their bytes instead of being read again.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
+
+use hindsight_model::Table;
 
 use super::owner::{Group, Resource};
 use super::points::{Metric, Series};
@@ -28,12 +30,24 @@ pub struct Interner {
     pub(super) groups: Cache<Group>,
     pub(super) metrics: Cache<Metric>,
     pub(super) series: Cache<Series>,
+    /// Bytes of the groups' scripts.
+    pub(super) script_bytes: Arc<AtomicUsize>,
+    /// Rows of each table in the last request that had any.
+    last_rows: [AtomicUsize; Table::ALL.len()],
 }
 
 impl Interner {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(super) fn last_rows(&self, table: Table) -> usize {
+        self.last_rows[table.index()].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_rows(&self, table: Table, rows: usize) {
+        self.last_rows[table.index()].store(rows, Ordering::Relaxed);
     }
 
     /// A number that no other entry has.

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue as Proto, any_value::Value
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 
-use super::columns::{Counts, OptionalTimes, OwnerKeys, Texts, Times};
+use super::columns::{Counts, OptionalTimes, OwnerKeys, Room, Texts, Times};
 use super::entries::{AttributeColumns, Entry, write_body};
 use super::ids::{append_hex, valid};
 use super::owner::{Group, each_record};
@@ -19,7 +19,7 @@ use crate::tally::{Remark, Tally};
 use crate::{DecodeError, RejectReason};
 
 pub(crate) fn write_logs(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table, Rows)>, Stop> {
-    let mut rows = LogRows::new();
+    let mut rows = LogRows::new(pass.room(Table::Logs));
     let mut log = LogWire::default();
     each_record(body, pass, |wire, group, pass| {
         pass.charge(size_of::<LogRecord>())?;
@@ -34,7 +34,9 @@ pub(crate) fn write_logs(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table,
             }
         }
     })?;
-    Ok(rows.finish()?)
+    let tables = rows.finish()?;
+    pass.note_rows(&tables);
+    Ok(tables)
 }
 
 /// A log record as it stands in the request.
@@ -144,22 +146,22 @@ struct LogRows {
 }
 
 impl LogRows {
-    fn new() -> Self {
+    fn new(room: Room) -> Self {
         Self {
             owners: OwnerKeys::default(),
-            times: Times::default(),
-            source: StringBuilder::new(),
-            observed: OptionalTimes::default(),
-            severity_number: Vec::new(),
-            severity: Texts::default(),
-            severity_text: Texts::default(),
-            body: Texts::default(),
-            body_type: Texts::default(),
-            event_name: Texts::default(),
-            trace_id: Texts::default(),
-            span_id: Texts::default(),
+            times: room.times(),
+            source: room.builder(8),
+            observed: room.optional_times(),
+            severity_number: room.vec(),
+            severity: room.texts(8),
+            severity_text: room.texts(8),
+            body: room.texts(200),
+            body_type: room.texts(8),
+            event_name: room.texts(24),
+            trace_id: room.texts(32),
+            span_id: room.texts(16),
             flags: Counts::default(),
-            attributes: AttributeColumns::new(Table::Logs.promoted()),
+            attributes: AttributeColumns::new(Table::Logs.promoted(), room),
             dropped_attributes: Counts::default(),
         }
     }

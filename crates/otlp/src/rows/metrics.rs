@@ -15,23 +15,27 @@ use crate::reject::cut;
 
 pub(crate) fn write_metrics(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table, Rows)>, Stop> {
     let mut rows = MetricRows {
-        numbers: NumberRows::new(),
-        histograms: HistogramRows::new(),
-        exp_histograms: ExpHistogramRows::new(),
-        summaries: SummaryRows::new(),
+        numbers: NumberRows::new(pass.room(Table::Metrics)),
+        histograms: HistogramRows::new(pass.room(Table::MetricHistograms)),
+        exp_histograms: ExpHistogramRows::new(pass.room(Table::MetricExpHistograms)),
+        summaries: SummaryRows::new(pass.room(Table::MetricSummaries)),
     };
     let mut metric = MetricWire::default();
     each_record(body, pass, |wire, group, pass| {
         pass.charge(size_of::<ProtoMetric>())?;
+        pass.enter(group);
         rows.push(wire, &mut metric, group, pass)
     })?;
+    pass.end_script();
     let tables = [
-        rows.numbers.finish()?,
-        rows.histograms.finish()?,
-        rows.exp_histograms.finish()?,
-        rows.summaries.finish()?,
+        rows.numbers.finish(pass)?,
+        rows.histograms.finish(pass)?,
+        rows.exp_histograms.finish(pass)?,
+        rows.summaries.finish(pass)?,
     ];
-    Ok(tables.into_iter().flatten().collect())
+    let tables: Vec<_> = tables.into_iter().flatten().collect();
+    pass.note_rows(&tables);
+    Ok(tables)
 }
 
 struct MetricRows<'a> {

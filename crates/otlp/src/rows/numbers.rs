@@ -2,7 +2,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::metrics::v1::NumberDataPoint;
 
-use super::columns::Numbers;
+use super::columns::{Numbers, Room};
 use super::exemplars::Exemplars;
 use super::owner::Group;
 use super::pass::Pass;
@@ -37,12 +37,12 @@ impl Number {
 }
 
 impl<'a> NumberRows<'a> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             point: PointWire::default(),
-            points: PointRows::new(Table::Metrics),
-            value: Numbers::default(),
-            value_int: Numbers::default(),
+            points: PointRows::new(Table::Metrics, room),
+            value: room.numbers(),
+            value_int: room.numbers(),
             exemplars: Exemplars::default(),
         }
     }
@@ -98,12 +98,12 @@ impl<'a> NumberRows<'a> {
         Ok(number)
     }
 
-    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+    pub(super) fn finish(self, pass: &mut Pass<'_>) -> Result<Option<(Table, Rows)>, DecodeError> {
         let rows = self.points.rows();
         if rows == 0 {
             return Ok(None);
         }
-        let mut finished = self.points.finish();
+        let mut finished = self.points.finish(pass);
         finished.put("value", self.value.finish(rows));
         finished.put("value_int", self.value_int.finish(rows));
         self.exemplars.finish(&mut finished)?;

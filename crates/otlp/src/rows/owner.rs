@@ -10,6 +10,7 @@ use prost::Message as _;
 use super::pass::Pass;
 use super::promoted::take_promoted;
 use super::reader::{Fields, Odd, once};
+use super::script::ScriptPlace;
 use super::stop::Stop;
 use crate::RejectReason;
 use crate::attributes::read_attributes;
@@ -32,6 +33,8 @@ pub(super) struct Group {
     pub(super) id: u64,
     pub(super) owner: Arc<Owner>,
     pub(super) hash: SeriesHash,
+    /// The points it sent last.
+    pub(super) script: ScriptPlace,
     /// Bytes of text on every row.
     pub(super) row_bytes: usize,
     too_many: bool,
@@ -72,7 +75,15 @@ impl Group {
         cells.push(Cell::optional(schema_url));
         let owner = Arc::new(Owner::group(cells));
         let row_bytes = owner.row_bytes();
-        Ok(Self { id: pass.tally.context.interner.id(), owner, hash, row_bytes, too_many, remarks })
+        Ok(Self {
+            id: pass.tally.context.interner.id(),
+            owner,
+            hash,
+            script: ScriptPlace::default(),
+            row_bytes,
+            too_many,
+            remarks,
+        })
     }
 
     pub(super) fn service(&self) -> Option<&str> {

@@ -7,7 +7,7 @@ use hindsight_model::{Cell, Owner, Table, attributes_to_json};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message as _;
 
-use super::columns::{Counts, Finished, OptionalTimes, OwnerKeys, Times};
+use super::columns::{Counts, Finished, OptionalTimes, Room, Times};
 use super::exemplars::ExemplarWire;
 use super::owner::Group;
 use super::pass::Pass;
@@ -18,6 +18,7 @@ use crate::RejectReason;
 use crate::attributes::read_attributes;
 use crate::reject::cut;
 use crate::series::SeriesHash;
+use crate::series_gate::SeriesGate;
 use crate::tally::{Remark, Tally};
 
 /// The flag of a point that says "there is no value here" (rule 20).
@@ -82,6 +83,10 @@ impl MetricWire<'_> {
         for part in &self.metadata {
             pass.add_to_key(part);
         }
+        if let Some(metric) = pass.path.metric(&pass.key) {
+            return Ok(metric);
+        }
+        pass.leave_script(group);
         let metric = match interner.metrics.get(&pass.key) {
             Some(metric) => metric,
             None => {
@@ -90,7 +95,8 @@ impl MetricWire<'_> {
                 metric
             }
         };
-        pass.tally.repeat_remarks(&metric.remarks);
+        pass.repeat_remarks(&metric.remarks);
+        pass.path.add_metric(&pass.key, &metric);
         Ok(metric)
     }
 
@@ -213,13 +219,9 @@ impl Metric {
         Ok(())
     }
 
-    /// The point's series, known or new.
+    /// The series whose key the pass has, known or new.
     fn series(&self, attributes: &[&[u8]], pass: &mut Pass<'_>) -> Result<Arc<Series>, Stop> {
         let interner = pass.tally.context.interner;
-        pass.start_key(self.id);
-        for attribute in attributes {
-            pass.add_to_key(attribute);
-        }
         let series = match interner.series.get(&pass.key) {
             Some(series) => series,
             None => {
@@ -228,7 +230,7 @@ impl Metric {
                 series
             }
         };
-        pass.tally.repeat_remarks(&series.remarks);
+        pass.repeat_remarks(&series.remarks);
         Ok(series)
     }
 
@@ -249,12 +251,11 @@ impl Metric {
 
 impl Series {
     /// Whether its points may come in; the gate is asked once for each of its stamps.
-    fn is_admitted(&self, pass: &Pass<'_>) -> bool {
-        let stamp = pass.gate_stamp;
+    pub(super) fn is_admitted(&self, gate: &dyn SeriesGate, stamp: u64) -> bool {
         if stamp != 0 && self.admitted.load(Ordering::Relaxed) == stamp {
             return true;
         }
-        let admitted = pass.tally.context.series.admit(self.id);
+        let admitted = gate.admit(self.id);
         if admitted {
             self.admitted.store(stamp, Ordering::Relaxed);
         }
@@ -265,21 +266,14 @@ impl Series {
 /// The columns of every metric table.
 pub(super) struct PointRows {
     table: Table,
-    owners: OwnerKeys,
     times: Times,
     start: OptionalTimes,
     flags: Counts,
 }
 
 impl PointRows {
-    pub(super) fn new(table: Table) -> Self {
-        Self {
-            table,
-            owners: OwnerKeys::default(),
-            times: Times::default(),
-            start: OptionalTimes::default(),
-            flags: Counts::default(),
-        }
+    pub(super) fn new(table: Table, room: Room) -> Self {
+        Self { table, times: room.times(), start: room.optional_times(), flags: Counts::default() }
     }
 
     /// The number of rows so far: the index of the next.
@@ -295,13 +289,20 @@ impl PointRows {
         group: &Group,
         pass: &mut Pass<'_>,
     ) -> Result<bool, Stop> {
-        let series = metric.series(&point.attributes, pass)?;
-        if !series.is_admitted(pass) {
-            metric.reject(RejectReason::TooManySeries, group, point, &mut pass.tally)?;
-            return Ok(false);
+        pass.start_key(metric.id);
+        for attribute in &point.attributes {
+            pass.add_to_key(attribute);
+        }
+        if !pass.follow_point(self.table) {
+            pass.leave_script(group);
+            let series = metric.series(&point.attributes, pass)?;
+            if !series.is_admitted(pass.tally.context.series, pass.gate_stamp) {
+                metric.reject(RejectReason::TooManySeries, group, point, &mut pass.tally)?;
+                return Ok(false);
+            }
+            pass.add_point(self.table, &series);
         }
         let row = self.rows();
-        self.owners.push(&series.owner);
         self.times.push(point.time);
         self.start.set(row, point.start);
         self.flags.set(row, point.flags.into());
@@ -309,9 +310,9 @@ impl PointRows {
         Ok(true)
     }
 
-    pub(super) fn finish(self) -> Finished {
+    pub(super) fn finish(self, pass: &mut Pass<'_>) -> Finished {
         let rows = self.rows();
-        let mut finished = self.owners.finish(self.table);
+        let mut finished = pass.take_owners(self.table).finish(self.table);
         let (timestamp, nanos) = self.times.finish();
         finished.put("timestamp", timestamp);
         finished.put("timestamp_nanos", nanos);

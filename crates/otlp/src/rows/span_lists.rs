@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringBuilder};
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 use opentelemetry_proto::tonic::trace::v1::span;
 
@@ -106,8 +106,8 @@ impl<'a> Link<'a> {
 pub(super) struct Events {
     offsets: Offsets,
     times: Times,
-    names: StringBuilder,
-    attributes: StringBuilder,
+    names: Texts,
+    attributes: Texts,
     dropped: Vec<i64>,
 }
 
@@ -123,23 +123,25 @@ impl Events {
             return Ok(());
         }
         for event in events {
+            let at = self.dropped.len();
             self.times.push(event.time);
-            self.names.append_value(event.name);
-            self.attributes.append_value(json(&mut entries[event.attributes.clone()], tally)?);
+            self.names.set(at, event.name);
+            self.attributes.set(at, &json(&mut entries[event.attributes.clone()], tally)?);
             self.dropped.push(event.dropped.into());
         }
         self.offsets.end_row(row, self.dropped.len());
         Ok(())
     }
 
-    pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
+    pub(super) fn finish(self, finished: &mut Finished) -> Result<(), DecodeError> {
         finished.put_list("events", self.offsets, || {
+            let count = self.dropped.len();
             let (timestamp, nanos) = self.times.finish();
             vec![
                 timestamp,
                 nanos,
-                Arc::new(self.names.finish()),
-                Arc::new(self.attributes.finish()),
+                inner(self.names.finish(count), DataType::Utf8, count),
+                inner(self.attributes.finish(count), DataType::Utf8, count),
                 Arc::new(Int64Array::from(self.dropped)),
             ]
         })
@@ -149,10 +151,10 @@ impl Events {
 #[derive(Default)]
 pub(super) struct Links {
     offsets: Offsets,
-    trace_ids: StringBuilder,
-    span_ids: StringBuilder,
+    trace_ids: Texts,
+    span_ids: Texts,
     trace_states: Texts,
-    attributes: StringBuilder,
+    attributes: Texts,
     dropped: Vec<i64>,
     flags: Vec<i64>,
 }
@@ -174,10 +176,11 @@ impl Links {
                 refused += 1;
                 continue;
             };
-            self.trace_states.set_unless_empty(self.dropped.len(), link.trace_state);
-            append_hex(&mut self.trace_ids, trace_id);
-            append_hex(&mut self.span_ids, span_id);
-            self.attributes.append_value(json(&mut entries[link.attributes.clone()], tally)?);
+            let at = self.dropped.len();
+            self.trace_states.set_unless_empty(at, link.trace_state);
+            append_hex(self.trace_ids.at(at), trace_id);
+            append_hex(self.span_ids.at(at), span_id);
+            self.attributes.set(at, &json(&mut entries[link.attributes.clone()], tally)?);
             self.dropped.push(link.dropped.into());
             self.flags.push(link.flags.into());
         }
@@ -187,14 +190,14 @@ impl Links {
         Ok(refused)
     }
 
-    pub(super) fn finish(mut self, finished: &mut Finished) -> Result<(), DecodeError> {
+    pub(super) fn finish(self, finished: &mut Finished) -> Result<(), DecodeError> {
         finished.put_list("links", self.offsets, || {
             let count = self.dropped.len();
             let values: Vec<ArrayRef> = vec![
-                Arc::new(self.trace_ids.finish()),
-                Arc::new(self.span_ids.finish()),
+                inner(self.trace_ids.finish(count), DataType::Utf8, count),
+                inner(self.span_ids.finish(count), DataType::Utf8, count),
                 inner(self.trace_states.finish(count), DataType::Utf8, count),
-                Arc::new(self.attributes.finish()),
+                inner(self.attributes.finish(count), DataType::Utf8, count),
                 Arc::new(Int64Array::from(self.dropped)),
                 Arc::new(Int64Array::from(self.flags)),
             ];

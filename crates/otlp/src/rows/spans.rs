@@ -5,7 +5,7 @@ use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
-use super::columns::{Counts, OwnerKeys, Texts, Times};
+use super::columns::{Counts, OwnerKeys, Room, Texts, Times};
 use super::entries::{AttributeColumns, Entry};
 use super::ids::{append_hex, valid};
 use super::owner::{Group, each_record};
@@ -24,7 +24,7 @@ pub(crate) const KINDS: [&str; 6] = ["unspecified", "internal", "server", "clien
 pub(crate) const STATUS_CODES: [&str; 3] = ["unset", "ok", "error"];
 
 pub(crate) fn write_traces(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Table, Rows)>, Stop> {
-    let mut rows = SpanRows::new();
+    let mut rows = SpanRows::new(pass.room(Table::Spans));
     let mut span = SpanWire::default();
     each_record(body, pass, |wire, group, pass| {
         pass.charge(size_of::<Span>())?;
@@ -39,7 +39,9 @@ pub(crate) fn write_traces(body: &[u8], pass: &mut Pass<'_>) -> Result<Vec<(Tabl
             }
         }
     })?;
-    Ok(rows.finish()?)
+    let tables = rows.finish()?;
+    pass.note_rows(&tables);
+    Ok(tables)
 }
 
 /// A span as it stands in the request.
@@ -195,25 +197,25 @@ struct SpanRows {
 }
 
 impl SpanRows {
-    fn new() -> Self {
+    fn new(room: Room) -> Self {
         Self {
             owners: OwnerKeys::default(),
-            times: Times::default(),
-            duration: Vec::new(),
-            trace_id: StringBuilder::new(),
-            span_id: StringBuilder::new(),
-            parent_span_id: Texts::default(),
-            trace_state: Texts::default(),
+            times: room.times(),
+            duration: room.vec(),
+            trace_id: room.builder(32),
+            span_id: room.builder(16),
+            parent_span_id: room.texts(16),
+            trace_state: room.texts(32),
             flags: Counts::default(),
-            name: StringBuilder::new(),
-            kind: StringBuilder::new(),
-            status_code: StringBuilder::new(),
-            status_message: Texts::default(),
+            name: room.builder(24),
+            kind: room.builder(8),
+            status_code: room.builder(8),
+            status_message: room.texts(8),
             events: Events::default(),
             dropped_events: Counts::default(),
             links: Links::default(),
             dropped_links: Counts::default(),
-            attributes: AttributeColumns::new(Table::Spans.promoted()),
+            attributes: AttributeColumns::new(Table::Spans.promoted(), room),
             dropped_attributes: Counts::default(),
         }
     }

@@ -4,7 +4,7 @@ use arrow::array::{Float64Array, Int64Array};
 use hindsight_model::{Rows, Table};
 use opentelemetry_proto::tonic::metrics::v1::{SummaryDataPoint, summary_data_point::ValueAtQuantile};
 
-use super::columns::{Offsets, bits};
+use super::columns::{Offsets, Room, bits};
 use super::owner::Group;
 use super::pass::Pass;
 use super::points::{Metric, PointRows, PointWire};
@@ -26,13 +26,13 @@ pub(super) struct SummaryRows<'a> {
 }
 
 impl<'a> SummaryRows<'a> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             point: PointWire::default(),
             own: Vec::new(),
-            points: PointRows::new(Table::MetricSummaries),
-            count: Vec::new(),
-            sum: Vec::new(),
+            points: PointRows::new(Table::MetricSummaries, room),
+            count: room.vec(),
+            sum: room.vec(),
             offsets: Offsets::default(),
             quantile: Vec::new(),
             value: Vec::new(),
@@ -90,11 +90,11 @@ impl<'a> SummaryRows<'a> {
         Ok((count, sum))
     }
 
-    pub(super) fn finish(self) -> Result<Option<(Table, Rows)>, DecodeError> {
+    pub(super) fn finish(self, pass: &mut Pass<'_>) -> Result<Option<(Table, Rows)>, DecodeError> {
         if self.points.rows() == 0 {
             return Ok(None);
         }
-        let mut finished = self.points.finish();
+        let mut finished = self.points.finish(pass);
         finished.put_array("count", Int64Array::from(self.count));
         finished.put_array("sum", Float64Array::from(self.sum));
         finished.put_list("quantiles", self.offsets, || {

@@ -40,7 +40,14 @@ impl Layout {
 /// An engine over the fixture, and the folder that must live as long.
 pub(super) struct Laid {
     pub(super) engine: QueryEngine,
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+impl Laid {
+    /// Where the blocks are.
+    pub(super) fn dir(&self) -> &DiskPath {
+        self.dir.path()
+    }
 }
 
 pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
@@ -63,7 +70,7 @@ pub(super) fn lay(layout: Layout, options: QueryOptions) -> Laid {
         source = source.with(tenant, snapshot);
     }
     let engine = QueryEngine::new(Arc::new(source), Vec::new(), options).unwrap();
-    Laid { engine, _dir: dir }
+    Laid { engine, dir }
 }
 
 /// Writes one Parquet file for each day.
@@ -103,6 +110,7 @@ pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: 
         max_timestamp: Some(max),
         columns: column_stats(&in_file),
         wal_position: 1,
+        checksum: None,
     }
 }
 

@@ -1,14 +1,17 @@
 //! Blocks that cannot hold an answer stay closed, however the question is spelled.
 
-use hindsight_model::{SqlRequest, SqlSource, SqlStats, timestamp_from_micros};
+use std::sync::Arc;
+
+use hindsight_model::{LogicalClock, SqlRequest, SqlSource, SqlStats, timestamp_from_micros};
 
 use super::fixture::TEN;
 use super::layout::{Layout, lay};
 use crate::QueryOptions;
 
 async fn stats(sql: &str) -> (usize, SqlStats) {
-    let laid = lay(Layout::Blocks, QueryOptions::default());
     let now = timestamp_from_micros(TEN + 60_000_000).unwrap();
+    let clock = Arc::new(LogicalClock::starting_at(now));
+    let laid = lay(Layout::Blocks, QueryOptions { clock, ..QueryOptions::default() });
     let answer = laid.engine.sql(SqlRequest::new(sql).param("now", now)).await.unwrap();
     (answer.row_count(), answer.stats)
 }
@@ -22,6 +25,10 @@ async fn check(sql: &str, rows: usize, scanned: u64, pruned: u64) {
 async fn time_and_date_rule_out_whole_days() {
     check("SELECT name FROM spans", 6, 2, 0).await;
     check("SELECT name FROM spans WHERE timestamp >= $now - INTERVAL '2 minutes'", 5, 1, 1).await;
+    check("SELECT name FROM spans WHERE timestamp >= now() - INTERVAL '2 minutes'", 5, 1, 1).await;
+    check("SELECT name FROM spans WHERE date >= current_date", 5, 1, 1).await;
+    check("SELECT name FROM spans WHERE date >= CAST(now() - INTERVAL '1 minute' AS DATE)", 5, 1, 1).await;
+    check("SELECT now()::date", 1, 0, 0).await;
     check("SELECT name FROM spans WHERE date = '2026-05-03'", 1, 1, 1).await;
     check("SELECT name FROM spans WHERE timestamp > $now AND timestamp < $now + INTERVAL '1 hour'", 1, 1, 1)
         .await;

@@ -40,6 +40,7 @@ async fn a_query_keeps_the_files_it_reads_until_it_ends() {
     let now: Timestamp = "2026-05-04T14:32:00Z".parse().unwrap();
     let mut options = StoreOptions::new(dir.path());
     options.maintenance.interval = None;
+    options.maintenance.fan_in = 8;
     let store = Store::open(options, Arc::new(LogicalClock::starting_at(now))).await.unwrap();
     for number in 0..8 {
         let request = Ingest {

@@ -23,7 +23,7 @@ pub(super) struct Copied {
 /// Copies `source` to its end into `target`, which appears whole and durable; its directory is not synced.
 /// Bytes that are added to the source meanwhile may or may not be in the copy.
 pub(super) fn copy(
-    source: &mut File,
+    source: &mut dyn Read,
     target: &Path,
     modified_ns: u64,
     told: &mut dyn FnMut(u64),
@@ -44,7 +44,7 @@ pub(super) fn copy(
 }
 
 fn copy_into(
-    source: &mut File,
+    source: &mut dyn Read,
     target: &Path,
     modified_ns: u64,
     told: &mut dyn FnMut(u64),
@@ -58,12 +58,13 @@ fn copy_into(
 }
 
 /// Reads `source` to its end and says what was in it.
-pub(super) fn read_through(source: &mut File, told: &mut dyn FnMut(u64)) -> io::Result<Copied> {
+pub(super) fn read_through(source: &mut dyn Read, told: &mut dyn FnMut(u64)) -> io::Result<Copied> {
     drain(source, told, &mut |_| Ok(()))
 }
 
-fn drain(
-    source: &mut File,
+/// Reads `source` to its end, shows `each` piece of it, and says what was in it.
+pub(super) fn drain(
+    source: &mut dyn Read,
     told: &mut dyn FnMut(u64),
     each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Copied> {

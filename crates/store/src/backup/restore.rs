@@ -2,15 +2,20 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
 
 use super::BackupError;
 use super::copy::{Copied, copy, read_through};
 use super::manifest::{FileEntry, Manifest, below};
-use crate::DataDirLock;
+use super::upload::{self, Uploads};
 use crate::data_format::{FORMAT_FILE, accept_format, stamp_format, stamp_restoring};
 use crate::durable_fs::create_dir_durably;
+use crate::tables_storage::TablesStorage;
 use crate::verify::Progress;
+use crate::{DataDirLock, TablesLocation};
 
 /// What was put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,34 +32,80 @@ pub struct RestoreReport {
     pub wal_next: u64,
 }
 
-/// Checks every file of the backup in `folder`, then writes them to `data_dir`, which must be new or empty. Until
-/// the last file is there nothing opens the directory. Takes long; not for an I/O thread.
+/// Checks every file of the backup in `folder`, then writes them to `data_dir`, which must be new or empty, and those
+/// of the tables to `location`, likewise. Until the last file is there nothing opens the directory.
 ///
 /// # Errors
-/// [`BackupError::Altered`] and the like before anything is written; [`BackupError::Io`] when the disk refuses, and then
-/// the directory is left marked as half restored.
-pub fn restore(
+/// [`BackupError::Altered`] and the like before anything is written; [`BackupError::Io`] when the disk refuses, and
+/// then the directory is left marked as half restored, and what object storage has got stays there.
+pub async fn restore(
     folder: &Path,
     data_dir: &Path,
-    tell: &dyn Fn(Progress),
+    location: &TablesLocation,
+    tell: Arc<dyn Fn(Progress) + Send + Sync>,
 ) -> Result<RestoreReport, BackupError> {
-    let manifest =
-        Manifest::read(folder)?.ok_or_else(|| BackupError::NoManifest { folder: folder.into() })?;
-    check_empty(data_dir)?;
-    check_files(folder, &manifest, tell)?;
-    let data_dir = std::path::absolute(data_dir).map_err(BackupError::io("find", data_dir))?;
-    create_dir_durably(&data_dir).map_err(BackupError::io("make the directory", &data_dir))?;
-    let _lock = DataDirLock::take(&data_dir).map_err(BackupError::store)?;
-    stamp_restoring(&data_dir).map_err(BackupError::store)?;
-    write_files(folder, &data_dir, &manifest, tell)?;
-    finish(folder, &data_dir, &manifest)?;
-    Ok(RestoreReport {
-        node_id: manifest.node_id.clone(),
-        backed_up_at: manifest.started_at.clone(),
-        files: manifest.files.len() as u64,
-        bytes: manifest.bytes(),
-        wal_next: manifest.wal_next,
-    })
+    let work = Work {
+        folder: folder.to_path_buf(),
+        data_dir: std::path::absolute(data_dir).map_err(BackupError::io("find", data_dir))?,
+        location: location.clone(),
+        handle: Handle::current(),
+        tell,
+    };
+    match tokio::task::spawn_blocking(move || work.run()).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// A restore, on a thread that may block.
+struct Work {
+    folder: PathBuf,
+    data_dir: PathBuf,
+    location: TablesLocation,
+    handle: Handle,
+    tell: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Work {
+    fn run(&self) -> Result<RestoreReport, BackupError> {
+        let Self { folder, data_dir, .. } = self;
+        let manifest =
+            Manifest::read(folder)?.ok_or_else(|| BackupError::NoManifest { folder: folder.clone() })?;
+        check_empty(data_dir)?;
+        let uploads = self.uploads()?;
+        check_files(folder, &manifest, self.tell.as_ref())?;
+        create_dir_durably(data_dir).map_err(BackupError::io("make the directory", data_dir))?;
+        let _lock = DataDirLock::take(data_dir).map_err(BackupError::store)?;
+        stamp_restoring(data_dir).map_err(BackupError::store)?;
+        let (remote, local): (Vec<_>, Vec<_>) =
+            manifest.files.iter().partition(|entry| uploads.is_some() && upload::is_of_tables(entry));
+        let mut steps = Steps { done_bytes: 0, total_bytes: manifest.bytes(), tell: self.tell.as_ref() };
+        if let Some(uploads) = uploads {
+            for entry in upload::in_order(&remote) {
+                steps.say("writing", entry);
+                uploads.put(folder, entry)?;
+                steps.done_bytes += entry.size;
+            }
+        }
+        write_files(folder, data_dir, &local, &mut steps)?;
+        finish(folder, data_dir, &local)?;
+        Ok(RestoreReport {
+            node_id: manifest.node_id.clone(),
+            backed_up_at: manifest.started_at.clone(),
+            files: manifest.files.len() as u64,
+            bytes: manifest.bytes(),
+            wal_next: manifest.wal_next,
+        })
+    }
+
+    /// The way to object storage, when the tables are to be there.
+    fn uploads(&self) -> Result<Option<Uploads>, BackupError> {
+        let TablesLocation::Url(url) = &self.location else { return Ok(None) };
+        let storage = TablesStorage::open(&self.location, &self.data_dir).map_err(BackupError::store)?;
+        let uploads = Uploads::new(storage.object_store(), url.as_str(), self.handle.clone());
+        uploads.check_empty()?;
+        Ok(Some(uploads))
+    }
 }
 
 fn check_empty(data_dir: &Path) -> Result<(), BackupError> {
@@ -90,11 +141,10 @@ fn check_files(folder: &Path, manifest: &Manifest, tell: &dyn Fn(Progress)) -> R
 fn write_files(
     folder: &Path,
     data_dir: &Path,
-    manifest: &Manifest,
-    tell: &dyn Fn(Progress),
+    entries: &[&FileEntry],
+    steps: &mut Steps<'_>,
 ) -> Result<(), BackupError> {
-    let mut steps = Steps { done_bytes: 0, total_bytes: manifest.bytes(), tell };
-    for entry in manifest.files.iter().filter(|entry| entry.path != FORMAT_FILE) {
+    for entry in entries.iter().filter(|entry| entry.path != FORMAT_FILE) {
         steps.say("writing", entry);
         let (from, to) = (below(folder, &entry.stored), below(data_dir, &entry.path));
         let mut source = File::open(&from).map_err(BackupError::io("open", &from))?;
@@ -107,9 +157,8 @@ fn write_files(
 }
 
 /// Makes every name durable, and only then the directory one that opens.
-fn finish(folder: &Path, data_dir: &Path, manifest: &Manifest) -> Result<(), BackupError> {
-    let mut folders: Vec<_> = manifest
-        .files
+fn finish(folder: &Path, data_dir: &Path, entries: &[&FileEntry]) -> Result<(), BackupError> {
+    let mut folders: Vec<_> = entries
         .iter()
         .flat_map(|entry| {
             let path = below(data_dir, &entry.path);
@@ -131,7 +180,7 @@ fn finish(folder: &Path, data_dir: &Path, manifest: &Manifest) -> Result<(), Bac
     stamp_format(data_dir).map_err(BackupError::store)
 }
 
-fn compare(entry: &FileEntry, found: &Copied) -> Result<(), String> {
+pub(super) fn compare(entry: &FileEntry, found: &Copied) -> Result<(), String> {
     if found.size != entry.size {
         return Err(format!("it has {} bytes instead of {}", found.size, entry.size));
     }

@@ -1,20 +1,21 @@
 //! One try to copy a live data directory. It fails without harm when the server took something away meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hindsight_model::NodeId;
 use hindsight_wal::{Files, LogFile, OpenMode, inspect};
+use tokio::runtime::Handle;
 
 use super::BackupError;
-use super::copy::{copy, modified_ns};
+use super::copy::copy;
 use super::manifest::{FileEntry, KEPT_DIR, TableEntry, below, generation_dir};
-use super::source::{Segments, listings, log_files, open, other_files};
-use crate::block_name::checksum_in_name;
-use crate::verify::{Listing, Progress};
+use super::remote::RemoteTable;
+use super::source::{Segments, Source, listings, log_files, other_files};
+use crate::verify::{LOG_DIR, Listing, Progress, TablesDir};
 
 /// Why a round ended early.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ pub(super) struct Known {
 
 pub(super) struct Round {
     pub(super) data_dir: PathBuf,
+    pub(super) tables: TablesDir,
     pub(super) folder: PathBuf,
     pub(super) generation: u64,
     pub(super) node: NodeId,
@@ -69,8 +71,9 @@ impl Round {
             Ok(picture) => picture,
             Err(fault) => return (self, Err(fault)),
         };
+        let handle = Handle::current();
         let work = tokio::task::spawn_blocking(move || {
-            let gathered = self.gather(picture);
+            let gathered = self.gather(picture, &handle);
             (self, gathered)
         });
         match work.await {
@@ -85,18 +88,18 @@ impl Round {
         let wal_dir = self.data_dir.join("wal");
         let mut segments = Segments::default();
         segments.open_more(&wal_dir)?;
-        let listings = listings(&self.data_dir.join("tables"), self.node).await?;
+        let listings = listings(&self.tables, self.node).await?;
         segments.open_more(&wal_dir)?;
         segments.check_no_gap()?;
         Ok((segments, listings))
     }
 
-    fn gather(&mut self, picture: (Segments, Vec<Listing>)) -> Result<Gathered, Fault> {
+    fn gather(&mut self, picture: (Segments, Vec<Listing>), handle: &Handle) -> Result<Gathered, Fault> {
         let (segments, listings) = picture;
         let mut files = Vec::new();
         // What may be taken away first is copied first.
         for listing in &listings {
-            files.extend(self.table(listing)?);
+            files.extend(self.table(listing, handle)?);
         }
         let log = self.segments(segments)?;
         let covered = listings.iter().map(|listing| listing.covered).max().unwrap_or(0);
@@ -120,7 +123,27 @@ impl Round {
         Ok(Gathered { files, tables, wal_next })
     }
 
-    fn table(&mut self, listing: &Listing) -> Result<Vec<FileEntry>, Fault> {
+    fn table(&mut self, listing: &Listing, handle: &Handle) -> Result<Vec<FileEntry>, Fault> {
+        match self.tables.clone() {
+            TablesDir::Disk(dir) => {
+                let root = dir.join(listing.table.name());
+                let log_files = log_files(&root.join(LOG_DIR), listing.version)?;
+                self.table_files(listing, log_files, |path| Source::open_file(&below(&root, path)))
+            }
+            TablesDir::Remote(tables) => {
+                let table = RemoteTable::list(&tables, listing.table, handle)?;
+                self.table_files(listing, table.log_files(listing.version), |path| table.source(path))
+            }
+        }
+    }
+
+    /// The files that `listing` names and those of the table's log; `source` finds them by their path within the table.
+    fn table_files<'a>(
+        &mut self,
+        listing: &Listing,
+        log_files: Vec<String>,
+        source: impl Fn(&str) -> Result<Source<'a>, Fault>,
+    ) -> Result<Vec<FileEntry>, Fault> {
         let root = format!("tables/{}", listing.table.name());
         let mut entries = Vec::new();
         let total_bytes = listing.files.iter().map(|file| file.size_bytes).sum();
@@ -128,20 +151,17 @@ impl Round {
         for file in &listing.files {
             let path = format!("{root}/{}", file.path);
             self.say(&path, done_bytes, total_bytes);
-            let (source, metadata) = open(&below(&self.data_dir, &path))?;
-            if metadata.len() != file.size_bytes {
-                let what =
-                    format!("it has {} bytes, the table's log says {}", metadata.len(), file.size_bytes);
+            let source = source(&file.path)?;
+            if source.size != file.size_bytes {
+                let what = format!("it has {} bytes, the table's log says {}", source.size, file.size_bytes);
                 return Err(BackupError::Damaged { place: path, what }.into());
             }
-            entries.push(self.store(&path, source, &metadata, KEPT_DIR)?);
+            entries.push(self.store(&path, source, KEPT_DIR, file.checksum)?);
             done_bytes += file.size_bytes;
         }
-        let log_dir = format!("{root}/_delta_log");
-        for name in log_files(&below(&self.data_dir, &log_dir), listing.version)? {
-            let path = format!("{log_dir}/{name}");
-            let (source, metadata) = open(&below(&self.data_dir, &path))?;
-            entries.push(self.store(&path, source, &metadata, KEPT_DIR)?);
+        for name in log_files {
+            let within = format!("{LOG_DIR}/{name}");
+            entries.push(self.store(&format!("{root}/{within}"), source(&within)?, KEPT_DIR, None)?);
         }
         Ok(entries)
     }
@@ -153,32 +173,32 @@ impl Round {
         for (id, file) in segments.open {
             let path = format!("wal/{}", id.file_name());
             self.say(&path, 0, 0);
-            let metadata = file.metadata().map_err(BackupError::io("look at", &path))?;
+            let source = Source::of(file, Path::new(&path))?;
             // Only the last segment is written to.
             let folder = if Some(id) == last { own.as_str() } else { KEPT_DIR };
-            entries.push(self.store(&path, file, &metadata, folder)?);
+            entries.push(self.store(&path, source, folder, None)?);
         }
         Ok(entries)
     }
 
     fn changing(&mut self, path: &str) -> Result<FileEntry, Fault> {
-        let (source, metadata) = open(&below(&self.data_dir, path))?;
+        let source = Source::open_file(&below(&self.data_dir, path))?;
         let folder = generation_dir(self.generation);
-        self.store(path, source, &metadata, &folder)
+        self.store(path, source, &folder, None)
     }
 
-    /// Stores a file under `folder`, or finds that it is stored already.
+    /// Stores a file under `folder`, or finds that it is stored already. Its bytes must have the checksum `expected`.
     fn store(
         &mut self,
         path: &str,
-        mut source: File,
-        metadata: &fs::Metadata,
+        source: Source<'_>,
         folder: &str,
+        expected: Option<u32>,
     ) -> Result<FileEntry, Fault> {
-        let modified = modified_ns(metadata).map_err(BackupError::io("look at", path))?;
+        let modified_ns = source.modified_ns;
         let known = self.known.entries.get(path);
         if let Some(known) = known
-            && (known.size, known.modified_ns) == (metadata.len(), modified)
+            && (known.size, known.modified_ns) == (source.size, modified_ns)
             && is_there(&self.folder, known)
         {
             return Ok(known.clone());
@@ -191,10 +211,12 @@ impl Round {
             format!("{folder}/{path}")
         };
         let target = below(&self.folder, &stored);
-        let copied =
-            copy(&mut source, &target, modified, &mut |_| {}).map_err(BackupError::io("copy to", &target))?;
-        if let Some(expected) = checksum_in_name(path).filter(|expected| *expected != copied.crc32c) {
-            let what = format!("its bytes have checksum {:08x}, its name says {expected:08x}", copied.crc32c);
+        let mut content = (source.open)()?;
+        let copied = copy(content.as_mut(), &target, modified_ns, &mut |_| {})
+            .map_err(BackupError::io("copy to", &target))?;
+        if let Some(expected) = expected.filter(|expected| *expected != copied.crc32c) {
+            let what =
+                format!("its bytes have checksum {:08x}, the table says {expected:08x}", copied.crc32c);
             return Err(BackupError::Damaged { place: path.to_owned(), what }.into());
         }
         self.known.copied_files += 1;
@@ -204,7 +226,7 @@ impl Round {
             stored,
             size: copied.size,
             sha256: copied.sha256,
-            modified_ns: modified,
+            modified_ns,
         };
         self.known.entries.insert(path.to_owned(), entry.clone());
         Ok(entry)

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use hindsight_model::{NodeId, Table};
 use hindsight_wal::SegmentId;
 
 use super::BackupError;
+use super::copy::modified_ns;
 use super::round::Fault;
-use crate::verify::{Listing, list};
+use crate::verify::{Listing, TablesDir, list};
 
 /// Top-level names that are not copied: other processes' business, derived, or handled on their own.
 const LEFT_OUT: &[&str] = &[
@@ -61,11 +62,11 @@ impl Segments {
 }
 
 /// The tables' logs, each at its newest version.
-pub(super) async fn listings(tables_dir: &Path, node: NodeId) -> Result<Vec<Listing>, Fault> {
+pub(super) async fn listings(tables: &TablesDir, node: NodeId) -> Result<Vec<Listing>, Fault> {
     let mut listings = Vec::new();
     for table in Table::ALL {
         // A log that is being written is always readable, so an error is damage, or a file removed meanwhile.
-        let listed = list(table, tables_dir, Some(node)).await;
+        let listed = list(table, tables, Some(node)).await;
         let listed =
             listed.map_err(|source| Fault::Changing(BackupError::Store { source: Box::new(source) }))?;
         listings.extend(listed);
@@ -91,7 +92,7 @@ pub(super) fn log_files(log_dir: &Path, version: u64) -> Result<Vec<String>, Fau
 }
 
 /// `00000000000000000042.json`, `00000000000000000042.checkpoint.parquet` and their kind.
-fn version_of_log_file(name: &str) -> Option<u64> {
+pub(super) fn version_of_log_file(name: &str) -> Option<u64> {
     let (digits, rest) = name.split_once('.')?;
     let is_known = rest == "json" || rest.starts_with("checkpoint.") || rest == "crc";
     (digits.len() == 20 && is_known && !name.contains('#')).then(|| digits.parse().ok())?
@@ -126,11 +127,27 @@ fn is_unfinished(name: &str) -> bool {
     name.ends_with(".tmp") || name.contains('#')
 }
 
-/// Opens a file that may be gone by now.
-pub(super) fn open(path: &Path) -> Result<(File, fs::Metadata), Fault> {
-    let file = File::open(path).map_err(|error| Fault::of_open(error, path))?;
-    let metadata = file.metadata().map_err(BackupError::io("look at", path))?;
-    Ok((file, metadata))
+/// A file to copy: what tells whether it has changed, and its content when it is asked for.
+pub(super) struct Source<'a> {
+    pub(super) size: u64,
+    pub(super) modified_ns: u64,
+    pub(super) open: Box<dyn FnOnce() -> Result<Box<dyn Read>, Fault> + 'a>,
+}
+
+impl Source<'_> {
+    /// Of a file that is open.
+    pub(super) fn of(file: File, path: &Path) -> Result<Self, Fault> {
+        let metadata = file.metadata().map_err(BackupError::io("look at", path))?;
+        let modified_ns = modified_ns(&metadata).map_err(BackupError::io("look at", path))?;
+        let open = Box::new(move || Ok(Box::new(file) as Box<dyn Read>));
+        Ok(Self { size: metadata.len(), modified_ns, open })
+    }
+
+    /// Opens a file that may be gone by now.
+    pub(super) fn open_file(path: &Path) -> Result<Self, Fault> {
+        let file = File::open(path).map_err(|error| Fault::of_open(error, path))?;
+        Self::of(file, path)
+    }
 }
 
 impl Fault {

@@ -13,8 +13,9 @@ use super::BackupError;
 use super::copy::{modified_ns, read_through};
 use super::manifest::{FileEntry, KEPT_DIR, Manifest, SCHEMA, below, digest, generation_dir};
 use super::round::{Fault, Gathered, Known, Round};
+use crate::TablesLocation;
 use crate::durable_fs::create_dir_durably;
-use crate::verify::Progress;
+use crate::verify::{Progress, TablesDir};
 
 /// Marks the folder as ours, and is held while a backup goes into it.
 const LOCK_FILE: &str = "hindsight-backup.lock";
@@ -28,6 +29,7 @@ const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
 pub struct BackupTarget {
     folder: PathBuf,
     data_dir: PathBuf,
+    tables: TablesDir,
     node: NodeId,
     previous: Option<Manifest>,
     generation: u64,
@@ -56,11 +58,12 @@ pub struct BackupReport {
 }
 
 impl BackupTarget {
-    /// Opens `folder`, making it if it is not there, for a backup of `data_dir`.
+    /// Opens `folder`, making it if it is not there, for a backup of `data_dir` and of its tables, which are at
+    /// `location`.
     ///
     /// # Errors
     /// When the folder holds something else, another node's backup, or is in use.
-    pub fn open(folder: &Path, data_dir: &Path) -> Result<Self, BackupError> {
+    pub fn open(folder: &Path, data_dir: &Path, location: &TablesLocation) -> Result<Self, BackupError> {
         let data_dir = fs::canonicalize(data_dir).map_err(BackupError::io("find", data_dir))?;
         let folder = std::path::absolute(folder).map_err(BackupError::io("find", folder))?;
         if folder.starts_with(&data_dir) {
@@ -79,7 +82,8 @@ impl BackupTarget {
             return Err(BackupError::OtherNode { folder, found, wanted });
         }
         let generation = previous.as_ref().map_or(1, |previous| previous.generation + 1);
-        let target = Self { folder, data_dir, node, previous, generation, _lock: lock };
+        let tables = TablesDir::of(location, &data_dir).map_err(BackupError::store)?;
+        let target = Self { folder, data_dir, tables, node, previous, generation, _lock: lock };
         // What an interrupted backup has left there belongs to nothing.
         let own = target.own_dir();
         match fs::remove_dir_all(&own) {
@@ -120,6 +124,7 @@ impl BackupTarget {
         };
         let mut round = Round {
             data_dir: self.data_dir.clone(),
+            tables: self.tables.clone(),
             folder: self.folder.clone(),
             generation: self.generation,
             node: self.node,

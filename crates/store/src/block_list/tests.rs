@@ -22,6 +22,7 @@ fn block(name: u32, range: Option<(i64, i64)>) -> Arc<BlockFile> {
         max_timestamp: range.map(|(_, max)| at(max)),
         columns: BTreeMap::new(),
         wal_position: 0,
+        checksum: None,
     })
 }
 

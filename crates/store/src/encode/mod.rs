@@ -7,6 +7,8 @@
 //! Reading order: `seal` (what goes in), `order`, `gather`, `sink` (a file), `column`, `page`, `chunk`, then the
 //! encodings `bits`, `delta`, `intern`.
 
+#[cfg(test)]
+pub(crate) mod batches;
 mod bits;
 mod chunk;
 mod column;

@@ -17,7 +17,7 @@ pub(crate) fn blocks(table: Table, batches: &[Rows], row_group_rows: usize) -> R
     let mut order = Order::of(table, batches);
     let mut files = Vec::new();
     while let Some((day, places)) = order.days.pop_first() {
-        let mut sink = BlockSink::new(table, row_group_rows, Vec::new())?;
+        let mut sink = BlockSink::new(table, Vec::new())?;
         for places in places.chunks(row_group_rows) {
             sink.write(&Group::new(table, batches, &order, places))?;
         }

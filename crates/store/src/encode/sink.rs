@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::concat;
 use arrow::datatypes::{DataType, SchemaRef};
 use hindsight_model::Table;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
@@ -15,7 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::Failure;
 use super::chunk::{Chunk, Codecs};
 use super::column::{Leaf, Source, encode_flat, encode_list};
-use super::page::{Kind, value_type};
+use super::page::Kind;
 use super::plan::plan_of;
 use super::range::Range;
 use crate::ColumnStats;
@@ -37,15 +35,12 @@ pub(crate) trait RowGroup {
 pub(crate) struct BlockSink<W: Write + Send> {
     table: Table,
     schema: SchemaRef,
-    row_group_rows: usize,
     file: SerializedFileWriter<W>,
     /// For each column of the schema its leaves in the file.
     leaves: Vec<Vec<Leaf>>,
     codecs: Codecs,
     rows: u64,
     stats: BTreeMap<&'static str, Found>,
-    pending: Vec<RecordBatch>,
-    pending_rows: usize,
 }
 
 /// What is known of a column so far.
@@ -77,7 +72,7 @@ impl<W: Write + Send> std::fmt::Debug for BlockSink<W> {
 
 impl<W: Write + Send> BlockSink<W> {
     /// An empty block that is written to `file` as it grows.
-    pub(crate) fn new(table: Table, row_group_rows: usize, file: W) -> Result<Self, Failure> {
+    pub(crate) fn new(table: Table, file: W) -> Result<Self, Failure> {
         let schema = file_schema(table);
         let types = ArrowSchemaConverter::new().convert(&schema)?;
         let mut properties = WriterProperties::builder()
@@ -106,45 +101,16 @@ impl<W: Write + Send> BlockSink<W> {
         Ok(Self {
             table,
             schema,
-            row_group_rows,
             file,
             leaves,
             codecs: Codecs::default(),
             rows: 0,
             stats: stats_columns(table).into_iter().map(|name| (name, Found::default())).collect(),
-            pending: Vec::new(),
-            pending_rows: 0,
         })
     }
 
-    /// Appends rows that sort after all earlier ones. Columns as in [`file_schema`], those of text also as
-    /// dictionaries with 32-bit keys. A row group is written whenever there are rows enough.
-    pub(crate) fn push_sorted(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        let mut rest = batch.clone();
-        while self.pending_rows + rest.num_rows() >= self.row_group_rows {
-            let taken = self.row_group_rows - self.pending_rows;
-            self.pending.push(rest.slice(0, taken));
-            rest = rest.slice(taken, rest.num_rows() - taken);
-            self.flush()?;
-        }
-        if rest.num_rows() > 0 {
-            self.pending_rows += rest.num_rows();
-            self.pending.push(rest);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        let batches = std::mem::take(&mut self.pending);
-        self.pending_rows = 0;
-        if batches.is_empty() { Ok(()) } else { self.write(&Batches::of(batches)) }
-    }
-
-    /// Appends a row group. What was pushed before and is not a whole one becomes one of its own.
+    /// Appends a row group, whose rows sort after all earlier ones.
     pub(crate) fn write(&mut self, group: &dyn RowGroup) -> Result<(), Failure> {
-        if self.pending_rows > 0 {
-            self.flush()?;
-        }
         let mut writer = self.file.next_row_group()?;
         for (index, leaves) in self.leaves.iter().enumerate() {
             let field = self.schema.field(index);
@@ -170,9 +136,8 @@ impl<W: Write + Send> BlockSink<W> {
         Ok(())
     }
 
-    /// Writes what is left and the footer.
+    /// Writes the footer.
     pub(crate) fn finish(mut self) -> Result<Finished<W>, Failure> {
-        self.flush()?;
         let stats = |(name, found): (&'static str, Found)| {
             let micros = self.schema.field_with_name(name).is_ok_and(|field| field.data_type().is_temporal());
             let (min, max) = found.range.as_ref().map_or((None, None), |range| range.to_stat_values(micros));
@@ -201,60 +166,4 @@ fn sorting_columns(table: Table, types: &parquet::schema::types::SchemaDescripto
     let leaf = |name: &&str| types.columns().iter().position(|leaf| leaf.path().string() == *name);
     let key = table.sort_key().iter().filter_map(leaf).filter_map(|index| i32::try_from(index).ok());
     key.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true }).collect()
-}
-
-/// Whole batches as a row group.
-struct Batches {
-    batches: Vec<RecordBatch>,
-    /// Where each begins, and where the last ends.
-    starts: Vec<usize>,
-}
-
-impl Batches {
-    fn of(batches: Vec<RecordBatch>) -> Self {
-        let mut starts = vec![0];
-        for batch in &batches {
-            starts.push(starts[starts.len() - 1] + batch.num_rows());
-        }
-        Self { batches, starts }
-    }
-
-    fn slice(&self, index: usize, rows: std::ops::Range<usize>) -> Result<ArrayRef, Failure> {
-        let mut parts = Vec::new();
-        for (batch, start) in self.batches.iter().zip(&self.starts) {
-            let (from, to) = (rows.start.max(*start), rows.end.min(start + batch.num_rows()));
-            if from < to {
-                parts.push(batch.column(index).slice(from - start, to - from));
-            }
-        }
-        if let [only] = parts.as_slice() {
-            return Ok(ArrayRef::clone(only));
-        }
-        let same = parts.windows(2).all(|pair| pair[0].data_type() == pair[1].data_type());
-        if !same {
-            for part in &mut parts {
-                *part = arrow::compute::cast(part, &value_type(part.data_type()))?;
-            }
-        }
-        let borrowed: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-        Ok(concat(&borrowed)?)
-    }
-}
-
-impl RowGroup for Batches {
-    fn rows(&self) -> usize {
-        self.starts[self.starts.len() - 1]
-    }
-
-    fn column(&self, index: usize) -> Result<Source<'_>, Failure> {
-        let columns = || self.batches.iter().map(|batch| batch.column(index));
-        let empty_list = |array: &ArrayRef| {
-            let lists = array.as_list_opt::<i32>();
-            lists.is_some_and(|lists| lists.offsets().first() == lists.offsets().last())
-        };
-        if columns().all(empty_list) || columns().all(|array| array.logical_null_count() == array.len()) {
-            return Ok(Source::Default);
-        }
-        Ok(Source::Rows(Box::new(move |rows| self.slice(index, rows))))
-    }
 }

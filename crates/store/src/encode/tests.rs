@@ -15,6 +15,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 use proptest::prelude::*;
 
+use super::batches::write_sorted;
 use super::page::value_type;
 use super::{BlockSink, blocks};
 use crate::block_writer::{file_schema, stats_columns};
@@ -250,18 +251,20 @@ fn check_stats(
     }
 }
 
-/// The same rows, pushed as a compaction does: in pieces, texts now flat, now as dictionaries.
+/// The same rows as arrays, as a merge has them: in pieces, texts now flat, now as dictionaries.
 fn check_pushed(table: Table, expected: &RecordBatch, row_group_rows: usize) {
-    let mut sink = BlockSink::new(table, row_group_rows, Vec::new()).unwrap();
+    let mut sink = BlockSink::new(table, Vec::new()).unwrap();
     let mut start = 0;
     let mut piece = 1;
+    let mut batches = Vec::new();
     while start < expected.num_rows() {
         let rows = piece.min(expected.num_rows() - start);
         let batch = expected.slice(start, rows);
-        sink.push_sorted(&if piece % 2 == 0 { keyed(&batch) } else { batch }).unwrap();
+        batches.push(if piece % 2 == 0 { keyed(&batch) } else { batch });
         start += rows;
         piece = (piece * 3) % 10_007 + 1;
     }
+    write_sorted(&mut sink, &batches, row_group_rows).unwrap();
     let finished = sink.finish().unwrap();
     assert_eq!(finished.rows, expected.num_rows() as u64);
     check_file(expected, &finished.file.into(), row_group_rows);

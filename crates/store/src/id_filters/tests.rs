@@ -42,6 +42,7 @@ fn block(number: u32, size_bytes: u64) -> BlockFile {
         max_timestamp: Some(Timestamp::from_second(i64::from(number)).unwrap()),
         columns: Default::default(),
         wal_position: 0,
+        checksum: None,
     }
 }
 

@@ -1,17 +1,24 @@
 use arrow::array::{
-    Array, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+    new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use hindsight_model::Tenant;
+use hindsight_model::{Table, Tenant};
 use object_store::memory::InMemory;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 use super::*;
-use crate::block_writer::finished_block;
+use crate::block_writer::{file_schema, finished_block};
 use crate::durable_fs::DurableFs;
+use crate::encode::batches::write_sorted;
 use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
+
+#[path = "../encode/tests/generate.rs"]
+mod generate;
+mod shapes;
 
 /// 2026-05-04T00:00:00Z in microseconds.
 const DAY_MICROS: i64 = 1_777_852_800_000_000;
@@ -92,8 +99,8 @@ fn encoded(table: Table, rows: &RecordBatch, wal_position: u64) -> (BlockFile, V
         .iter()
         .map(|field| rows.schema().index_of(field.name()).unwrap())
         .collect();
-    let mut sink = BlockSink::new(table, ROW_GROUP_ROWS_MAX, Vec::new()).unwrap();
-    sink.push_sorted(&rows.project(&places).unwrap()).unwrap();
+    let mut sink = BlockSink::new(table, Vec::new()).unwrap();
+    write_sorted(&mut sink, &[rows.project(&places).unwrap()], ROW_GROUP_ROWS_MAX).unwrap();
     let date = "2026-05-04".parse().unwrap();
     let encoded = finished_block(table, &Tenant::default(), date, sink.finish().unwrap(), wal_position);
     (encoded.block, encoded.bytes.to_vec())
@@ -105,11 +112,16 @@ async fn merge_all(store: &Arc<dyn ObjectStore>, blocks: &[Arc<BlockFile>]) -> R
     let blocks = blocks.to_vec();
     let merged = tokio::task::spawn_blocking(move || merge(&blocks, &files, &mut |_| Ok(()))).await.unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "no copies are left");
-    merged
+    merged.map(|merged| merged.block)
 }
 
 fn files(store: &Arc<dyn ObjectStore>, spool: &FsPath) -> MergeFiles {
-    MergeFiles { store: Arc::clone(store), spool: spool.to_owned(), handle: Handle::current() }
+    MergeFiles {
+        store: Arc::clone(store),
+        spool: spool.to_owned(),
+        handle: Handle::current(),
+        memory_bytes: 128 << 20,
+    }
 }
 
 async fn read(store: &Arc<dyn ObjectStore>, block: &BlockFile) -> Vec<Row> {

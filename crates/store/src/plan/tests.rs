@@ -4,6 +4,7 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 const TARGET: u64 = 256 * MIB;
+const AIM: Aim = Aim { target_bytes: TARGET, fan_in: 32 };
 
 #[derive(Clone, Copy, Debug)]
 struct Simulated {
@@ -18,7 +19,7 @@ fn settle(files: &mut Vec<Simulated>, activity: Activity) -> u64 {
     let mut written = 0;
     loop {
         let sizes: Vec<FileSize> = files.iter().map(|file| file.size).collect();
-        let Some(chosen) = plan(&sizes, activity, TARGET) else { return written };
+        let Some(chosen) = plan(&sizes, activity, AIM) else { return written };
         let inputs: Vec<Simulated> = chosen.iter().map(|&at| files[at]).collect();
         let rows = inputs.iter().map(|file| file.size.rows).sum();
         // Larger files compress better.
@@ -107,12 +108,12 @@ fn many_tiny_old_files_become_one() {
 #[test]
 fn a_finished_file_is_left_alone() {
     let full = FileSize { rows: 1_000_000, bytes: TARGET / 2 };
-    assert_eq!(plan(&[full, full], Activity::Quiet, TARGET), None);
+    assert_eq!(plan(&[full, full], Activity::Quiet, AIM), None);
     let small = FileSize { rows: 10, bytes: 1_000 };
     // Finished files do not keep their neighbours apart.
-    assert_eq!(plan(&[small, full, small], Activity::Quiet, TARGET), Some(vec![0, 2]));
-    assert_eq!(plan(&[small, full, small], Activity::Busy, TARGET), None);
-    assert_eq!(plan(&[], Activity::Quiet, TARGET), None);
+    assert_eq!(plan(&[small, full, small], Activity::Quiet, AIM), Some(vec![0, 2]));
+    assert_eq!(plan(&[small, full, small], Activity::Busy, AIM), None);
+    assert_eq!(plan(&[], Activity::Quiet, AIM), None);
 }
 
 proptest! {
@@ -126,7 +127,7 @@ proptest! {
             sizes.iter().map(|&(rows, width)| FileSize { rows, bytes: rows * width / 2 + 1_000 }).collect();
         let rows_before: u64 = files.iter().map(|file| file.rows).sum();
         let mut merges = 0;
-        while let Some(chosen) = plan(&files, activity, TARGET) {
+        while let Some(chosen) = plan(&files, activity, AIM) {
             prop_assert!(chosen.is_sorted_by(|a, b| a < b));
             prop_assert!((2..=INPUTS_MAX).contains(&chosen.len()));
             let inputs: Vec<FileSize> = chosen.iter().map(|&at| files[at]).collect();

@@ -5,24 +5,26 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::backup::{BackupError, BackupReport, BackupTarget, restore};
+use crate::TablesLocation;
+use crate::backup::{BackupError, BackupReport, BackupTarget, RestoreReport, restore};
 use crate::verify::{Progress, VerifyOptions, verify};
 
 async fn back_up(dir: &Path, folder: &Path) -> Result<BackupReport, BackupError> {
     let clock = Arc::new(LogicalClock::starting_at(now()));
-    BackupTarget::open(folder, dir)?.run(clock, Arc::new(|_: Progress| {})).await
+    BackupTarget::open(folder, dir, &TablesLocation::Local)?.run(clock, Arc::new(|_: Progress| {})).await
 }
 
-fn put_back(folder: &Path, dir: &Path) -> Result<crate::backup::RestoreReport, BackupError> {
-    restore(folder, dir, &|_: Progress| {})
+async fn put_back(folder: &Path, dir: &Path) -> Result<RestoreReport, BackupError> {
+    restore(folder, dir, &TablesLocation::Local, Arc::new(|_: Progress| {})).await
 }
 
 /// Restores into a new directory, which must be clean, and returns it.
 async fn restored(folder: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    put_back(folder, dir.path()).unwrap();
+    put_back(folder, dir.path()).await.unwrap();
     let lock = crate::DataDirLock::take(dir.path()).unwrap();
-    let options = VerifyOptions { data_dir: dir.path().to_path_buf(), quick: false };
+    let options =
+        VerifyOptions { data_dir: dir.path().to_path_buf(), tables: TablesLocation::Local, quick: false };
     let report = verify(&options, &lock, &|_: Progress| {}).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.findings);
     dir
@@ -156,14 +158,14 @@ async fn a_damaged_backup_is_refused_before_anything_is_written() {
         let mut bytes = kept.clone();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let refused = put_back(folder.path(), target.path()).unwrap_err();
+        let refused = put_back(folder.path(), target.path()).await.unwrap_err();
         assert!(matches!(refused, BackupError::Altered { .. }), "{}: {refused}", path.display());
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
         fs::write(&path, kept).unwrap();
     }
-    put_back(folder.path(), target.path()).unwrap();
-    assert!(matches!(put_back(folder.path(), target.path()), Err(BackupError::NotEmpty { .. })));
-    assert!(matches!(put_back(target.path(), folder.path()), Err(BackupError::NoManifest { .. })));
+    put_back(folder.path(), target.path()).await.unwrap();
+    assert!(matches!(put_back(folder.path(), target.path()).await, Err(BackupError::NotEmpty { .. })));
+    assert!(matches!(put_back(target.path(), folder.path()).await, Err(BackupError::NoManifest { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +212,7 @@ async fn folders_that_are_not_for_this_backup_are_refused_and_left_alone() {
         assert!(matches!(refused, BackupError::Nested { .. }), "{refused}");
     }
     assert!(!dir.path().join("backup").try_exists().unwrap());
-    let held = BackupTarget::open(folder.path(), dir.path()).unwrap();
+    let held = BackupTarget::open(folder.path(), dir.path(), &TablesLocation::Local).unwrap();
     let refused = back_up(dir.path(), folder.path()).await.unwrap_err();
     assert!(matches!(refused, BackupError::Busy { .. }), "{refused}");
     drop(held);

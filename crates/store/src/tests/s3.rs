@@ -1,5 +1,6 @@
 //! Tables in object storage: a real S3 service, and between it and the store a proxy that spoils requests.
 
+mod copies;
 mod proxy;
 mod server;
 

@@ -135,7 +135,8 @@ async fn check_files(dir: &Path) {
         }
     };
     let lock = tokio::time::timeout(Duration::from_secs(60), lock).await.unwrap();
-    let options = VerifyOptions { data_dir: dir.to_path_buf(), quick: false };
+    let options =
+        VerifyOptions { data_dir: dir.to_path_buf(), tables: crate::TablesLocation::Local, quick: false };
     let report = verify(&options, &lock, &|_: Progress| {}).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::DataDirLock;
 use crate::seal::SealStep;
 use crate::verify::{Finding, Progress, Severity, VerifyOptions, VerifyReport, verify};
+use crate::{DataDirLock, TablesLocation};
 
 async fn look(dir: &Path) -> VerifyReport {
     look_as(dir, false).await
@@ -14,7 +14,7 @@ async fn look(dir: &Path) -> VerifyReport {
 
 async fn look_as(dir: &Path, quick: bool) -> VerifyReport {
     let lock = DataDirLock::take(dir).unwrap();
-    let options = VerifyOptions { data_dir: dir.to_path_buf(), quick };
+    let options = VerifyOptions { data_dir: dir.to_path_buf(), tables: TablesLocation::Local, quick };
     verify(&options, &lock, &|_: Progress| {}).await.unwrap()
 }
 
@@ -327,6 +327,43 @@ async fn a_strange_file_is_a_warning_and_a_gap_between_tables_and_log_is_a_probl
         fs::remove_file(path).unwrap();
     }
     assert_eq!(kinds(&look(dir.path()).await, Severity::Problem), ["wal_gap"]);
+}
+
+/// A merged file's checksum is in the table's log, and outlives the commit that brought it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_that_flips_in_a_merged_file_is_found_also_when_a_checkpoint_has_its_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(by_hand(dir.path())).await;
+    for number in 0..8 {
+        send(&store, Signal::Logs, log(number)).await;
+        store.seal().await.unwrap();
+    }
+    assert_eq!(store.maintain(now()).await.unwrap().merges, 1);
+    // Version 64 is followed by a checkpoint.
+    for number in 8..70 {
+        send(&store, Signal::Logs, log(number)).await;
+        store.seal().await.unwrap();
+    }
+    let merged = |store: &Store| {
+        let blocks = all_blocks(store).swap_remove(Table::Logs.index());
+        blocks.into_iter().find(|block| block.level() == 1).unwrap()
+    };
+    let before = merged(&store);
+    store.shutdown().await.unwrap();
+    assert!(dir.path().join("tables/logs/_delta_log/_last_checkpoint").try_exists().unwrap());
+    for version in 0..64 {
+        fs::remove_file(commit(dir.path(), "logs", version)).unwrap();
+    }
+    let path = dir.path().join("tables").join(before.path.as_ref());
+    assert_eq!(before.checksum, Some(crc32c::crc32c(&fs::read(&path).unwrap())));
+    let store = open(by_hand(dir.path())).await;
+    assert_eq!(merged(&store), before, "read from the checkpoint");
+    store.shutdown().await.unwrap();
+    assert!(look(dir.path()).await.is_clean());
+    // In the column data, where no page has a checksum of its own.
+    edit(&path, |bytes| bytes[60] ^= 1);
+    let report = look(dir.path()).await;
+    assert_eq!(kinds(&report, Severity::Problem), ["block_checksum"]);
 }
 
 fn newer_segment(bytes: &mut [u8]) {

@@ -1,14 +1,13 @@
 //! One file against its entry in the table's log.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, Read, Seek};
 
 use hindsight_model::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Finding, Listed};
-use crate::block_name::{BLOCK_FORMAT, checksum_in_name, format_of};
+use crate::block_name::{BLOCK_FORMAT, format_of};
 use crate::block_stats::BlockStats;
 use crate::block_writer::file_schema;
 
@@ -38,20 +37,19 @@ impl BlockCheck {
     }
 }
 
-/// Checks the file that `listed` names under the table's directory `root`.
-pub(super) fn check(root: &Path, listed: &Listed, quick: bool) -> BlockCheck {
+/// Checks the file that `listed` names and that lies at `place`.
+pub(super) fn check(file: io::Result<File>, listed: &Listed, place: &str, quick: bool) -> BlockCheck {
     let mut check = BlockCheck::default();
-    let place = format!("tables/{}/{}", listed.table, listed.path);
-    let found = try_check(root, listed, quick, &mut check);
+    let found = try_check(file, listed, quick, &mut check);
     if let Err((kind, what)) = found {
         let advice = match kind {
             "block_entry" => "restore the table's log from a backup",
             _ => FROM_BACKUP,
         };
-        check.findings.push(Finding::problem(kind, place.clone(), what, advice));
+        check.findings.push(Finding::problem(kind, place, what, advice));
     }
     for finding in &mut check.findings {
-        finding.place.clone_from(&place);
+        place.clone_into(&mut finding.place);
     }
     check
 }
@@ -59,11 +57,15 @@ pub(super) fn check(root: &Path, listed: &Listed, quick: bool) -> BlockCheck {
 /// A fault that ends the check of this file: its kind and what is wrong.
 type Fault = (&'static str, String);
 
-fn try_check(root: &Path, listed: &Listed, quick: bool, check: &mut BlockCheck) -> Result<(), Fault> {
+fn try_check(
+    file: io::Result<File>,
+    listed: &Listed,
+    quick: bool,
+    check: &mut BlockCheck,
+) -> Result<(), Fault> {
     let stats = entry(listed)?;
     check.rows_listed = stats.rows;
-    let path = root.join(&listed.path);
-    let file = File::open(&path).map_err(|error| match error.kind() {
+    let file = file.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ("block_missing", "the table lists it and it is not there".to_owned()),
         _ => ("block_unreadable", format!("it cannot be opened: {error}")),
     })?;
@@ -75,16 +77,16 @@ fn try_check(root: &Path, listed: &Listed, quick: bool, check: &mut BlockCheck) 
             format!("it has {size} bytes, the table's log says {}", listed.size_bytes),
         ));
     }
-    if !quick && let Some(expected) = checksum_in_name(&listed.path) {
+    if !quick && let Some(expected) = listed.checksum {
         let found = checksum(&file).map_err(unreadable)?;
         if found != expected {
             return Err((
                 "block_checksum",
-                format!("its bytes have checksum {found:08x}, its name says {expected:08x}"),
+                format!("its bytes have checksum {found:08x}, the table says {expected:08x}"),
             ));
         }
     }
-    check_content(File::open(&path).map_err(unreadable)?, listed, &stats, quick, check)
+    check_content(file, listed, &stats, quick, check)
 }
 
 /// What the log's entry says about the file, as far as it agrees with itself.
@@ -102,6 +104,7 @@ fn entry(listed: &Listed) -> Result<BlockStats, Fault> {
 fn checksum(mut file: &File) -> io::Result<u32> {
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut sum = 0;
+    file.rewind()?;
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {

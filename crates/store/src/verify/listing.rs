@@ -1,15 +1,13 @@
 //! What a table's Delta log says now: version, active files, and the log position that it covers.
 
 use std::collections::HashMap;
-use std::path::Path as FsPath;
-use std::sync::Arc;
 
-use deltalake::{DeltaTableBuilder, DeltaTableError};
+use deltalake::DeltaTable;
 use hindsight_model::{NodeId, Table};
-use url::Url;
 
-use super::app_id;
-use crate::durable_fs::DurableFs;
+use super::{TablesDir, app_id};
+use crate::block_name::checksum_in_name;
+use crate::table_log::checksum_in_entry;
 use crate::{Error, Result};
 
 /// An active file as the Delta log lists it.
@@ -19,6 +17,8 @@ pub(crate) struct Listed {
     /// Within the table's directory.
     pub(crate) path: String,
     pub(crate) size_bytes: u64,
+    /// CRC-32C of its bytes, from its name or its entry; `None` when neither says.
+    pub(crate) checksum: Option<u32>,
     pub(crate) partition: HashMap<String, Option<String>>,
     /// Statistics as JSON text.
     pub(crate) stats: Option<String>,
@@ -34,17 +34,10 @@ pub(crate) struct Listing {
     pub(crate) covered: u64,
 }
 
-/// Reads the log of `table` under `tables_dir` (an absolute path); `None` when the table does not exist.
-pub(crate) async fn list(table: Table, tables_dir: &FsPath, node: Option<NodeId>) -> Result<Option<Listing>> {
+/// Reads the log of `table`; `None` when the table does not exist.
+pub(crate) async fn list(table: Table, tables: &TablesDir, node: Option<NodeId>) -> Result<Option<Listing>> {
     let failed = |source| Error::Delta { operation: "read", table, source: Box::new(source) };
-    let dir = tables_dir.join(table.name());
-    let url = Url::from_directory_path(&dir)
-        .map_err(|()| failed(DeltaTableError::InvalidTableLocation(dir.display().to_string())))?;
-    let mut delta = DeltaTableBuilder::from_url(url.clone())
-        .map_err(failed)?
-        .with_storage_backend(Arc::new(DurableFs::whole()), url)
-        .build()
-        .map_err(failed)?;
+    let mut delta = DeltaTable::new(tables.log_store(table)?);
     if !delta.verify_deltatable_existence().await.map_err(failed)? {
         return Ok(None);
     }
@@ -61,6 +54,7 @@ pub(crate) async fn list(table: Table, tables_dir: &FsPath, node: Option<NodeId>
         table,
         path: file.path().into_owned(),
         size_bytes: u64::try_from(file.size()).unwrap_or(0),
+        checksum: checksum_in_name(&file.path()).or_else(|| checksum_in_entry(&file)),
         partition: file.partition_values_map(),
         stats: file.stats(),
     });

@@ -3,11 +3,10 @@
 //! Rival in the same run: Parquet's own Arrow writer with its defaults and zstd, given the same rows flat and
 //! unsorted. The data is the recorded sample; each request's rows are one batch, as the head has them.
 
-mod sample;
-
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hindsight_benches::sample;
 use hindsight_model::{Rows, Table};
 use hindsight_store::encode_rows;
 use parquet::arrow::ArrowWriter;
