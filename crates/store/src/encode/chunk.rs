@@ -266,3 +266,43 @@ fn u32_of(count: usize) -> Result<u32> {
 fn i64_of(count: u64) -> Result<i64> {
     i64::try_from(count).map_err(|_| too_large())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of so many kinds by turns, each with a number of its own.
+    fn lines(kinds: u64, bytes: usize) -> Vec<u8> {
+        let mut text = String::new();
+        let mut number = 1u64;
+        while text.len() < bytes {
+            number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number >> 29);
+            let kind = (number >> 17) % kinds;
+            let words = kind.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            text.push_str(&format!("{words:016x}{kind:06}{words:020}{:05}\n", number % 99_999));
+        }
+        text.into_bytes()
+    }
+
+    #[test]
+    fn text_is_compressed_in_the_way_that_suits_it() {
+        let mut codecs = Codecs::default();
+        let few = codecs.best_for_text(&lines(4, 1 << 20), 20).unwrap();
+        let many = codecs.best_for_text(&lines(1_000, 1 << 20), 20).unwrap();
+        assert_eq!(few, Effort::Near);
+        assert_ne!(many, Effort::Near);
+    }
+
+    #[test]
+    fn little_text_is_not_tried_and_every_way_gives_it_back() {
+        let mut codecs = Codecs::default();
+        assert_eq!(codecs.best_for_text(&lines(4, 30_000), 1).unwrap(), Effort::Far);
+        let text = lines(50, 2 << 20);
+        for effort in [Effort::Near, Effort::Far, Effort::Long, Effort::Doubles, Effort::Lists, Effort::Keys]
+        {
+            let small = codecs.get(effort).unwrap().compress(&text).unwrap();
+            assert!(small.len() * 2 < text.len(), "{effort:?}");
+            assert_eq!(zstd::bulk::decompress(&small, text.len()).unwrap(), text, "{effort:?}");
+        }
+    }
+}

@@ -311,8 +311,7 @@ fn write_dictionary(
     pages: Pages,
     codecs: &mut Codecs,
 ) -> Result<Chunk, Failure> {
-    let mut writer =
-        ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(Effort::Keys)?));
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(Effort::Keys)?));
     let mut body = Vec::new();
     let width = width_of(u32::try_from(dictionary.len().saturating_sub(1)).unwrap_or(u32::MAX));
     let width = if leaf.plan.dictionary == Use::Always { width } else { super::plan::aligned(width) };
