@@ -55,9 +55,9 @@ impl Codecs {
         if sample < SAMPLE_BYTES_MIN {
             return Ok(best.0);
         }
-        for effort in [Effort::Near, Effort::Far, Effort::Long] {
+        for effort in [Effort::Far, Effort::Near, Effort::Long] {
             let size = self.get(effort)?.compress(&first[..sample]).map_err(failed)?.len();
-            // The later ones take longer, so they must be better.
+            // What suits most texts stays unless something else is clearly better.
             if size < best.1 - best.1 / 128 {
                 best = (effort, size);
             }
@@ -69,9 +69,10 @@ impl Codecs {
 fn codec(effort: Effort) -> std::io::Result<Codec> {
     // A page of text fits the window, and the tables of matches the caches of the processor.
     let (strategy, hash_log, min_match) = match effort {
-        Effort::Near => (Strategy::ZSTD_fast, 12, 7),
         Effort::Far => (Strategy::ZSTD_fast, 16, 7),
+        Effort::Near => (Strategy::ZSTD_fast, 12, 7),
         Effort::Long => (Strategy::ZSTD_dfast, 15, 7),
+        Effort::Ids => (Strategy::ZSTD_fast, 15, 7),
         Effort::Doubles => (Strategy::ZSTD_fast, 16, 4),
         Effort::Lists => (Strategy::ZSTD_fast, 11, 5),
         Effort::Keys => return Compressor::new(3),
@@ -298,8 +299,15 @@ mod tests {
         let mut codecs = Codecs::default();
         assert_eq!(codecs.best_for_text(&lines(4, 30_000), 1).unwrap(), Effort::Far);
         let text = lines(50, 2 << 20);
-        for effort in [Effort::Near, Effort::Far, Effort::Long, Effort::Doubles, Effort::Lists, Effort::Keys]
-        {
+        for effort in [
+            Effort::Far,
+            Effort::Near,
+            Effort::Long,
+            Effort::Ids,
+            Effort::Doubles,
+            Effort::Lists,
+            Effort::Keys,
+        ] {
             let small = codecs.get(effort).unwrap().compress(&text).unwrap();
             assert!(small.len() * 2 < text.len(), "{effort:?}");
             assert_eq!(zstd::bulk::decompress(&small, text.len()).unwrap(), text, "{effort:?}");

@@ -278,7 +278,7 @@ fn encode_pages(
 fn effort_of(leaf: &Leaf, first: &[u8], pages: usize, codecs: &mut Codecs) -> Result<Effort, Failure> {
     let nested = leaf.column.max_rep_level() > 0;
     Ok(match leaf.kind {
-        Kind::Text if leaf.plan.ids => Effort::Near,
+        Kind::Text if leaf.plan.ids => Effort::Ids,
         Kind::Text => codecs.best_for_text(first, pages)?,
         _ if nested => Effort::Lists,
         Kind::Double => Effort::Doubles,

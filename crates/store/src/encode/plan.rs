@@ -28,13 +28,14 @@ pub(super) enum Use {
 /// How zstd works on the pages of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effort {
-    /// Matches of seven bytes and more, the nearest: shorter ones in random digits cost more than they save, and so
-    /// do those that are far off where there is a near one.
-    Near,
-    /// The same, also far off.
+    /// Matches of seven bytes and more, also far off: shorter ones in random digits cost more than they save.
     Far,
+    /// The same, the nearest only: where there is one, saying where costs less.
+    Near,
     /// The same, looking for longer ones first.
     Long,
+    /// The same for ids, which the beginning of a chunk does not tell how often and how far off they repeat.
+    Ids,
     /// For doubles, which share exponents and some of the digits.
     Doubles,
     /// For lists of numbers, which repeat those of the row before.
