@@ -15,7 +15,7 @@ use parquet::file::metadata::{
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, Strategy};
 
 use super::page::{Kind, Levels};
 use super::plan::Effort;
@@ -26,6 +26,13 @@ pub(super) type Codec = Compressor<'static>;
 
 /// The level that is written into the file's settings; readers do not need it.
 const LEVEL: i32 = 1;
+
+/// No more than this part of a chunk is compressed to find out how to compress it best.
+const SAMPLE_PART: usize = 32;
+/// Less says nothing.
+const SAMPLE_BYTES_MIN: usize = 32 * 1024;
+/// More says nothing new.
+const SAMPLE_BYTES_MAX: usize = 256 * 1024;
 
 /// One codec for each effort that is used.
 #[derive(Default)]
@@ -40,20 +47,47 @@ impl Codecs {
             Entry::Vacant(free) => free.insert(codec(effort).map_err(failed)?),
         })
     }
+
+    /// What makes the first of `pages` smallest, judged by its beginning.
+    pub(super) fn best_for_text(&mut self, first: &[u8], pages: usize) -> Result<Effort> {
+        let sample = (first.len() * pages / SAMPLE_PART).min(SAMPLE_BYTES_MAX).min(first.len());
+        let mut best = (Effort::Far, usize::MAX);
+        if sample < SAMPLE_BYTES_MIN {
+            return Ok(best.0);
+        }
+        for effort in [Effort::Far, Effort::Near, Effort::Long] {
+            let size = self.get(effort)?.compress(&first[..sample]).map_err(failed)?.len();
+            // What suits most texts stays unless something else is clearly better.
+            if size < best.1 - best.1 / 128 {
+                best = (effort, size);
+            }
+        }
+        Ok(best.0)
+    }
 }
 
 fn codec(effort: Effort) -> std::io::Result<Codec> {
-    match effort {
-        Effort::LongMatches => {
-            let mut codec = Compressor::new(LEVEL)?;
-            // A page of text fits the window, and the table of matches the second-level cache.
-            for parameter in [CParameter::WindowLog(20), CParameter::HashLog(16), CParameter::MinMatch(7)] {
-                codec.set_parameter(parameter)?;
-            }
-            Ok(codec)
-        }
-        Effort::ShortMatches => Compressor::new(3),
+    // A page of text fits the window, and the tables of matches the caches of the processor.
+    let (strategy, hash_log, min_match) = match effort {
+        Effort::Far => (Strategy::ZSTD_fast, 16, 7),
+        Effort::Near => (Strategy::ZSTD_fast, 12, 7),
+        Effort::Long => (Strategy::ZSTD_dfast, 15, 7),
+        Effort::Ids => (Strategy::ZSTD_fast, 15, 7),
+        Effort::Doubles => (Strategy::ZSTD_fast, 16, 4),
+        Effort::Lists => (Strategy::ZSTD_fast, 11, 5),
+        Effort::Keys => return Compressor::new(3),
+    };
+    let mut codec = Compressor::new(LEVEL)?;
+    for parameter in [
+        CParameter::WindowLog(20),
+        CParameter::Strategy(strategy),
+        CParameter::HashLog(hash_log),
+        CParameter::ChainLog(hash_log - 1),
+        CParameter::MinMatch(min_match),
+    ] {
+        codec.set_parameter(parameter)?;
     }
+    Ok(codec)
 }
 
 fn failed(error: std::io::Error) -> ParquetError {
@@ -232,4 +266,55 @@ fn u32_of(count: usize) -> Result<u32> {
 
 fn i64_of(count: u64) -> Result<i64> {
     i64::try_from(count).map_err(|_| too_large())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of so many kinds by turns, each with a number of its own.
+    fn lines(kinds: u64, bytes: usize) -> Vec<u8> {
+        let mut text = String::new();
+        let mut number = 1u64;
+        while text.len() < bytes {
+            number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (number >> 29);
+            let kind = (number >> 17) % kinds;
+            let words = kind.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            text.push_str(&format!("{words:016x}{kind:06}{words:020}{:05}\n", number % 99_999));
+        }
+        text.into_bytes()
+    }
+
+    #[test]
+    fn text_is_compressed_in_the_way_that_suits_it() {
+        let mut codecs = Codecs::default();
+        for kinds in [2, 50, 1_000] {
+            let text = lines(kinds, SAMPLE_BYTES_MAX);
+            let chosen = codecs.best_for_text(&text, 40).unwrap();
+            let mut size = |effort| codecs.get(effort).unwrap().compress(&text).unwrap().len();
+            let least = [Effort::Far, Effort::Near, Effort::Long].map(&mut size).into_iter().min().unwrap();
+            assert!(size(chosen) <= least + least / 100, "{kinds} kinds: {chosen:?}");
+            assert!(kinds < 1_000 || size(Effort::Near) > size(chosen) * 5 / 4, "the choice matters");
+        }
+    }
+
+    #[test]
+    fn little_text_is_not_tried_and_every_way_gives_it_back() {
+        let mut codecs = Codecs::default();
+        assert_eq!(codecs.best_for_text(&lines(4, 30_000), 1).unwrap(), Effort::Far);
+        let text = lines(50, 2 << 20);
+        for effort in [
+            Effort::Far,
+            Effort::Near,
+            Effort::Long,
+            Effort::Ids,
+            Effort::Doubles,
+            Effort::Lists,
+            Effort::Keys,
+        ] {
+            let small = codecs.get(effort).unwrap().compress(&text).unwrap();
+            assert!(small.len() * 2 < text.len(), "{effort:?}");
+            assert_eq!(zstd::bulk::decompress(&small, text.len()).unwrap(), text, "{effort:?}");
+        }
+    }
 }

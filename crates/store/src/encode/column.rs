@@ -17,6 +17,7 @@ use super::bits::{pack, put_hybrid, put_run, width_of};
 use super::chunk::{Chunk, ChunkWriter, Codecs};
 use super::delta::{put_delta, put_delta_32};
 use super::dictionary::{Dictionary, Pages};
+use super::filter::{self, IdFilter};
 use super::page::{Kind, Levels, Values};
 use super::plan::{Effort, Plan, Use};
 use super::range::Range;
@@ -171,11 +172,7 @@ fn write_constant(
     body.push(0);
     put_run(0, rows, 0, &mut body);
     writer.page(&levels, &body, Encoding::RLE_DICTIONARY, dictionary.range(&[0]))?;
-    let filter = filter_of(leaf, 1)?.map(|mut filter| {
-        dictionary.fill(&mut filter);
-        filter
-    });
-    Ok(writer.finish(filter)?)
+    Ok(writer.finish(filter_of(leaf, dictionary))?)
 }
 
 fn encode_empty_lists(leaf: &Leaf, rows: usize) -> Result<Chunk, Failure> {
@@ -250,23 +247,43 @@ fn encode_pages(
         }
         return write_dictionary(leaf, &dictionary, pages, codecs);
     }
-    let nested = leaf.column.max_rep_level() > 0;
-    let effort = if nested && leaf.kind != Kind::Text { Effort::ShortMatches } else { Effort::LongMatches };
-    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(effort)?));
-    let mut filter = filter_of(leaf, rows)?;
+    let mut filter = leaf.plan.filter.then(IdFilter::default);
     let mut body = Vec::new();
-    for index in 0..pages {
+    let mut encode = |index: usize, body: &mut Vec<u8>| -> Result<_, Failure> {
         let (levels, values) = page(index)?;
         let values = unkeyed(values)?;
         body.clear();
-        levels.put(&mut body);
-        let encoding = put_values(leaf, &values, &mut body);
-        if let Some(filter) = &mut filter {
-            fill(filter, &values);
+        levels.put(body);
+        let encoding = put_values(leaf, &values, body);
+        let range = range_of(leaf.kind, &values);
+        if let (Some(filter), Values::Texts(texts)) = (&mut filter, values) {
+            filter.push(texts);
         }
-        writer.page(&levels, &body, encoding, range_of(leaf.kind, &values))?;
+        Ok((levels, encoding, range))
+    };
+    let mut first = Some(encode(0, &mut body)?);
+    let effort = effort_of(leaf, &body, pages, codecs)?;
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(effort)?));
+    for index in 0..pages {
+        let (levels, encoding, range) = match first.take() {
+            Some(first) => first,
+            None => encode(index, &mut body)?,
+        };
+        writer.page(&levels, &body, encoding, range)?;
     }
-    Ok(writer.finish(filter.map(folded))?)
+    Ok(writer.finish(filter.map(|filter| filter.finish()))?)
+}
+
+/// How hard to compress the pages of a chunk, of which `first` is one.
+fn effort_of(leaf: &Leaf, first: &[u8], pages: usize, codecs: &mut Codecs) -> Result<Effort, Failure> {
+    let nested = leaf.column.max_rep_level() > 0;
+    Ok(match leaf.kind {
+        Kind::Text if leaf.plan.ids => Effort::Ids,
+        Kind::Text => codecs.best_for_text(first, pages)?,
+        _ if nested => Effort::Lists,
+        Kind::Double => Effort::Doubles,
+        _ => Effort::Near,
+    })
 }
 
 /// Numbers all values, unless they turn out too many for a dictionary to pay.
@@ -294,10 +311,10 @@ fn write_dictionary(
     pages: Pages,
     codecs: &mut Codecs,
 ) -> Result<Chunk, Failure> {
-    let mut writer =
-        ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(Effort::ShortMatches)?));
+    let mut writer = ChunkWriter::new(Arc::clone(&leaf.column), leaf.kind, Some(codecs.get(Effort::Keys)?));
     let mut body = Vec::new();
     let width = width_of(u32::try_from(dictionary.len().saturating_sub(1)).unwrap_or(u32::MAX));
+    let width = if leaf.plan.dictionary == Use::Always { width } else { super::plan::aligned(width) };
     if leaf.kind != Kind::Bool {
         writer.dictionary(dictionary.len(), &dictionary.plain())?;
     }
@@ -314,11 +331,7 @@ fn write_dictionary(
         };
         writer.page(&levels, &body, encoding, dictionary.range(&numbers))?;
     }
-    let filter = filter_of(leaf, dictionary.len())?.map(|mut filter| {
-        dictionary.fill(&mut filter);
-        folded(filter)
-    });
-    Ok(writer.finish(filter)?)
+    Ok(writer.finish(filter_of(leaf, dictionary))?)
 }
 
 fn unkeyed(values: Values) -> Result<Values, Failure> {
@@ -349,16 +362,36 @@ fn put_values(leaf: &Leaf, values: &Values, out: &mut Vec<u8>) -> Encoding {
             numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
             Encoding::PLAIN
         }
-        (Values::Texts(texts), _) => {
-            put_texts(texts, out);
+        (Values::Texts(texts), _) if same_length(texts) => {
+            put_texts_after_lengths(texts, out);
             Encoding::DELTA_LENGTH_BYTE_ARRAY
+        }
+        (Values::Texts(texts), _) => {
+            put_plain_texts(texts, out);
+            Encoding::PLAIN
         }
         (Values::Keyed(..), _) => unreachable!("keys are resolved before"),
     }
 }
 
+fn same_length(texts: &StringArray) -> bool {
+    let mut lengths = valid(texts).map(<[u8]>::len);
+    let first = lengths.next();
+    lengths.all(|length| Some(length) == first)
+}
+
+/// Each text after its length. The lengths compress better here than packed in front of all texts, because most of
+/// them begin a repetition.
+fn put_plain_texts(texts: &StringArray, out: &mut Vec<u8>) {
+    out.reserve(texts.value_data().len() + texts.len() * size_of::<u32>());
+    for text in valid(texts) {
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text);
+    }
+}
+
 /// Lengths as differences, then all bytes.
-fn put_texts(texts: &StringArray, out: &mut Vec<u8>) {
+fn put_texts_after_lengths(texts: &StringArray, out: &mut Vec<u8>) {
     let lengths: Vec<i64> = valid(texts).map(|text| text.len() as i64).collect();
     put_delta_32(&lengths, out);
     let bounds = texts.offsets();
@@ -384,22 +417,7 @@ fn range_of(kind: Kind, values: &Values) -> Option<Range> {
     }
 }
 
-/// An empty filter for a column that has one, large enough for `values` distinct ones: eight to sixteen bits each.
-fn filter_of(leaf: &Leaf, values: usize) -> Result<Option<Sbbf>, Failure> {
-    if !leaf.plan.filter {
-        return Ok(None);
-    }
-    Ok(Some(Sbbf::new_with_num_of_bytes(values)))
-}
-
-fn fill(filter: &mut Sbbf, values: &Values) {
-    if let Values::Texts(texts) = values {
-        valid(texts).for_each(|text| filter.insert(text));
-    }
-}
-
-/// The same filter, smaller if it is emptier than it need be.
-fn folded(mut filter: Sbbf) -> Sbbf {
-    filter.fold_to_target_fpp(super::plan::FILTER_FALSE_POSITIVES);
-    filter
+/// The filter of a column that has one.
+fn filter_of(leaf: &Leaf, dictionary: &Dictionary) -> Option<Sbbf> {
+    leaf.plan.filter.then(|| filter::of(dictionary.len(), dictionary.texts()))
 }

@@ -2,7 +2,6 @@
 
 use arrow::array::Array;
 use hindsight_model::Cell;
-use parquet::bloom_filter::Sbbf;
 
 use super::column::valid;
 use super::intern::{Numbers, Texts};
@@ -56,7 +55,11 @@ impl Dictionary {
 
     /// Whether keys and dictionary look shorter than `seen` values as they are.
     pub(super) fn pays(&self, seen: usize) -> bool {
-        self.bytes() <= BYTES_MAX && (self.wanted == Use::Always || seen < PROBE || self.len() * 2 <= seen)
+        let repeats = match self.kind {
+            Kind::Text => self.len() * 4 <= seen * 3,
+            _ => self.len() * 2 <= seen,
+        };
+        self.bytes() <= BYTES_MAX && (self.wanted == Use::Always || seen < PROBE || repeats)
     }
 
     /// The number of an owner's value; `None` when it is of another type.
@@ -94,7 +97,7 @@ impl Dictionary {
                 for text in valid(texts) {
                     let number = match last {
                         Some((known, number)) if known == text => number,
-                        _ => self.texts()?.number(text)?,
+                        _ => self.texts_mut()?.number(text)?,
                     };
                     last = Some((text, number));
                     found.push(number);
@@ -109,7 +112,7 @@ impl Dictionary {
                     let at = usize::try_from(*key).ok()?;
                     let number = match numbers[at] {
                         Some(number) => number,
-                        None => self.texts()?.number(texts.value(at).as_bytes())?,
+                        None => self.texts_mut()?.number(texts.value(at).as_bytes())?,
                     };
                     numbers[at] = Some(number);
                     found.push(number);
@@ -123,7 +126,7 @@ impl Dictionary {
         if let Distinct::Numbers(numbers) = &mut self.values { Some(numbers) } else { None }
     }
 
-    fn texts(&mut self) -> Option<&mut Texts> {
+    fn texts_mut(&mut self) -> Option<&mut Texts> {
         if let Distinct::Texts(texts) = &mut self.values { Some(texts) } else { None }
     }
 
@@ -173,10 +176,9 @@ impl Dictionary {
         }
     }
 
-    /// Puts every value into `filter`.
-    pub(super) fn fill(&self, filter: &mut Sbbf) {
-        if let Distinct::Texts(texts) = &self.values {
-            (0..texts.len()).for_each(|number| filter.insert(texts.get(number)));
-        }
+    /// Every value, if they are texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let texts = if let Distinct::Texts(texts) = &self.values { Some(texts) } else { None };
+        texts.into_iter().flat_map(|texts| (0..texts.len()).map(|number| texts.get(number)))
     }
 }

@@ -4,7 +4,7 @@
 //! which of them share a value. Here the owners' values go straight into dictionaries, long runs cost next to
 //! nothing, and columns that no row has are a few bytes. See docs/adr/0007-block-layout.md.
 //!
-//! Reading order: `seal` (what goes in), `order`, `gather`, `sink` (a file), `column`, `page`, `chunk`, then the
+//! Reading order: `seal` (what goes in), `order`, `gather`, `sink` (a file), `column`, `page`, `chunk`, `filter`, then the
 //! encodings `bits`, `delta`, `intern`.
 
 #[cfg(test)]
@@ -14,6 +14,7 @@ mod chunk;
 mod column;
 mod delta;
 mod dictionary;
+mod filter;
 mod gather;
 mod intern;
 mod order;
@@ -24,6 +25,7 @@ mod seal;
 mod sink;
 
 pub(crate) use column::Source;
+pub(crate) use filter::IdFilter;
 pub(crate) use seal::blocks;
 pub(crate) use sink::{BlockSink, Finished, ROW_GROUP_ROWS_MAX, RowGroup};
 

@@ -1,8 +1,6 @@
 //! The ids of one block: for each row group a split-block Bloom filter, Parquet's own.
 
-use std::collections::HashSet;
-
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::AsArray;
 use hindsight_model::Table;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
@@ -12,10 +10,8 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader;
 
 use super::id_columns;
+use crate::encode::IdFilter;
 
-/// Bits for each distinct id of a row group. Eight bits are set for an id, all in one block of 256, which gives
-/// 1.3 false answers of a hundred at this density (measured in the tests).
-const BITS_PER_ID: usize = 10;
 /// A filter that a file brings is folded to half its size while it stays below this rate of false answers.
 const FALSE_RATE_MAX: f64 = 0.015;
 /// Sbbf's unit.
@@ -126,10 +122,10 @@ fn stored<R: ChunkReader>(chunk: &ColumnChunkMetaData, file: &R) -> Result<Optio
         return Ok(None);
     }
     let Some(mut filter) = Sbbf::read_from_column_chunk(chunk, file)? else { return Ok(None) };
-    if !filter.num_blocks().is_power_of_two() {
-        return Err(damaged("a Bloom filter whose size is no power of two"));
+    // Others are as large as their ids need, and cannot be folded.
+    if filter.num_blocks().is_power_of_two() {
+        filter.fold_to_target_fpp(FALSE_RATE_MAX);
     }
-    filter.fold_to_target_fpp(FALSE_RATE_MAX);
     Ok(Some(filter))
 }
 
@@ -140,53 +136,15 @@ where
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
     let only = ProjectionMask::columns(builder.parquet_schema(), [column]);
     let batches = builder.with_row_groups(vec![row_group]).with_projection(only).build()?;
-    let batches = batches.collect::<Result<Vec<RecordBatch>, _>>()?;
-    let mut ids: HashSet<&str> = HashSet::new();
-    for batch in &batches {
-        let values = batch.column(0).as_string_opt::<i32>();
-        ids.extend(values.ok_or_else(|| damaged("an id column that is not text"))?.iter().flatten());
+    let mut ids = IdFilter::default();
+    for batch in batches {
+        let values = batch?;
+        let values = values.column(0).as_string_opt::<i32>();
+        ids.push(values.ok_or_else(|| damaged("an id column that is not text"))?.clone());
     }
-    Ok(filter_of(&ids))
-}
-
-fn filter_of(ids: &HashSet<&str>) -> Sbbf {
-    let blocks = (ids.len() * BITS_PER_ID).div_ceil(8 * BLOOM_BLOCK_BYTES).max(1);
-    let mut filter = Sbbf::new(&vec![0; blocks * BLOOM_BLOCK_BYTES]);
-    for id in ids {
-        filter.insert(*id);
-    }
-    filter
+    Ok(ids.finish())
 }
 
 fn damaged(what: &str) -> ParquetError {
     ParquetError::General(format!("the file has {what}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(crate::tests::cases(64)))]
-
-        #[test]
-        fn an_id_that_was_put_in_is_never_denied(ids in prop::collection::hash_set(any::<u64>(), 0..2_000)) {
-            let ids: Vec<String> = ids.into_iter().map(|id| format!("{id:016x}")).collect();
-            let filter = filter_of(&ids.iter().map(String::as_str).collect());
-            prop_assert!(ids.iter().all(|id| filter.check(id.as_str())));
-        }
-    }
-
-    #[test]
-    fn few_of_the_other_ids_are_taken_for_one_of_these() {
-        let mix = |number: u64| u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-        let id = |number: u64| format!("{:032x}", mix(number));
-        let ids: Vec<String> = (0..100_000).map(id).collect();
-        let filter = filter_of(&ids.iter().map(String::as_str).collect());
-        assert_eq!(filter.num_blocks(), (100_000 * BITS_PER_ID).div_ceil(256));
-        let wrong = (100_000..200_000).filter(|number| filter.check(id(*number).as_str())).count();
-        assert!((500..1_700).contains(&wrong), "{wrong} of 100,000");
-    }
 }

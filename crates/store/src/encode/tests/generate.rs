@@ -21,7 +21,16 @@ pub(super) struct Generator {
 struct Spread {
     distinct: u64,
     nulls_percent: u64,
-    long: bool,
+    text: Text,
+}
+
+/// What a column's texts look like.
+#[derive(Clone, Copy)]
+enum Text {
+    Short,
+    Long,
+    /// All of one length, as ids have.
+    Even,
 }
 
 impl Generator {
@@ -31,7 +40,7 @@ impl Generator {
             let spread = Spread {
                 distinct: [1, 2, 5, 300, 1 << 40][generator.below(5) as usize],
                 nulls_percent: [0, 0, 30, 97, 100][generator.below(5) as usize],
-                long: generator.below(8) == 0,
+                text: [Text::Short, Text::Short, Text::Long, Text::Even][generator.below(4) as usize],
             };
             generator.spread.push(spread);
         }
@@ -91,10 +100,11 @@ impl Generator {
         let numbers = || drawn.iter().map(|drawn| drawn.map(|n| (n as i64).wrapping_mul(7_919) - 3));
         match field.data_type() {
             DataType::Utf8 => {
-                let text = |n: u64| match (n, spread.long) {
+                let text = |n: u64| match (n, spread.text) {
+                    (_, Text::Even) => format!("{n:016x}"),
                     (0, _) if !field.is_nullable() => "{}".to_owned(),
-                    (n, true) => format!("{}{n}", "ü".repeat(40)),
-                    (n, false) => format!("{n:x}"),
+                    (n, Text::Long) => format!("{}{n}", "ü".repeat(40)),
+                    (n, Text::Short) => format!("{n:x}"),
                 };
                 Arc::new(drawn.iter().map(|drawn| drawn.map(text)).collect::<StringArray>())
             }
