@@ -323,7 +323,6 @@ pub(crate) enum ActionsCommand {
     List(ListArgs),
 }
 
-/// Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked.
 /// Where the tables of a data directory are, for commands that need no server.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TablesArgs {
@@ -335,6 +334,7 @@ pub(crate) struct TablesArgs {
     pub(crate) workspace: Option<PathBuf>,
 }
 
+/// Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
     /// The data directory; the server on it must be stopped [default: as `serve` would choose]
@@ -383,9 +383,8 @@ pub(crate) struct MaintainArgs {
     /// The data directory; the server on it must be stopped [default: as `serve` would choose]
     #[arg(long, env = "HINDSIGHT_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The folder with hindsight.toml, whose retention rules hold [default: nearest upward, else the current one]
-    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
-    pub(crate) workspace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

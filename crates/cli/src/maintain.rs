@@ -21,12 +21,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Seals what the log still holds, drops what is past its retention, merges until no merge is due, and deletes what
 /// nobody needs. Exit code 0 done, 1 something failed and is told.
 pub(crate) async fn run(args: &MaintainArgs) -> anyhow::Result<ExitCode> {
-    let data_dir = data_dir(args.data_dir.as_ref())?;
-    let overrides =
-        Overrides { data_dir: Some(data_dir), workspace: args.workspace.clone(), ..Overrides::default() };
+    let data_dir = data_dir(args.data_dir.as_ref(), &args.tables)?;
+    let workspace = args.tables.workspace.clone();
+    let overrides = Overrides { data_dir: Some(data_dir), workspace, ..Overrides::default() };
     let config = Config::load(&overrides)?;
     let reporter = Reporter::start();
     let mut options = store_options(&config);
+    options.tables = args.tables.location()?;
     // By hand and at once: no server adds rows meanwhile, so every date is finished.
     options.maintenance.interval = None;
     options.maintenance.quiet_after = Duration::ZERO;

@@ -28,6 +28,8 @@ pub struct StoreOptions {
     pub seal_bytes: usize,
     /// The head is sealed when its oldest row has been in it this long. Default 60 s.
     pub seal_age: Duration,
+    /// How long after a seal that failed the store tries again by itself. Default 5 s.
+    pub seal_retry: Duration,
     /// Above this many bytes of head memory, requests are answered [`crate::IngestError::Busy`]. Default 256 MiB.
     pub head_bytes_max: usize,
     /// Bytes of requests that may be decoded or waiting for the log at once; above it requests are answered
@@ -67,6 +69,7 @@ impl StoreOptions {
             tables: TablesLocation::default(),
             seal_bytes: 64 * 1024 * 1024,
             seal_age: Duration::from_secs(60),
+            seal_retry: Duration::from_secs(5),
             head_bytes_max: 256 * 1024 * 1024,
             in_flight_bytes_max: 256 * 1024 * 1024,
             rate: RateLimit::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hindsight_model::{Rows, Table, Tenant};
 use object_store::ObjectStoreExt;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::block_writer::{EncodedBlock, encode};
 use crate::id_filters::BlockFilter;
 use crate::stats::Counters;
-use crate::store::Inner;
+use crate::store::{Inner, lock};
 use crate::table_log::TableLog;
 use crate::writer::Command;
 use crate::{BlockFile, Error, Result, SealReport};
@@ -28,6 +29,7 @@ impl Inner {
         let mut sealer = self.sealer.lock().await;
         let mut report = SealReport::default();
         let sealed = self.seal_all(&mut sealer, &mut report).await;
+        *lock(&self.seal_failed) = sealed.is_err().then(Instant::now);
         match sealed {
             Ok(()) => {
                 if report.blocks > 0 {

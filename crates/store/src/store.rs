@@ -4,7 +4,7 @@ use std::path::Path as FsPath;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hindsight_model::{Clock, SystemTable, Table, Tenant};
 use hindsight_otlp::Interner;
@@ -40,8 +40,6 @@ use crate::{
 
 /// How often the age of the head is looked at.
 const SEAL_CHECK_INTERVAL: Duration = Duration::from_millis(200);
-/// How long after a failed seal the next attempt waits.
-const SEAL_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A node's telemetry: cheap to clone, all clones are one store.
 ///
@@ -75,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) sealing: Worker,
     /// Merges blocks. Like the state of upkeep not part of the store's life.
     pub(crate) merging: Arc<Worker>,
+    /// When the last seal ended, if it failed.
+    pub(crate) seal_failed: Mutex<Option<Instant>>,
     wake: Arc<Notify>,
     closing: AtomicBool,
     poisoned: Arc<AtomicBool>,
@@ -166,6 +166,7 @@ impl Store {
             arrivals,
             sealing: worker("store-sealer", &data_dir)?,
             merging: Arc::new(worker("store-merger", &data_dir)?),
+            seal_failed: Mutex::default(),
             wake: Arc::clone(&wake),
             closing: AtomicBool::new(false),
             poisoned,
@@ -326,6 +327,9 @@ impl Inner {
         if self.sealer.try_lock().is_err() {
             return false; // a seal is running already
         }
+        if lock(&self.seal_failed).is_some_and(|at| at.elapsed() < self.options.seal_retry) {
+            return false;
+        }
         let state = self.live.read();
         let aged = state.head.since.is_some_and(|since| since.elapsed() >= self.options.seal_age);
         let large = state.head.bytes() >= (self.options.seal_bytes as u64).max(1);
@@ -416,12 +420,10 @@ async fn seal_when_due(store: Weak<Inner>, wake: Arc<Notify>) {
                 error = chain(&error),
                 "could not seal the head; the rows stay in the log and visible"
             );
-            drop(inner);
-            tokio::time::sleep(SEAL_RETRY_INTERVAL).await;
         }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

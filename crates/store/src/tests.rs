@@ -45,9 +45,10 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// Options under which nothing is sealed unless the test says so.
+/// Options under which nothing is sealed until the test says so or the head is large, not even after a failure.
 fn options(dir: &Path) -> StoreOptions {
-    StoreOptions { seal_age: Duration::from_secs(3_600), ..StoreOptions::new(dir) }
+    let never = Duration::from_secs(3_600);
+    StoreOptions { seal_age: never, seal_retry: never, ..StoreOptions::new(dir) }
 }
 
 /// Options under which blocks are looked after only when the test says so.

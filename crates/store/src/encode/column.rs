@@ -271,7 +271,7 @@ fn encode_pages(
         };
         writer.page(&levels, &body, encoding, range)?;
     }
-    Ok(writer.finish(filter.map(|filter| filter.finish()))?)
+    Ok(writer.finish(filter.map(IdFilter::finish))?)
 }
 
 /// How hard to compress the pages of a chunk, of which `first` is one.

@@ -44,4 +44,4 @@ pub(crate) enum Failure {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

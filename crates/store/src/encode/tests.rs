@@ -21,7 +21,7 @@ use super::{BlockSink, blocks};
 use crate::block_writer::{file_schema, stats_columns};
 use crate::{ColumnStats, StatValue};
 
-mod generate;
+pub(crate) mod generate;
 
 use generate::Generator;
 

@@ -16,8 +16,7 @@ use crate::durable_fs::DurableFs;
 use crate::encode::batches::write_sorted;
 use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
 
-#[path = "../encode/tests/generate.rs"]
-mod generate;
+use crate::encode::tests::generate;
 mod shapes;
 
 /// 2026-05-04T00:00:00Z in microseconds.

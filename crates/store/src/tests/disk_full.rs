@@ -90,7 +90,12 @@ async fn a_seal_while_the_log_is_full_keeps_the_rows_and_the_repeats() {
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_that_find_no_place_leave_the_rows_visible_and_are_written_later() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(StoreOptions { head_bytes_max: 1, ..options(dir.path()) }).await;
+    let store = open(StoreOptions {
+        head_bytes_max: 1,
+        seal_retry: Duration::from_millis(50),
+        ..options(dir.path())
+    })
+    .await;
     send(&store, Signal::Traces, spans(0..4)).await;
     // Where the table's folder should be is a file.
     let in_the_way = dir.path().join("tables/spans");

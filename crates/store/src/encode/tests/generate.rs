@@ -10,7 +10,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, TimestampMicrosecondType};
 use hindsight_model::{Place, Table, dates};
 
-pub(super) struct Generator {
+pub(crate) struct Generator {
     table: Table,
     state: u64,
     /// For each column how its values are spread; the same for all batches.
@@ -34,7 +34,7 @@ enum Text {
 }
 
 impl Generator {
-    pub(super) fn new(table: Table, seed: u64) -> Self {
+    pub(crate) fn new(table: Table, seed: u64) -> Self {
         let mut generator = Self { table, state: seed, spread: Vec::new() };
         for _ in table.schema().fields() {
             let spread = Spread {
@@ -60,7 +60,7 @@ impl Generator {
         self.next() % bound
     }
 
-    pub(super) fn batch(&mut self, rows: usize) -> RecordBatch {
+    pub(crate) fn batch(&mut self, rows: usize) -> RecordBatch {
         let schema = self.table.schema();
         // Few owners, so that rows share them.
         let owners: Vec<usize> = (0..rows).map(|_| self.below(4) as usize).collect();
