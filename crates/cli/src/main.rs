@@ -1,5 +1,6 @@
 //! The `hindsight` program: one binary that serves, asks, replays, checks and explains.
 
+mod allocator;
 mod args;
 mod backend;
 mod backup;
@@ -29,6 +30,7 @@ use clap::Parser as _;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
+    allocator::set_up();
     let args = Args::parse();
     logging::start(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
