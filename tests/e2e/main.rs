@@ -13,6 +13,7 @@ mod disk_full;
 mod every_table;
 mod floods;
 mod formats;
+mod greedy_queries;
 mod interop;
 mod jaeger;
 mod kill_cycles;

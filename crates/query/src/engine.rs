@@ -1,6 +1,5 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -8,10 +7,11 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
+use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
-use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SqlStats, SystemTable, Table};
+use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SystemTable, Table};
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -22,11 +22,12 @@ use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
 use crate::memory::EngineMemory;
 use crate::query_log::{QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
-use crate::signal_table::ScanCounts;
 use crate::source::{BlockSource, Snapshot};
+use crate::spill;
 use crate::statement;
 use crate::suggest::closest;
 use crate::table_info::TableInfo;
+use crate::usage::Usage;
 use crate::views::VIEWS;
 
 /// Answers SQL over blocks, head and system tables. Clones share one engine.
@@ -41,6 +42,7 @@ struct Shared {
     options: QueryOptions,
     base: SessionState,
     memory: Arc<EngineMemory>,
+    disk: Arc<DiskManager>,
     footers: Arc<FileMetadataCache>,
     slots: Arc<Semaphore>,
     log: Arc<QueryLog>,
@@ -63,17 +65,20 @@ impl QueryEngine {
         let log = QueryLog::new(Arc::clone(&options.clock));
         system.push(Arc::clone(&log) as Arc<dyn SystemTable>);
         check_names(&system)?;
-        let base = session::base(options.threads()).map_err(|error| setup(&error))?;
         let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
+        let base = session::base(options.threads(), memory.share()).map_err(|error| setup(&error))?;
+        let disk = spill::disk_manager(options.spill.as_ref())?;
         let footers = Arc::new(DefaultCache::new(options.footer_bytes).with_name("footers"));
         let slots = Arc::new(Semaphore::new(options.concurrency()));
-        let workers = Some(workers(options.threads())?);
+        // More than cores: a query that is long at one step shares a core with the others by the system's clock.
+        let workers = Some(workers(options.threads() + options.concurrency())?);
         let mut shared = Shared {
             source,
             system,
             options,
             base,
             memory,
+            disk,
             footers,
             slots,
             log,
@@ -135,7 +140,7 @@ impl QueryEngine {
         let limit = request.timeout.map_or(limit, |asked| asked.min(limit));
         let work = async {
             let slot = self.slot().await?;
-            tokio::time::timeout(limit, self.on_workers(request, slot))
+            tokio::time::timeout(limit, self.on_workers(request, slot, Arc::clone(ticket.usage())))
                 .await
                 .unwrap_or_else(|_| Err(limits::timeout_reached(limit)))
         };
@@ -144,7 +149,7 @@ impl QueryEngine {
             () = ticket.cancelled() => return Err(SqlError::Cancelled),
             answer = work => answer?,
         };
-        answer.stats.elapsed = ticket.elapsed();
+        answer.stats = ticket.usage().stats(ticket.elapsed());
         Ok(answer)
     }
 
@@ -163,6 +168,7 @@ impl QueryEngine {
         &self,
         request: SqlRequest,
         slot: OwnedSemaphorePermit,
+        usage: Arc<Usage>,
     ) -> Result<SqlAnswer, SqlError> {
         let Some(workers) = &self.shared.workers else {
             return Err(SqlError::Failed { message: "the query engine is shut down".to_owned() });
@@ -171,7 +177,7 @@ impl QueryEngine {
         let snapshot = self.shared.source.snapshot(&request.tenant).await?;
         let shared = Arc::clone(&self.shared);
         let task = workers.spawn(async move {
-            let answer = shared.answer(request, snapshot).await;
+            let answer = shared.answer(request, snapshot, &usage).await;
             drop(slot);
             // The engine must not be dropped by one of its own threads.
             (answer, shared)
@@ -203,35 +209,34 @@ impl Drop for AbortOnDrop {
 }
 
 impl Shared {
-    async fn answer(&self, request: SqlRequest, snapshot: Snapshot) -> Result<SqlAnswer, SqlError> {
+    async fn answer(
+        &self,
+        request: SqlRequest,
+        snapshot: Snapshot,
+        usage: &Usage,
+    ) -> Result<SqlAnswer, SqlError> {
         let statement = statement::parse(&request.sql, &request.params)?;
         check_tenant(&snapshot, &request)?;
         // Held until the last row is read (BLK-3).
         let _guard = snapshot.guard.clone();
-        let memory: Arc<dyn MemoryPool> = self.memory.query_pool();
-        let counts = Arc::new(ScanCounts::default());
+        let memory: Arc<dyn MemoryPool> =
+            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool())) as _;
         let scope = QueryScope {
             tenant: request.tenant,
             snapshot,
             object_store: self.source.object_store(),
             memory: Arc::clone(&memory),
+            disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
-            counts: Arc::clone(&counts),
+            counts: Arc::clone(&usage.counts),
             now: self.options.clock.now(),
         };
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
         let plan = self.plan(&session, statement).await?;
+        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
         let batches = self.collect(&session, Arc::clone(&plan), &memory).await?;
-        let mut answer = answer::unmark(&plan.schema(), batches)?;
-        answer.stats = SqlStats {
-            elapsed: Duration::ZERO,
-            rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
-            files_scanned: counts.files_scanned.load(Ordering::Relaxed),
-            files_pruned: counts.files_pruned.load(Ordering::Relaxed),
-            files_pruned_by_id: counts.files_pruned_by_id.load(Ordering::Relaxed),
-        };
-        Ok(answer)
+        answer::unmark(&plan.schema(), batches)
     }
 
     async fn plan(
@@ -281,6 +286,7 @@ impl Shared {
             snapshot: Snapshot::default(),
             object_store: self.source.object_store(),
             memory: self.memory.query_pool(),
+            disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::default(),
             now: self.options.clock.now(),

@@ -23,13 +23,22 @@ impl EngineMemory {
         Arc::new(Self { limit, share, common: limit - share * concurrency, common_used: AtomicUsize::new(0) })
     }
 
+    /// What each query may have whatever the others do.
+    pub(crate) fn share(&self) -> usize {
+        self.share
+    }
+
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// The pool of one query.
     pub(crate) fn query_pool(self: &Arc<Self>) -> Arc<QueryMemory> {
-        Arc::new(QueryMemory { engine: Arc::clone(self), used: AtomicUsize::new(0) })
+        Arc::new(QueryMemory {
+            engine: Arc::clone(self),
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        })
     }
 
     fn beyond_share(&self, used: usize) -> usize {
@@ -42,9 +51,19 @@ impl EngineMemory {
 pub(crate) struct QueryMemory {
     engine: Arc<EngineMemory>,
     used: AtomicUsize,
+    peak: AtomicUsize,
 }
 
 impl QueryMemory {
+    /// The most bytes held at a time so far.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    fn held(&self, bytes: usize) {
+        self.peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     fn take(&self, additional: usize) -> usize {
         let before = self.used.fetch_add(additional, Ordering::AcqRel);
         self.engine.beyond_share(before.saturating_add(additional)) - self.engine.beyond_share(before)
@@ -64,6 +83,7 @@ impl MemoryPool for QueryMemory {
     fn grow(&self, _: &MemoryReservation, additional: usize) {
         let common = self.take(additional);
         self.engine.common_used.fetch_add(common, Ordering::AcqRel);
+        self.held(self.reserved());
     }
 
     fn shrink(&self, _: &MemoryReservation, bytes: usize) {
@@ -77,6 +97,7 @@ impl MemoryPool for QueryMemory {
         if common == 0
             || self.engine.common_used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
         {
+            self.held(self.reserved());
             return Ok(());
         }
         self.give_back(additional);

@@ -11,7 +11,7 @@ use datafusion::catalog::{
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -28,10 +28,12 @@ use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
 use crate::signal_table::{ScanCounts, SignalTable};
 use crate::source::Snapshot;
+use crate::spill::sort_reservation;
 use crate::statement;
 use crate::system::SystemProvider;
 use crate::table_info::{ColumnInfo, TableInfo, column_doc, table_doc};
 use crate::views::VIEWS;
+use crate::yielding::YieldAfterJoins;
 
 const CATALOG: &str = "hindsight";
 const SCHEMA: &str = "public";
@@ -39,7 +41,7 @@ const SCHEMA: &str = "public";
 const STORE_URL: &str = "hindsight://blocks";
 
 /// What every query's session is cut from.
-pub(crate) fn base(threads: usize) -> Result<SessionState> {
+pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_information_schema(true)
@@ -52,9 +54,14 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     // Rows are filtered while they are read: other columns are then read for the rows that are left.
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
+    options.execution.sort_spill_reservation_bytes = sort_reservation(share, threads);
     // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
     options.execution.skip_physical_aggregate_schema_check = true;
-    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
+        .build();
     state.table_factories_mut().clear();
     // Before the JSON library's own planner: the first that knows an operator plans it.
     state.register_expr_planner(Arc::new(AttributePlanner))?;
@@ -69,6 +76,7 @@ pub(crate) struct QueryScope {
     pub(crate) snapshot: Snapshot,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) disk: Arc<DiskManager>,
     pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
     /// What `now()` says.
@@ -91,7 +99,7 @@ pub(crate) fn for_query(
         Arc::new(catalog),
     );
     let mut state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_runtime_env(runtime(scope.memory, scope.object_store, scope.footers)?)
+        .with_runtime_env(runtime(scope.memory, scope.disk, scope.object_store, scope.footers)?)
         .with_catalog_list(Arc::new(catalogs))
         .build();
     state.mark_start_execution();
@@ -200,21 +208,23 @@ fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource
 
 fn runtime(
     memory: Arc<dyn MemoryPool>,
+    disk: Arc<DiskManager>,
     store: Arc<dyn ObjectStore>,
     footers: Arc<FileMetadataCache>,
 ) -> Result<Arc<RuntimeEnv>> {
-    // Nothing is spilled to disk: a query that does not fit fails alone.
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    // Replaced below; one of its own for each query could not bound them all together.
+    let nowhere = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let caches = CacheManagerConfig::default()
         .with_metadata_cache_limit(footers.cache_limit())
         .with_file_metadata_cache(Some(footers));
-    let runtime = RuntimeEnvBuilder::new()
+    let mut runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(memory)
-        .with_disk_manager_builder(disk)
+        .with_disk_manager_builder(nowhere)
         .with_cache_manager(caches)
-        .build_arc()?;
+        .build()?;
+    runtime.disk_manager = disk;
     runtime.register_object_store(store_url()?.as_ref(), store);
-    Ok(runtime)
+    Ok(Arc::new(runtime))
 }
 
 fn store_url() -> Result<ObjectStoreUrl> {
