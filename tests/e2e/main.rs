@@ -9,6 +9,7 @@ mod binary;
 mod bucket;
 mod corpus;
 mod demo_once;
+mod differential;
 mod disk_full;
 mod every_table;
 mod floods;
