@@ -23,6 +23,7 @@ use hindsight_model::{SystemTable, Table, Tenant, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
+use crate::functions;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
@@ -60,6 +61,7 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     state.register_expr_planner(Arc::new(AttributePlanner))?;
     datafusion_functions_json::register_all(&mut state)?;
     state.register_function_rewrite(Arc::new(AttributeEquality))?;
+    functions::register(&mut state)?;
     Ok(state)
 }
 
