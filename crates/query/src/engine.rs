@@ -204,7 +204,8 @@ impl Drop for AbortOnDrop {
 
 impl Shared {
     async fn answer(&self, request: SqlRequest, snapshot: Snapshot) -> Result<SqlAnswer, SqlError> {
-        let statement = statement::parse(&request.sql, &request.params)?;
+        let now = self.options.clock.now();
+        let statement = statement::parse(&request.sql, &request.params, now)?;
         check_tenant(&snapshot, &request)?;
         // Held until the last row is read (BLK-3).
         let _guard = snapshot.guard.clone();
@@ -217,7 +218,7 @@ impl Shared {
             memory: Arc::clone(&memory),
             footers: Arc::clone(&self.footers),
             counts: Arc::clone(&counts),
-            now: self.options.clock.now(),
+            now,
         };
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;

@@ -151,7 +151,7 @@ pub(super) fn exponential_column(histogram: Option<&Exponential>) -> Result<Stru
 }
 
 /// All of `values` as the one list of one row.
-pub(super) fn list(values: ArrayRef) -> Result<ArrayRef> {
+pub(in crate::functions) fn list(values: ArrayRef) -> Result<ArrayRef> {
     let item = Arc::new(Field::new("item", values.data_type().clone(), true));
     let ends = OffsetBuffer::from_lengths([values.len()]);
     Ok(Arc::new(ListArray::try_new(item, ends, values, None)?))

@@ -8,6 +8,7 @@ mod merge;
 mod quantile;
 mod subtract;
 
+pub(super) use columns::list;
 pub(super) use increase::udaf as increase;
 pub(super) use merge::udafs as merges;
 pub(super) use quantile::udf as quantile;
