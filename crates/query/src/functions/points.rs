@@ -188,3 +188,67 @@ impl<'a> Columns<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::TimestampMicrosecondArray;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Row = (usize, Option<i64>, Option<i8>, Option<i64>, Option<bool>);
+
+    fn columns(rows: &[Row]) -> (Vec<usize>, Vec<ArrayRef>) {
+        let at = rows.iter().map(|row| row.1).collect::<TimestampMicrosecondArray>();
+        let start = rows.iter().map(|row| row.3).collect::<TimestampMicrosecondArray>();
+        let value: Float64Array = rows.iter().map(|row| row.2.map(f64::from)).collect();
+        let word = |is_delta| if is_delta { "delta" } else { "cumulative" };
+        let temporality: arrow::array::StringArray = rows.iter().map(|row| row.4.map(word)).collect();
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(value), Arc::new(at), Arc::new(temporality), Arc::new(start)];
+        (rows.iter().map(|row| row.0).collect(), columns)
+    }
+
+    fn gathered(rows: &[Row]) -> Points {
+        let (groups, columns) = columns(rows);
+        let mut points = Points::default();
+        points.add(&columns, &groups, None, 4).unwrap();
+        points
+    }
+
+    proptest! {
+        #[test]
+        fn points_gathered_in_parts_are_the_points_gathered_at_once(
+            rows in proptest::collection::vec(
+                (0_usize..4, proptest::option::of(0_i64..1000), proptest::option::of(any::<i8>()),
+                 proptest::option::of(0_i64..9), proptest::option::of(any::<bool>())), 0..40),
+            cut in 0_usize..40, first in 0_usize..6,
+        ) {
+            let whole = gathered(&rows).emit(EmitTo::All);
+            let (left, right) = rows.split_at(cut.min(rows.len()));
+            let mut merged = Points::default();
+            for part in [left, right] {
+                let state = gathered(part).state(EmitTo::All).unwrap();
+                merged.merge(&state, &[0, 1, 2, 3], 4).unwrap();
+            }
+            let mut taken = merged.emit(EmitTo::First(first));
+            prop_assert_eq!(taken.len(), first.min(4));
+            taken.extend(merged.emit(EmitTo::All));
+            prop_assert_eq!(taken, whole);
+            prop_assert!(merged.emit(EmitTo::All).is_empty());
+        }
+
+        #[test]
+        fn what_is_forgotten_is_what_came_first(
+            rows in proptest::collection::vec(
+                (Just(0_usize), proptest::option::of(0_i64..1000), proptest::option::of(any::<i8>()),
+                 Just(None), Just(None)), 1..20),
+            cut in 0_usize..20,
+        ) {
+            let cut = cut.min(rows.len());
+            let mut points = gathered(&rows);
+            points.forget(&columns(&rows[..cut]).1).unwrap();
+            prop_assert_eq!(points.sorted(), gathered(&rows[cut..]).sorted());
+        }
+    }
+}
