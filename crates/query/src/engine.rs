@@ -215,12 +215,14 @@ impl Shared {
         snapshot: Snapshot,
         usage: &Usage,
     ) -> Result<SqlAnswer, SqlError> {
-        let statement = statement::parse(&request.sql, &request.params)?;
+        let now = self.options.clock.now();
+        let statement = statement::parse(&request.sql, &request.params, now)?;
         check_tenant(&snapshot, &request)?;
         // Held until the last row is read (BLK-3).
         let _guard = snapshot.guard.clone();
         let memory: Arc<dyn MemoryPool> =
-            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool())) as _;
+            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool()))
+                as _;
         let scope = QueryScope {
             tenant: request.tenant,
             snapshot,
@@ -229,7 +231,7 @@ impl Shared {
             disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::clone(&usage.counts),
-            now: self.options.clock.now(),
+            now,
         };
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;

@@ -29,6 +29,7 @@ mod chain;
 mod engine;
 mod error;
 mod fault;
+mod functions;
 mod json_operator;
 mod json_pruning;
 mod limits;

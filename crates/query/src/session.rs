@@ -23,6 +23,7 @@ use hindsight_model::{SystemTable, Table, Tenant, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
+use crate::functions;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
@@ -67,6 +68,7 @@ pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
     state.register_expr_planner(Arc::new(AttributePlanner))?;
     datafusion_functions_json::register_all(&mut state)?;
     state.register_function_rewrite(Arc::new(AttributeEquality))?;
+    functions::register(&mut state)?;
     Ok(state)
 }
 
@@ -105,7 +107,7 @@ pub(crate) fn for_query(
     state.mark_start_execution();
     state.execution_props_mut().query_execution_start_time =
         timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
-    let session = Session { state, tables };
+    let mut session = Session { state, tables };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
         session.register(table.name(), Arc::new(provider))?;
@@ -114,7 +116,10 @@ pub(crate) fn for_query(
     for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
         let stored =
             SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts));
-        session.register_signal(table, Arc::new(stored))?;
+        let shown = session.register_signal(table, Arc::new(stored))?;
+        if table == Table::Spans {
+            functions::register_over_spans(&mut session.state, &shown);
+        }
     }
     Ok(session)
 }
@@ -141,11 +146,17 @@ impl Session {
     }
 
     /// Puts in a signal table as users see it: the stored columns and the computed one.
-    fn register_signal(&self, table: Table, stored: Arc<dyn TableProvider>) -> Result<()> {
+    fn register_signal(
+        &self,
+        table: Table,
+        stored: Arc<dyn TableProvider>,
+    ) -> Result<Arc<dyn TableProvider>> {
         let name = table.name();
         let source = datafusion::datasource::provider_as_source(stored);
         let plan = signal_plan(name, source)?;
-        self.register(name, Arc::new(ViewTable::new(plan, None)))
+        let shown: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, None));
+        self.register(name, Arc::clone(&shown))?;
+        Ok(shown)
     }
 
     /// Plans the views that a statement may ask for. Views read signal tables only, so planning them on demand

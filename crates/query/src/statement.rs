@@ -12,15 +12,20 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use hindsight_model::{SqlError, SqlParam};
+use jiff::Timestamp;
 
 use crate::limits::{SQL_BYTES_MAX, SQL_DEPTH_MAX, SQL_TOKENS_MAX};
 use crate::{chain, params};
 
-/// Parses one reading statement and binds its parameters.
+/// Parses one reading statement and binds its parameters; `now` stands for those that the caller left out.
 ///
 /// # Errors
 /// [`SqlError::Invalid`] for anything else.
-pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<Statement, SqlError> {
+pub(crate) fn parse(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
+) -> Result<Statement, SqlError> {
     let mut statement = only_one(parse_all(sql)?)?;
     check_reads(&statement)?;
     if let Some(inner) = inner(&mut statement) {
@@ -28,14 +33,14 @@ pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<St
             return Err(invalid(message));
         }
         name_keys(inner);
-        params::bind(inner, values)?;
+        params::bind(inner, values, now)?;
     }
     Ok(statement)
 }
 
 /// Parses SQL of our own: a view.
 pub(crate) fn parse_view(sql: &str) -> Result<Statement, SqlError> {
-    parse(sql, &BTreeMap::new())
+    parse(sql, &BTreeMap::new(), Timestamp::UNIX_EPOCH)
 }
 
 /// Whether the tables it names are all that it looks at; `SHOW` and `DESCRIBE` look at whatever there is.
