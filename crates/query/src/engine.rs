@@ -221,7 +221,7 @@ impl Shared {
         // Held until the last row is read (BLK-3).
         let _guard = snapshot.guard.clone();
         let memory: Arc<dyn MemoryPool> =
-            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool()))
+            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool(self.options.spill.is_some())))
                 as _;
         let scope = QueryScope {
             tenant: request.tenant,
@@ -287,7 +287,7 @@ impl Shared {
             tenant: hindsight_model::Tenant::default(),
             snapshot: Snapshot::default(),
             object_store: self.source.object_store(),
-            memory: self.memory.query_pool(),
+            memory: self.memory.query_pool(false),
             disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::default(),
