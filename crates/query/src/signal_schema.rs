@@ -5,8 +5,7 @@
 //! without touching the text, and one text serves all rows that share it. Answers have plain texts again.
 //!
 //! Texts are read as views, which are copied and compared without touching most of the text; one text serves all
-//! rows that share it. Those that are looked into rather than compared, JSON, stay as they are. Answers have plain
-//! texts again.
+//! rows that share it, and what is found in a JSON text stays where it is. Answers have plain texts again.
 //!
 //! The marks are field metadata. They travel with a column through aliases, subqueries and CTEs, so that
 //! `->>` can find the promoted column wherever both are in scope, and cannot take another column of that name
@@ -26,9 +25,8 @@ const PROMOTED_FROM: &str = "hindsight.promoted_from";
 /// The columns with promoted attributes.
 const JSON_COLUMNS: [&str; 2] = ["attributes", "resource_attributes"];
 
-/// Texts that are not read as views: JSON, and what is in a block's path.
-const PLAIN_TEXTS: [&str; 6] =
-    ["attributes", "metadata", "resource_attributes", "resource_entity_refs", "scope_attributes", "tenant"];
+/// In a block's path, and so the same for all of its rows.
+const TENANT: &str = "tenant";
 
 /// Whether the column holds the attributes of a signal table, as we wrote them.
 pub(crate) fn is_attributes(field: &Field) -> bool {
@@ -48,7 +46,7 @@ fn mark(table: Table) -> SchemaRef {
 
 fn mark_field(table: Table, field: &Field) -> Field {
     let name = field.name().as_str();
-    let is_view = *field.data_type() == DataType::Utf8 && !PLAIN_TEXTS.contains(&name);
+    let is_view = *field.data_type() == DataType::Utf8 && name != TENANT;
     let data_type = if is_view { DataType::Utf8View } else { field.data_type().clone() };
     let field = field.clone().with_data_type(data_type);
     if JSON_COLUMNS.contains(&name) {
