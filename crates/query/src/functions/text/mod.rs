@@ -1,5 +1,6 @@
 //! `match(column, 'query')`: full text, without an index.
 
+mod ascii;
 mod query;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use self::ascii::Look;
 use self::query::{Query, parse};
 
 pub(super) fn udf() -> ScalarUDF {
@@ -90,9 +92,13 @@ fn matches(texts: &ArrayRef, query: &Query) -> Result<ArrayRef> {
 }
 
 fn each<'a>(texts: impl IntoIterator<Item = Option<&'a str>>, query: &Query) -> BooleanArray {
+    let look = Look::of(query);
     let mut found: Vec<&str> = Vec::new();
     let holds = texts.into_iter().map(|text| {
         text.map(|text| {
+            if text.is_ascii() {
+                return look.is_in(text.as_bytes());
+            }
             found.clear();
             found.extend(words(text));
             holds(&found, query)
@@ -198,6 +204,16 @@ mod tests {
                 let begun: String = word.chars().take(2).chain(['*']).collect();
                 prop_assert!(is_match(&text, &begun));
             }
+        }
+
+        #[test]
+        fn texts_of_ascii_hold_what_their_words_say(
+            text in "[abAB1 .,-]{0,30}|[ -~]{0,30}",
+            query in "[ab1]{1,2}\\*?|\"[abAB1]{1,2} [ab]{1,2}\"\\*?|[ab1]{1,2}-[ab] (a OR -b1)|é|ab K",
+        ) {
+            let query = parse(&query).unwrap();
+            let all: Vec<&str> = words(&text).collect();
+            prop_assert_eq!(Look::of(&query).is_in(text.as_bytes()), holds(&all, &query));
         }
 
         #[test]
