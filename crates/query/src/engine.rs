@@ -1,3 +1,5 @@
+mod stream;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +11,7 @@ use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SqlStats, SystemTable, Table};
@@ -23,11 +26,13 @@ use crate::memory::EngineMemory;
 use crate::query_log::{QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
 use crate::signal_table::ScanCounts;
-use crate::source::{BlockSource, Snapshot};
+use crate::source::{BlockSource, Guard, Snapshot};
 use crate::statement;
 use crate::suggest::closest;
 use crate::table_info::TableInfo;
 use crate::views::VIEWS;
+
+pub use stream::{Description, Pending, RowStream};
 
 /// Answers SQL over blocks, head and system tables. Clones share one engine.
 #[derive(Clone)]
@@ -202,12 +207,37 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// One query's session, and what its tables and rows hold on to.
+struct Opened {
+    session: Session,
+    memory: Arc<dyn MemoryPool>,
+    counts: Arc<ScanCounts>,
+    _guard: Option<Guard>,
+}
+
 impl Shared {
     async fn answer(&self, request: SqlRequest, snapshot: Snapshot) -> Result<SqlAnswer, SqlError> {
         let statement = statement::parse(&request.sql, &request.params)?;
+        // Its guard is held until the last row is read (BLK-3).
+        let opened = self.open(request, snapshot)?;
+        let plan = self.plan(&opened.session, statement).await?;
+        let batches = self.collect(&opened.session, Arc::clone(&plan), &opened.memory).await?;
+        let mut answer = answer::unmark(&plan.schema(), batches)?;
+        let counts = &opened.counts;
+        answer.stats = SqlStats {
+            elapsed: Duration::ZERO,
+            rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
+            files_scanned: counts.files_scanned.load(Ordering::Relaxed),
+            files_pruned: counts.files_pruned.load(Ordering::Relaxed),
+            files_pruned_by_id: counts.files_pruned_by_id.load(Ordering::Relaxed),
+        };
+        Ok(answer)
+    }
+
+    /// The session of one query over one snapshot, with memory of its own.
+    fn open(&self, request: SqlRequest, snapshot: Snapshot) -> Result<Opened, SqlError> {
         check_tenant(&snapshot, &request)?;
-        // Held until the last row is read (BLK-3).
-        let _guard = snapshot.guard.clone();
+        let guard = snapshot.guard.clone();
         let memory: Arc<dyn MemoryPool> = self.memory.query_pool();
         let counts = Arc::new(ScanCounts::default());
         let scope = QueryScope {
@@ -219,19 +249,9 @@ impl Shared {
             counts: Arc::clone(&counts),
             now: self.options.clock.now(),
         };
-        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
-        let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
-        let plan = self.plan(&session, statement).await?;
-        let batches = self.collect(&session, Arc::clone(&plan), &memory).await?;
-        let mut answer = answer::unmark(&plan.schema(), batches)?;
-        answer.stats = SqlStats {
-            elapsed: Duration::ZERO,
-            rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
-            files_scanned: counts.files_scanned.load(Ordering::Relaxed),
-            files_pruned: counts.files_pruned.load(Ordering::Relaxed),
-            files_pruned_by_id: counts.files_pruned_by_id.load(Ordering::Relaxed),
-        };
-        Ok(answer)
+        let session = session::for_query(&self.base, scope, &self.system)
+            .map_err(|error| fault::explain(&error, self.memory.limit()))?;
+        Ok(Opened { session, memory, counts, _guard: guard })
     }
 
     async fn plan(
@@ -239,6 +259,17 @@ impl Shared {
         session: &Session,
         statement: datafusion::sql::parser::Statement,
     ) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
+        let plan = self.logical_plan(session, statement).await?;
+        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        session.state.create_physical_plan(&plan).await.map_err(explain)
+    }
+
+    /// The plan as written, known to read only.
+    async fn logical_plan(
+        &self,
+        session: &Session,
+        statement: datafusion::sql::parser::Statement,
+    ) -> Result<LogicalPlan, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let wanted = session.wanted(&statement).map_err(explain)?;
         check_tables(session, &wanted)?;
@@ -249,7 +280,7 @@ impl Shared {
             .with_allow_dml(false)
             .with_allow_statements(false);
         read_only.verify_plan(&plan).map_err(explain)?;
-        session.state.create_physical_plan(&plan).await.map_err(explain)
+        Ok(plan)
     }
 
     /// All rows, counted against the limits of rows and memory as they come.

@@ -13,13 +13,21 @@ use jiff::Timestamp;
 
 use crate::suggest::closest;
 
+/// What to do with a name without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Refuse,
+    Leave,
+}
+
 /// Replaces every `$name` in a parsed statement.
 ///
 /// # Errors
-/// [`SqlError::Invalid`] for a name without a value.
+/// [`SqlError::Invalid`] for a name without a value, where that is refused.
 pub(crate) fn bind<S: VisitMut>(
     statement: &mut S,
     params: &BTreeMap<String, SqlParam>,
+    on_missing: Missing,
 ) -> Result<(), SqlError> {
     let outcome = ast::visit_expressions_mut(statement, |expr| {
         let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
@@ -27,6 +35,7 @@ pub(crate) fn bind<S: VisitMut>(
         let name = placeholder.strip_prefix('$').unwrap_or(placeholder);
         match params.get(name) {
             Some(param) => *expr = literal(param),
+            None if on_missing == Missing::Leave => {}
             None => return ControlFlow::Break(missing(placeholder, params)),
         }
         ControlFlow::Continue(())

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use hindsight_model::{SqlError, SqlParam};
 
 use crate::limits::{SQL_BYTES_MAX, SQL_DEPTH_MAX, SQL_TOKENS_MAX};
+use crate::params::Missing;
 use crate::{chain, params};
 
 /// Parses one reading statement and binds its parameters.
@@ -21,6 +22,22 @@ use crate::{chain, params};
 /// # Errors
 /// [`SqlError::Invalid`] for anything else.
 pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<Statement, SqlError> {
+    parse_with(sql, values, Missing::Refuse)
+}
+
+/// The same, with parameters left open that have no value yet.
+///
+/// # Errors
+/// [`SqlError::Invalid`] for anything but one reading statement.
+pub(crate) fn parse_open(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<Statement, SqlError> {
+    parse_with(sql, values, Missing::Leave)
+}
+
+fn parse_with(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    missing: Missing,
+) -> Result<Statement, SqlError> {
     let mut statement = only_one(parse_all(sql)?)?;
     check_reads(&statement)?;
     if let Some(inner) = inner(&mut statement) {
@@ -28,7 +45,7 @@ pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<St
             return Err(invalid(message));
         }
         name_keys(inner);
-        params::bind(inner, values)?;
+        params::bind(inner, values, missing)?;
     }
     Ok(statement)
 }

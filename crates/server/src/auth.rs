@@ -72,7 +72,7 @@ fn sent_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Compares digests, so that the time taken tells nothing about the token.
-fn same(sent: &str, wanted: &str) -> bool {
+pub(crate) fn same(sent: &str, wanted: &str) -> bool {
     Sha256::digest(sent) == Sha256::digest(wanted)
 }
 

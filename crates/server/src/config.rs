@@ -158,6 +158,8 @@ pub struct Config {
     pub listen_http: Setting<SocketAddr>,
     /// Pages and API.
     pub listen_web: Setting<SocketAddr>,
+    /// PostgreSQL wire protocol; off when `None`.
+    pub listen_pg: Setting<Option<SocketAddr>>,
     /// Bearer token that every request must carry, if set.
     pub token: Setting<Option<TokenSetting>>,
     /// Listen beyond loopback without a token (SEC-1).
@@ -224,6 +226,7 @@ struct ListenFile {
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
     web: Option<SocketAddr>,
+    pg: Option<SocketAddr>,
     cors_origins: Option<Vec<String>>,
 }
 
@@ -297,6 +300,7 @@ impl Config {
             listen_grpc: Setting::pick(flags.listen_grpc, file.listen.grpc, loopback(4317)),
             listen_http: Setting::pick(flags.listen_http, file.listen.http, loopback(4318)),
             listen_web: Setting::pick(flags.listen_web, file.listen.web, loopback(4320)),
+            listen_pg: Setting::pick(flags.listen_pg.map(Some), file.listen.pg.map(Some), None),
             token: token(flags, &file, &workspace.value)?,
             insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
             cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
@@ -352,11 +356,13 @@ impl Config {
         if self.token.value.is_some() || self.insecure.value {
             return Ok(());
         }
-        for (flag, address) in [
-            ("--listen-grpc", self.listen_grpc.value),
-            ("--listen-http", self.listen_http.value),
-            ("--listen-web", self.listen_web.value),
-        ] {
+        let ports = [
+            ("--listen-grpc", Some(self.listen_grpc.value)),
+            ("--listen-http", Some(self.listen_http.value)),
+            ("--listen-web", Some(self.listen_web.value)),
+            ("--listen-pg", self.listen_pg.value),
+        ];
+        for (flag, address) in ports.into_iter().filter_map(|(flag, address)| Some((flag, address?))) {
             if !address.ip().is_loopback() {
                 return Err(ConfigError::Exposed { flag, address });
             }
@@ -375,6 +381,7 @@ impl Config {
         }
         let seconds = |span: Duration| format!("{}s", span.as_secs());
         let token = if self.token.value.is_some() { "set" } else { "none" };
+        let pg = self.listen_pg.value.map_or_else(|| "off".to_owned(), |address| address.to_string());
         let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
         let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
         let mut rows = vec![
@@ -383,6 +390,7 @@ impl Config {
             row("listen.grpc", &self.listen_grpc, self.listen_grpc.value.to_string()),
             row("listen.http", &self.listen_http, self.listen_http.value.to_string()),
             row("listen.web", &self.listen_web, self.listen_web.value.to_string()),
+            row("listen.pg", &self.listen_pg, pg),
             row("token", &self.token, token.to_owned()),
             row("insecure", &self.insecure, self.insecure.value.to_string()),
             row("listen.cors_origins", &self.cors_origins, self.cors_origins.value.join(", ")),
@@ -582,6 +590,8 @@ mod tests {
         let exposed = "[listen]\nweb = \"0.0.0.0:4320\"\n";
         assert!(matches!(with_file(exposed), Err(ConfigError::Exposed { flag: "--listen-web", .. })));
         assert!(with_file(&format!("insecure = true\n{exposed}")).is_ok());
+        let pg = with_file("[listen]\npg = \"0.0.0.0:4321\"\n");
+        assert!(matches!(pg, Err(ConfigError::Exposed { flag: "--listen-pg", .. })));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("hindsight.toml"), exposed).unwrap();
         let flags = Overrides {

@@ -25,6 +25,7 @@ mod otlp_grpc;
 mod otlp_http;
 mod overrides;
 mod pages;
+mod pg;
 mod pressure;
 mod server;
 mod ticker;
