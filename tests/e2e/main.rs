@@ -19,6 +19,7 @@ mod kill_cycles;
 mod limits;
 mod otlp;
 mod pages;
+mod pg_wire;
 mod pressure;
 mod python_sdk;
 mod retries;

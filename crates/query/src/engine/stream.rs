@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
 use hindsight_model::{SqlError, SqlRequest};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -44,21 +44,23 @@ pub struct Description {
 #[derive(Debug)]
 pub struct RowStream {
     schema: SchemaRef,
-    rows: mpsc::Receiver<Result<RecordBatch, SqlError>>,
-    /// Until its end was seen.
-    task: Option<Task>,
+    rows: mpsc::Receiver<RecordBatch>,
+    /// How it ended, until that was seen.
+    end: Option<oneshot::Receiver<Result<(), SqlError>>>,
+    /// Whoever watches the time and the list of cancelled queries.
+    _watch: Task<()>,
 }
 
-/// The work on the engine's threads; ends when nobody waits for it any more.
-struct Task(JoinHandle<Arc<Shared>>);
+/// A task that ends when nobody waits for it any more.
+struct Task<T>(JoinHandle<T>);
 
-impl std::fmt::Debug for Task {
+impl<T> std::fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Task").field(&self.0.id()).finish()
     }
 }
 
-impl Drop for Task {
+impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -96,7 +98,10 @@ impl QueryEngine {
         tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(limits::timeout_reached(limit)))
     }
 
-    fn spawn(&self, work: impl Future<Output = Arc<Shared>> + Send + 'static) -> Result<Task, SqlError> {
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Task<T>, SqlError> {
         match &self.shared.workers {
             Some(workers) => Ok(Task(workers.spawn(work))),
             None => Err(SqlError::Failed { message: "the query engine is shut down".to_owned() }),
@@ -138,17 +143,38 @@ impl Pending {
                 return Err(error);
             }
         };
-        let (head, columns) = oneshot::channel();
+        let (head, mut columns) = oneshot::channel();
         let (batches, rows) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let turn = Turn { ticket, slot, deadline, limit };
         let shared = Arc::clone(&engine.shared);
-        let task = engine.spawn(async move {
-            turn.run(&shared, request, snapshot, Output { head: Some(head), batches }).await;
+        let work = engine.spawn(async move {
+            let outcome = shared.send(request, snapshot, Output { head: Some(head), batches }).await;
+            // A query that was given up counts until it has really stopped.
+            drop(slot);
             // The engine must not be dropped by one of its own threads.
-            shared
+            (outcome, shared)
         })?;
-        let schema = columns.await.unwrap_or_else(|_| Err(engine_fault()))?;
-        Ok(RowStream { schema, rows, task: Some(task) })
+        let (tell, mut end) = oneshot::channel();
+        // Beside the engine's threads, since these may all be busy when the time is over.
+        let watch = Task(tokio::runtime::Handle::current().spawn(async move {
+            let outcome = watch(&ticket, work, deadline, limit).await;
+            if let Err(error) = &outcome {
+                tracing::debug!(error = %error, "query failed");
+            }
+            ticket.finish(outcome.as_ref().copied());
+            // Nobody listens any more when this fails.
+            let _ = tell.send(outcome.map(drop));
+        }));
+        let schema = tokio::select! {
+            biased;
+            Ok(schema) = &mut columns => schema,
+            end = &mut end => match end {
+                Ok(Err(error)) => return Err(error),
+                // It ended before we looked: the columns are there.
+                Ok(Ok(())) => columns.await.map_err(|_| engine_fault())?,
+                Err(_) => return Err(engine_fault()),
+            },
+        };
+        Ok(RowStream { schema, rows, end: Some(end), _watch: watch })
     }
 }
 
@@ -160,52 +186,43 @@ impl RowStream {
 
     /// The next rows; `None` after the last. After an error there are no more.
     pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
-        if let Some(batch) = self.rows.recv().await {
-            return Some(batch);
+        if let Some(end) = &mut self.end {
+            let end = tokio::select! {
+                biased;
+                Some(batch) = self.rows.recv() => return Some(Ok(batch)),
+                end = end => end,
+            };
+            self.end = None;
+            if let Err(error) = end.unwrap_or_else(|_| Err(engine_fault())) {
+                self.rows.close();
+                while self.rows.try_recv().is_ok() {}
+                return Some(Err(error));
+            }
         }
-        // Closed: either at its orderly end, or by a fault of the engine.
-        let mut task = self.task.take()?;
-        match (&mut task.0).await {
-            Ok(_) => None,
-            Err(_) => Some(Err(engine_fault())),
-        }
+        // It has ended well; what waits is the rest.
+        self.rows.recv().await.map(Ok)
     }
 }
 
-/// A query's place, its time, and its line in the log.
-struct Turn {
-    ticket: Ticket,
-    slot: OwnedSemaphorePermit,
+/// How the work ended, or why it was not waited for. It stops when this returns.
+async fn watch(
+    ticket: &Ticket,
+    mut work: Task<(Result<u64, SqlError>, Arc<Shared>)>,
     deadline: Instant,
     limit: Duration,
+) -> Result<u64, SqlError> {
+    tokio::select! {
+        biased;
+        () = ticket.cancelled() => Err(SqlError::Cancelled),
+        () = tokio::time::sleep_until(deadline) => Err(limits::timeout_reached(limit)),
+        ended = &mut work.0 => ended.map_or_else(|_| Err(engine_fault()), |(outcome, _)| outcome),
+    }
 }
 
 /// Where the columns, then the rows go.
 struct Output {
-    head: Option<oneshot::Sender<Result<SchemaRef, SqlError>>>,
-    batches: mpsc::Sender<Result<RecordBatch, SqlError>>,
-}
-
-impl Turn {
-    async fn run(self, shared: &Shared, request: SqlRequest, snapshot: Snapshot, mut output: Output) {
-        let outcome = tokio::select! {
-            biased;
-            () = self.ticket.cancelled() => Err(SqlError::Cancelled),
-            outcome = tokio::time::timeout_at(self.deadline, shared.send(request, snapshot, &mut output)) => {
-                outcome.unwrap_or_else(|_| Err(limits::timeout_reached(self.limit)))
-            }
-        };
-        self.ticket.finish(outcome.as_ref().copied());
-        // Whoever reads slowly hears of the fault later; the place is free now.
-        drop(self.slot);
-        if let Err(error) = outcome {
-            tracing::debug!(error = %error, "query failed");
-            match output.head.take() {
-                Some(head) => drop(head.send(Err(error))),
-                None => drop(output.batches.send(Err(error)).await),
-            }
-        }
-    }
+    head: Option<oneshot::Sender<SchemaRef>>,
+    batches: mpsc::Sender<RecordBatch>,
 }
 
 impl Shared {
@@ -214,7 +231,7 @@ impl Shared {
         &self,
         request: SqlRequest,
         snapshot: Snapshot,
-        output: &mut Output,
+        mut output: Output,
     ) -> Result<u64, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let statement = statement::parse(&request.sql, &request.params)?;
@@ -223,7 +240,7 @@ impl Shared {
         let schema = signal_schema::unmarked(&plan.schema());
         if let Some(head) = output.head.take() {
             // A reader who has left is noticed at the first batch.
-            let _ = head.send(Ok(Arc::clone(&schema)));
+            let _ = head.send(Arc::clone(&schema));
         }
         let held = MemoryConsumer::new("rows on their way").register(&opened.memory);
         let mut stream = execute_stream(plan, opened.session.state.task_ctx()).map_err(explain)?;
@@ -242,7 +259,7 @@ impl Shared {
             let columns = batch.columns().to_vec();
             let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
                 .map_err(|error| SqlError::Failed { message: format!("hand on rows: {error}") })?;
-            if output.batches.send(Ok(batch)).await.is_err() {
+            if output.batches.send(batch).await.is_err() {
                 return Err(SqlError::Cancelled);
             }
         }

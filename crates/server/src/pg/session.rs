@@ -13,9 +13,9 @@ use tokio::sync::OnceCell;
 use super::encode::{Format, Rows};
 use super::fault::PgFault;
 use super::message::{Bind, Column, say};
-use super::params;
 use super::statement::{Statement, Tag};
-use super::types::PgType;
+use super::types::{PgType, Scalar};
+use super::{params, split};
 
 /// Prepared statements of one connection.
 pub(super) const STATEMENTS_MAX: usize = 256;
@@ -76,18 +76,26 @@ pub(super) enum Source {
 impl Prepared {
     /// How many parameters the text has: the highest `$n` in it, or as many types as the client gave.
     pub(super) fn parameter_count(&self) -> usize {
-        let numbered = super::split::words(&self.sql)
-            .into_iter()
-            .filter_map(|word| word.strip_prefix('$')?.parse().ok());
+        let numbered =
+            split::words(&self.sql).into_iter().filter_map(|word| word.strip_prefix('$')?.parse().ok());
         let highest: usize = numbered.max().unwrap_or(0);
         highest.max(self.declared.len()).min(PARAMETERS_MAX)
     }
 
-    /// The type of a parameter: the client's word before ours.
+    /// The type of a parameter: the client's word before ours; 0 while nobody knows.
     pub(super) fn parameter_type(&self, at: usize) -> u32 {
         let declared = self.declared.get(at).copied().filter(|oid| *oid != 0 && *oid != params::UNKNOWN);
+        let counts_rows = || self.counts_rows(at).then(|| Scalar::Int8.oid());
         let ours = || self.described.get().and_then(|described| described.parameters.get(at).copied());
-        declared.or_else(ours).unwrap_or(0)
+        declared.or_else(counts_rows).or_else(ours).unwrap_or(0)
+    }
+
+    /// Whether it stands after LIMIT or OFFSET, of which the engine does not say that they want a number.
+    fn counts_rows(&self, at: usize) -> bool {
+        let name = format!("${}", at + 1);
+        split::words(&self.sql).windows(2).any(|pair| {
+            pair[1] == name && ["LIMIT", "OFFSET"].iter().any(|word| pair[0].eq_ignore_ascii_case(word))
+        })
     }
 
     pub(super) fn has_untyped_parameters(&self) -> bool {
