@@ -7,3 +7,4 @@ mod layout;
 mod pruning;
 mod script;
 mod store;
+mod streams;

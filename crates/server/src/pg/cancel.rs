@@ -1,6 +1,7 @@
 //! Cancel requests: a second connection that names the first by number and secret.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hindsight_query::QueryEngine;
@@ -33,8 +34,8 @@ impl Cancels {
         loop {
             inner.last_pid = inner.last_pid.checked_add(1).unwrap_or(1);
             let pid = inner.last_pid;
-            if !inner.open.contains_key(&pid) {
-                inner.open.insert(pid, Running { secret, query: None });
+            if let Entry::Vacant(free) = inner.open.entry(pid) {
+                free.insert(Running { secret, query: None });
                 return (pid, secret);
             }
         }
