@@ -16,6 +16,7 @@ mod config;
 mod decompress;
 mod error;
 mod fault;
+mod flight;
 mod grpc_message;
 mod jaeger;
 mod limits;

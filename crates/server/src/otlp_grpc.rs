@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -17,8 +18,8 @@ use crate::fault::Fault;
 use crate::grpc_message::{answer, is_grpc, not_grpc, read, refusal};
 use crate::otlp_http::Intake;
 
-/// The router of the OTLP/gRPC port.
-pub(crate) fn router(intake: Intake) -> Router {
+/// The router of the gRPC port: OTLP, and Flight SQL beside it.
+pub(crate) fn router(intake: Intake, flight: FlightServiceServer<impl FlightService>) -> Router {
     let export = |signal: Signal| {
         post(move |State(intake): State<Arc<Intake>>, request: Request| export(intake, signal, request))
     };
@@ -26,6 +27,7 @@ pub(crate) fn router(intake: Intake) -> Router {
         .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", export(Signal::Traces))
         .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", export(Signal::Metrics))
         .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", export(Signal::Logs))
+        .route_service("/arrow.flight.protocol.FlightService/{method}", flight)
         .fallback(unimplemented)
         .with_state(Arc::new(intake))
 }
