@@ -30,7 +30,6 @@ use clap::Parser as _;
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
-    allocator::set_up();
     let args = Args::parse();
     logging::start(&args.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -5,7 +5,7 @@ use hindsight_server::{Config, Server, ServerClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
-use crate::say;
+use crate::{allocator, say};
 
 /// Serves until SIGTERM or Ctrl-C, then drains, seals and exits 0.
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
@@ -16,6 +16,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let clock = args.logical_clock.map_or(ServerClock::System, |start| ServerClock::Logical { start });
+    allocator::keep_small();
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let server = Server::start(config, clock).await?;
     let at = server.addresses();

@@ -146,12 +146,18 @@ pub struct SqlStats {
     pub elapsed: Duration,
     /// Rows read from blocks and head, before filters.
     pub rows_scanned: u64,
+    /// Bytes read from blocks, as they lie in their files.
+    pub bytes_scanned: u64,
     /// Files that had to be opened.
     pub files_scanned: u64,
     /// Files that planning ruled out without opening them.
     pub files_pruned: u64,
     /// Of these, the ones that only the resident filters of trace and span ids ruled out.
     pub files_pruned_by_id: u64,
+    /// The most memory it held at a time, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Bytes written to temporary files, because they did not fit the memory.
+    pub spilled_bytes: u64,
 }
 
 /// A query's rows, with their columns even when there are none.

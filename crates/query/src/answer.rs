@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use datafusion::physical_plan::ExecutionPlan;
 use hindsight_model::{SqlAnswer, SqlError};
 
 use crate::signal_schema;
@@ -33,14 +32,4 @@ pub(crate) fn bytes(batch: &RecordBatch) -> Result<usize, SqlError> {
 
 fn gathering(error: &ArrowError) -> SqlError {
     SqlError::Failed { message: format!("gather the answer: {error}") }
-}
-
-/// Rows that came out of blocks.
-pub(crate) fn block_rows(plan: &dyn ExecutionPlan) -> u64 {
-    let children: u64 = plan.children().into_iter().map(|child| block_rows(child.as_ref())).sum();
-    let own = match plan.name() {
-        "DataSourceExec" => plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0),
-        _ => 0,
-    };
-    children + own as u64
 }

@@ -2,7 +2,6 @@ mod stream;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -10,11 +9,13 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
+use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
-use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SqlStats, SystemTable, Table};
+use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SystemTable, Table};
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,11 +26,12 @@ use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
 use crate::memory::EngineMemory;
 use crate::query_log::{QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
-use crate::signal_table::ScanCounts;
 use crate::source::{BlockSource, Guard, Snapshot};
+use crate::spill;
 use crate::statement;
 use crate::suggest::closest;
 use crate::table_info::TableInfo;
+use crate::usage::Usage;
 use crate::views::VIEWS;
 
 pub use stream::{Description, Pending, RowStream};
@@ -46,6 +48,7 @@ struct Shared {
     options: QueryOptions,
     base: SessionState,
     memory: Arc<EngineMemory>,
+    disk: Arc<DiskManager>,
     footers: Arc<FileMetadataCache>,
     slots: Arc<Semaphore>,
     log: Arc<QueryLog>,
@@ -68,17 +71,20 @@ impl QueryEngine {
         let log = QueryLog::new(Arc::clone(&options.clock));
         system.push(Arc::clone(&log) as Arc<dyn SystemTable>);
         check_names(&system)?;
-        let base = session::base(options.threads()).map_err(|error| setup(&error))?;
         let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
+        let base = session::base(options.threads(), memory.share()).map_err(|error| setup(&error))?;
+        let disk = spill::disk_manager(options.spill.as_ref())?;
         let footers = Arc::new(DefaultCache::new(options.footer_bytes).with_name("footers"));
         let slots = Arc::new(Semaphore::new(options.concurrency()));
-        let workers = Some(workers(options.threads())?);
+        // More than cores: a query that is long at one step shares a core with the others by the system's clock.
+        let workers = Some(workers(options.threads() + options.concurrency())?);
         let mut shared = Shared {
             source,
             system,
             options,
             base,
             memory,
+            disk,
             footers,
             slots,
             log,
@@ -140,7 +146,7 @@ impl QueryEngine {
         let limit = request.timeout.map_or(limit, |asked| asked.min(limit));
         let work = async {
             let slot = self.slot().await?;
-            tokio::time::timeout(limit, self.on_workers(request, slot))
+            tokio::time::timeout(limit, self.on_workers(request, slot, Arc::clone(ticket.usage())))
                 .await
                 .unwrap_or_else(|_| Err(limits::timeout_reached(limit)))
         };
@@ -149,7 +155,7 @@ impl QueryEngine {
             () = ticket.cancelled() => return Err(SqlError::Cancelled),
             answer = work => answer?,
         };
-        answer.stats.elapsed = ticket.elapsed();
+        answer.stats = ticket.usage().stats(ticket.elapsed());
         Ok(answer)
     }
 
@@ -168,6 +174,7 @@ impl QueryEngine {
         &self,
         request: SqlRequest,
         slot: OwnedSemaphorePermit,
+        usage: Arc<Usage>,
     ) -> Result<SqlAnswer, SqlError> {
         let Some(workers) = &self.shared.workers else {
             return Err(SqlError::Failed { message: "the query engine is shut down".to_owned() });
@@ -176,7 +183,7 @@ impl QueryEngine {
         let snapshot = self.shared.source.snapshot(&request.tenant).await?;
         let shared = Arc::clone(&self.shared);
         let task = workers.spawn(async move {
-            let answer = shared.answer(request, snapshot).await;
+            let answer = shared.answer(request, snapshot, &usage).await;
             drop(slot);
             // The engine must not be dropped by one of its own threads.
             (answer, shared)
@@ -211,47 +218,52 @@ impl Drop for AbortOnDrop {
 struct Opened {
     session: Session,
     memory: Arc<dyn MemoryPool>,
-    counts: Arc<ScanCounts>,
     _guard: Option<Guard>,
 }
 
 impl Shared {
-    async fn answer(&self, request: SqlRequest, snapshot: Snapshot) -> Result<SqlAnswer, SqlError> {
-        let statement = statement::parse(&request.sql, &request.params)?;
+    async fn answer(
+        &self,
+        request: SqlRequest,
+        snapshot: Snapshot,
+        usage: &Usage,
+    ) -> Result<SqlAnswer, SqlError> {
+        let now = self.options.clock.now();
+        let statement = statement::parse(&request.sql, &request.params, now)?;
         // Its guard is held until the last row is read (BLK-3).
-        let opened = self.open(request, snapshot)?;
+        let opened = self.open(request, snapshot, usage, now)?;
         let plan = self.plan(&opened.session, statement).await?;
+        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
         let batches = self.collect(&opened.session, Arc::clone(&plan), &opened.memory).await?;
-        let mut answer = answer::unmark(&plan.schema(), batches)?;
-        let counts = &opened.counts;
-        answer.stats = SqlStats {
-            elapsed: Duration::ZERO,
-            rows_scanned: answer::block_rows(plan.as_ref()) + counts.head_rows.load(Ordering::Relaxed),
-            files_scanned: counts.files_scanned.load(Ordering::Relaxed),
-            files_pruned: counts.files_pruned.load(Ordering::Relaxed),
-            files_pruned_by_id: counts.files_pruned_by_id.load(Ordering::Relaxed),
-        };
-        Ok(answer)
+        answer::unmark(&plan.schema(), batches)
     }
 
     /// The session of one query over one snapshot, with memory of its own.
-    fn open(&self, request: SqlRequest, snapshot: Snapshot) -> Result<Opened, SqlError> {
+    fn open(
+        &self,
+        request: SqlRequest,
+        snapshot: Snapshot,
+        usage: &Usage,
+        now: Timestamp,
+    ) -> Result<Opened, SqlError> {
         check_tenant(&snapshot, &request)?;
         let guard = snapshot.guard.clone();
-        let memory: Arc<dyn MemoryPool> = self.memory.query_pool();
-        let counts = Arc::new(ScanCounts::default());
+        let memory: Arc<dyn MemoryPool> =
+            Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool(self.options.spill.is_some())))
+                as _;
         let scope = QueryScope {
             tenant: request.tenant,
             snapshot,
             object_store: self.source.object_store(),
             memory: Arc::clone(&memory),
+            disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
-            counts: Arc::clone(&counts),
-            now: self.options.clock.now(),
+            counts: Arc::clone(&usage.counts),
+            now,
         };
         let session = session::for_query(&self.base, scope, &self.system)
             .map_err(|error| fault::explain(&error, self.memory.limit()))?;
-        Ok(Opened { session, memory, counts, _guard: guard })
+        Ok(Opened { session, memory, _guard: guard })
     }
 
     async fn plan(
@@ -311,7 +323,8 @@ impl Shared {
             tenant: hindsight_model::Tenant::default(),
             snapshot: Snapshot::default(),
             object_store: self.source.object_store(),
-            memory: self.memory.query_pool(),
+            memory: self.memory.query_pool(false),
+            disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::default(),
             now: self.options.clock.now(),

@@ -17,6 +17,15 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// The folder for what does not fit the memory could not be made or emptied.
+    #[error("empty the folder {} for temporary files of queries; make it writable, or switch spilling off", dir.display())]
+    Spill {
+        /// The folder.
+        dir: std::path::PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Two tables have one name.
     #[error("two tables are named `{name}`; rename the system table")]
     DuplicateTable {

@@ -3,7 +3,7 @@
 use datafusion::common::{Column, DataFusionError, SchemaError};
 use hindsight_model::SqlError;
 
-use crate::limits::memory_reached;
+use crate::limits::{memory_reached, spill_reached};
 use crate::suggest::closest;
 
 /// Most column names that an error lists.
@@ -30,9 +30,15 @@ pub(crate) fn explain(error: &DataFusionError, memory_limit: usize) -> SqlError 
         DataFusionError::External(error) => external(error.as_ref(), memory_limit),
         DataFusionError::ObjectStore(error) => failed(&format!("read a block: {}", chain(error.as_ref()))),
         DataFusionError::ParquetError(error) => failed(&format!("read a block: {}", chain(error.as_ref()))),
+        DataFusionError::IoError(error) if is_spill_limit(&error.to_string()) => spill_reached(),
         DataFusionError::IoError(error) => failed(&format!("read a block: {}", chain(error))),
         other => failed(&format!("the SQL engine failed: {}", plain(&other.message()))),
     }
+}
+
+/// The engine has no kind of its own for it.
+fn is_spill_limit(text: &str) -> bool {
+    text.contains("used disk space during the spilling process")
 }
 
 fn arrow_fault(error: &arrow::error::ArrowError, memory_limit: usize) -> SqlError {
@@ -40,6 +46,7 @@ fn arrow_fault(error: &arrow::error::ArrowError, memory_limit: usize) -> SqlErro
     match error {
         ArrowError::ExternalError(error) => external(error.as_ref(), memory_limit),
         ArrowError::MemoryError(_) => memory_reached(memory_limit),
+        ArrowError::IoError(text, _) if is_spill_limit(text) => spill_reached(),
         ArrowError::IoError(text, _) | ArrowError::ParquetError(text) => {
             failed(&format!("read a block: {text}"))
         }

@@ -29,6 +29,7 @@ mod chain;
 mod engine;
 mod error;
 mod fault;
+mod functions;
 mod json_operator;
 mod json_pruning;
 mod limits;
@@ -40,12 +41,15 @@ mod session;
 mod signal_schema;
 mod signal_table;
 mod source;
+mod spill;
 mod statement;
 mod suggest;
 mod system;
 mod table_info;
 mod time_range;
+mod usage;
 mod views;
+mod yielding;
 
 pub mod output;
 
@@ -54,6 +58,7 @@ pub use error::{Error, Result};
 pub use limits::QueryOptions;
 pub use query_log::QueryInfo;
 pub use source::{BlockSource, Guard, MemorySource, Snapshot, TableSnapshot};
+pub use spill::SpillOptions;
 pub use table_info::{ColumnInfo, TableInfo};
 
 #[cfg(test)]

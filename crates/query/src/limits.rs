@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use hindsight_model::{Clock, SqlError, SystemClock};
 
+use crate::spill::SpillOptions;
+
 /// Longest SQL text. Longer ones are refused as `Invalid`; it keeps parsing short and its tree shallow.
 pub(crate) const SQL_BYTES_MAX: usize = 256 * 1024;
 /// Most words and signs in a SQL text.
@@ -28,6 +30,8 @@ pub struct QueryOptions {
     /// Half of it is split evenly as each query's own share; the other half goes to whoever asks first, so that
     /// one greedy query cannot fail a modest one.
     pub memory_bytes: usize,
+    /// Where sorts, aggregates and joins put what does not fit the memory. Default nowhere: such a query fails.
+    pub spill: Option<SpillOptions>,
     /// Memory of the footers that queries have read: where in a block each column of each group of rows lies. The ones
     /// not asked for longest are forgotten. Default 64 MiB.
     pub footer_bytes: usize,
@@ -49,6 +53,7 @@ impl Default for QueryOptions {
     fn default() -> Self {
         Self {
             memory_bytes: 1024 * 1024 * 1024,
+            spill: None,
             footer_bytes: 64 * 1024 * 1024,
             timeout: Duration::from_secs(60),
             concurrency: 8,
@@ -109,6 +114,15 @@ pub(crate) fn memory_reached(bytes: usize) -> SqlError {
             "query needs more memory than is left of the limit of {}; narrow its time range, sort or group less, or raise the limit",
             bytes_text(bytes)
         ),
+    }
+}
+
+pub(crate) fn spill_reached() -> SqlError {
+    SqlError::Limit {
+        limit: "spill",
+        message: "query needs more memory than it may have, and more temporary files; narrow its time range, sort or \
+                  group less, or raise query.spill_bytes_max"
+            .to_owned(),
     }
 }
 

@@ -1,11 +1,20 @@
-//! The memory bound of QRY-2: each query has a share of its own, the rest goes to whoever asks first.
+//! The memory bound of QRY-2: each query has a share of its own, the rest goes to whoever asks first. Within a query
+//! those that can do with less divide most of it evenly, so that nobody is left without room to begin.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+
+/// Of what a query can get, this much is divided among the merges of spilled runs.
+const MERGES_PART: (usize, usize) = (1, 2);
+/// Of what those leave, this much is divided among the consumers that can spill.
+const SPILLERS_PART: (usize, usize) = (3, 4);
+/// How DataFusion's sort begins the name of the consumer that merges its spilled runs: refused, it merges fewer at a
+/// time, though nothing says that it can; unrefused, it takes all there is.
+const MERGE_NAME: &str = "ExternalSorterMerge";
 
 /// What all queries of an engine may use together.
 #[derive(Debug)]
@@ -23,13 +32,26 @@ impl EngineMemory {
         Arc::new(Self { limit, share, common: limit - share * concurrency, common_used: AtomicUsize::new(0) })
     }
 
+    /// What each query may have whatever the others do.
+    pub(crate) fn share(&self) -> usize {
+        self.share
+    }
+
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// The pool of one query.
-    pub(crate) fn query_pool(self: &Arc<Self>) -> Arc<QueryMemory> {
-        Arc::new(QueryMemory { engine: Arc::clone(self), used: AtomicUsize::new(0) })
+    /// The pool of one query; `can_spill` when there is somewhere to spill to.
+    pub(crate) fn query_pool(self: &Arc<Self>, can_spill: bool) -> Arc<QueryMemory> {
+        Arc::new(QueryMemory {
+            engine: Arc::clone(self),
+            can_spill,
+            spillers: Kind::default(),
+            merges: Kind::default(),
+            rest: Kind::default(),
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        })
     }
 
     fn beyond_share(&self, used: usize) -> usize {
@@ -41,10 +63,66 @@ impl EngineMemory {
 #[derive(Debug)]
 pub(crate) struct QueryMemory {
     engine: Arc<EngineMemory>,
+    can_spill: bool,
+    spillers: Kind,
+    merges: Kind,
+    rest: Kind,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// Consumers that are treated alike.
+#[derive(Debug, Default)]
+struct Kind {
+    count: AtomicUsize,
     used: AtomicUsize,
 }
 
+impl Kind {
+    /// The fair part of one of them.
+    fn share(&self, room: usize, (part, whole): (usize, usize)) -> usize {
+        room / whole * part / self.count.load(Ordering::Acquire).max(1)
+    }
+
+    fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+}
+
 impl QueryMemory {
+    /// The most bytes held at a time so far.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    fn held(&self, bytes: usize) {
+        self.peak.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    fn kind(&self, consumer: &MemoryConsumer) -> &Kind {
+        match consumer {
+            _ if !self.can_spill => &self.rest,
+            consumer if consumer.name().starts_with(MERGE_NAME) => &self.merges,
+            consumer if consumer.can_spill() => &self.spillers,
+            _ => &self.rest,
+        }
+    }
+
+    /// What a consumer may hold, of what the other queries leave.
+    fn bound(&self, kind: &Kind) -> usize {
+        let common = self.engine.common_used.load(Ordering::Acquire);
+        let others = common.saturating_sub(self.engine.beyond_share(self.reserved()));
+        let room = (self.engine.share + self.engine.common).saturating_sub(others);
+        if std::ptr::eq(kind, &self.rest) {
+            return room;
+        }
+        let room = room.saturating_sub(self.rest.used());
+        if std::ptr::eq(kind, &self.merges) {
+            return kind.share(room, MERGES_PART);
+        }
+        kind.share(room.saturating_sub(self.merges.used()), SPILLERS_PART)
+    }
+
     fn take(&self, additional: usize) -> usize {
         let before = self.used.fetch_add(additional, Ordering::AcqRel);
         self.engine.beyond_share(before.saturating_add(additional)) - self.engine.beyond_share(before)
@@ -61,25 +139,42 @@ impl MemoryPool for QueryMemory {
         "query"
     }
 
-    fn grow(&self, _: &MemoryReservation, additional: usize) {
-        let common = self.take(additional);
-        self.engine.common_used.fetch_add(common, Ordering::AcqRel);
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.kind(consumer).count.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn shrink(&self, _: &MemoryReservation, bytes: usize) {
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.kind(consumer).count.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.kind(reservation.consumer()).used.fetch_add(additional, Ordering::AcqRel);
+        let common = self.take(additional);
+        self.engine.common_used.fetch_add(common, Ordering::AcqRel);
+        self.held(self.reserved());
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, bytes: usize) {
+        self.kind(reservation.consumer()).used.fetch_sub(bytes, Ordering::AcqRel);
         let common = self.give_back(bytes);
         self.engine.common_used.fetch_sub(common, Ordering::AcqRel);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let common = self.take(additional);
-        let room = |used: usize| used.checked_add(common).filter(|after| *after <= self.engine.common);
-        if common == 0
-            || self.engine.common_used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
-        {
-            return Ok(());
+        let kind = self.kind(reservation.consumer());
+        let is_fair = reservation.size().saturating_add(additional) <= self.bound(kind);
+        if is_fair {
+            let common = self.take(additional);
+            let room = |used: usize| used.checked_add(common).filter(|after| *after <= self.engine.common);
+            if common == 0
+                || self.engine.common_used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
+            {
+                kind.used.fetch_add(additional, Ordering::AcqRel);
+                self.held(self.reserved());
+                return Ok(());
+            }
+            self.give_back(additional);
         }
-        self.give_back(additional);
         let who = reservation.consumer().name();
         Err(DataFusionError::ResourcesExhausted(format!("{who} asked for {additional} more bytes")))
     }
@@ -101,15 +196,13 @@ impl fmt::Display for QueryMemory {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::execution::memory_pool::MemoryConsumer;
-
     use super::*;
 
     #[test]
     fn a_greedy_query_leaves_the_others_their_share() {
         let engine = EngineMemory::new(1_000, 5);
-        let greedy: Arc<dyn MemoryPool> = engine.query_pool();
-        let modest: Arc<dyn MemoryPool> = engine.query_pool();
+        let greedy: Arc<dyn MemoryPool> = engine.query_pool(false);
+        let modest: Arc<dyn MemoryPool> = engine.query_pool(false);
         let hog = MemoryConsumer::new("hog").register(&greedy);
         hog.try_grow(600).unwrap();
         assert!(hog.try_grow(1).is_err());
@@ -120,5 +213,31 @@ mod tests {
         small.try_grow(500).unwrap();
         drop((hog, small));
         assert_eq!(engine.common_used.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn those_that_can_do_with_less_leave_each_other_and_the_rest_their_room() {
+        let engine = EngineMemory::new(1_000, 1);
+        let pool: Arc<dyn MemoryPool> = engine.query_pool(true);
+        let spiller = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let first = spiller("first");
+        first.try_grow(750).unwrap();
+        assert!(first.try_grow(1).is_err());
+        let second = spiller("second");
+        assert!(second.try_grow(376).is_err());
+        assert!(first.try_grow(0).is_err(), "it has to spill now that there are two");
+        first.free();
+        second.try_grow(375).unwrap();
+        let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
+        assert!(merge.try_grow(501).is_err());
+        merge.try_grow(500).unwrap();
+        assert!(first.try_grow(188).is_err(), "the merge's room is not theirs");
+        let rest = MemoryConsumer::new("rest").register(&pool);
+        rest.try_grow(125).unwrap();
+        assert!(rest.try_grow(1).is_err());
+        drop((first, second, merge));
+        rest.try_grow(875).unwrap();
+        drop(rest);
+        assert_eq!((pool.reserved(), engine.common_used.load(Ordering::Acquire)), (0, 0));
     }
 }

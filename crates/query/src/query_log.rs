@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use hindsight_model::{Clock, SqlError, SystemTable, Tenant, to_micros};
+use hindsight_model::{Clock, SqlError, SqlStats, SystemTable, Tenant, to_micros};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::limits::{QUERY_LOG_ROWS_MAX, QUERY_LOG_SQL_BYTES_MAX};
+use crate::usage::Usage;
 
 /// A query that is running.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueryInfo {
     /// Counts up from 1 while the engine lives.
     pub id: u64,
@@ -23,6 +24,8 @@ pub struct QueryInfo {
     pub started: Timestamp,
     /// The beginning of its text.
     pub sql: String,
+    /// What it has taken so far.
+    pub stats: SqlStats,
 }
 
 /// All queries of an engine: the running ones by id, and a ring of the last ones that ended.
@@ -43,12 +46,19 @@ struct Inner {
 struct Running {
     info: QueryInfo,
     cancel: Arc<Notify>,
+    began: Instant,
+    usage: Arc<Usage>,
+}
+
+impl Running {
+    fn info(&self) -> QueryInfo {
+        QueryInfo { stats: self.usage.stats(self.began.elapsed()), ..self.info.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Ended {
     info: QueryInfo,
-    duration: Duration,
     rows: u64,
     outcome: &'static str,
 }
@@ -64,21 +74,16 @@ impl QueryLog {
         let mut inner = self.lock();
         inner.last_id += 1;
         let id = inner.last_id;
-        let info = QueryInfo { id, tenant: tenant.clone(), started, sql: beginning(sql) };
-        let cancel = Arc::new(Notify::new());
-        inner.running.insert(id, Running { info, cancel: Arc::clone(&cancel) });
-        Ticket {
-            log: Arc::clone(self),
-            id,
-            cancel,
-            began: std::time::Instant::now(),
-            outcome: "dropped",
-            rows: 0,
-        }
+        let stats = SqlStats::default();
+        let info = QueryInfo { id, tenant: tenant.clone(), started, sql: beginning(sql), stats };
+        let (cancel, usage, began) = (Arc::new(Notify::new()), Arc::new(Usage::default()), Instant::now());
+        let running = Running { info, cancel: Arc::clone(&cancel), began, usage: Arc::clone(&usage) };
+        inner.running.insert(id, running);
+        Ticket { log: Arc::clone(self), id, cancel, began, usage, outcome: "dropped", rows: 0 }
     }
 
     pub(crate) fn running(&self) -> Vec<QueryInfo> {
-        self.lock().running.values().map(|running| running.info.clone()).collect()
+        self.lock().running.values().map(Running::info).collect()
     }
 
     /// Whether there was such a query to cancel.
@@ -89,13 +94,14 @@ impl QueryLog {
         true
     }
 
-    fn end(&self, id: u64, duration: Duration, rows: u64, outcome: &'static str) {
+    fn end(&self, id: u64, rows: u64, outcome: &'static str) {
         let mut inner = self.lock();
         let Some(running) = inner.running.remove(&id) else { return };
+        let info = running.info();
         if inner.ended.len() == QUERY_LOG_ROWS_MAX {
             inner.ended.pop_front();
         }
-        inner.ended.push_back(Ended { info: running.info, duration, rows, outcome });
+        inner.ended.push_back(Ended { info, rows, outcome });
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -110,7 +116,8 @@ pub(crate) struct Ticket {
     log: Arc<QueryLog>,
     id: u64,
     cancel: Arc<Notify>,
-    began: std::time::Instant,
+    began: Instant,
+    usage: Arc<Usage>,
     outcome: &'static str,
     rows: u64,
 }
@@ -123,6 +130,11 @@ impl Ticket {
     /// Resolves when somebody cancels the query.
     pub(crate) async fn cancelled(&self) {
         self.cancel.notified().await;
+    }
+
+    /// Where the query notes what it takes.
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -144,7 +156,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.log.end(self.id, self.began.elapsed(), self.rows, self.outcome);
+        self.log.end(self.id, self.rows, self.outcome);
     }
 }
 
@@ -166,6 +178,12 @@ impl SystemTable for QueryLog {
             Field::new("started", time, false),
             Field::new("duration_nano", DataType::Int64, false),
             Field::new("rows", DataType::Int64, false),
+            Field::new("rows_scanned", DataType::Int64, false),
+            Field::new("bytes_scanned", DataType::Int64, false),
+            Field::new("files_scanned", DataType::Int64, false),
+            Field::new("files_pruned", DataType::Int64, false),
+            Field::new("memory_peak_bytes", DataType::Int64, false),
+            Field::new("spilled_bytes", DataType::Int64, false),
             Field::new("outcome", DataType::Utf8, false),
             Field::new("sql", DataType::Utf8, false),
         ]))
@@ -176,12 +194,21 @@ impl SystemTable for QueryLog {
             self.lock().ended.iter().filter(|ended| ended.info.tenant == *tenant).cloned().collect();
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        let numbers = |figure: fn(&Ended) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(ended.iter().map(|e| whole(figure(e)))))
+        };
         let started = ended.iter().map(|e| to_micros(e.info.started));
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int64Array::from_iter_values(ended.iter().map(|e| whole(e.info.id)))),
+            numbers(|e| e.info.id),
             Arc::new(TimestampMicrosecondArray::from_iter_values(started).with_timezone("UTC")),
-            Arc::new(Int64Array::from_iter_values(ended.iter().map(|e| nanos(e.duration)))),
-            Arc::new(Int64Array::from_iter_values(ended.iter().map(|e| whole(e.rows)))),
+            Arc::new(Int64Array::from_iter_values(ended.iter().map(|e| nanos(e.info.stats.elapsed)))),
+            numbers(|e| e.rows),
+            numbers(|e| e.info.stats.rows_scanned),
+            numbers(|e| e.info.stats.bytes_scanned),
+            numbers(|e| e.info.stats.files_scanned),
+            numbers(|e| e.info.stats.files_pruned),
+            numbers(|e| e.info.stats.memory_peak_bytes),
+            numbers(|e| e.info.stats.spilled_bytes),
             Arc::new(StringArray::from_iter_values(ended.iter().map(|e| e.outcome))),
             Arc::new(StringArray::from_iter_values(ended.iter().map(|e| e.info.sql.as_str()))),
         ];

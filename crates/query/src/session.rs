@@ -11,7 +11,7 @@ use datafusion::catalog::{
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -23,15 +23,18 @@ use hindsight_model::{SystemTable, Table, Tenant, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
+use crate::functions;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
 use crate::signal_table::{ScanCounts, SignalTable};
 use crate::source::Snapshot;
+use crate::spill::sort_reservation;
 use crate::statement;
 use crate::system::SystemProvider;
 use crate::table_info::{ColumnInfo, TableInfo, column_doc, table_doc};
 use crate::views::VIEWS;
+use crate::yielding::YieldAfterJoins;
 
 const CATALOG: &str = "hindsight";
 const SCHEMA: &str = "public";
@@ -39,7 +42,7 @@ const SCHEMA: &str = "public";
 const STORE_URL: &str = "hindsight://blocks";
 
 /// What every query's session is cut from.
-pub(crate) fn base(threads: usize) -> Result<SessionState> {
+pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_information_schema(true)
@@ -52,14 +55,20 @@ pub(crate) fn base(threads: usize) -> Result<SessionState> {
     // Rows are filtered while they are read: other columns are then read for the rows that are left.
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
+    options.execution.sort_spill_reservation_bytes = sort_reservation(share, threads);
     // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
     options.execution.skip_physical_aggregate_schema_check = true;
-    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
+        .build();
     state.table_factories_mut().clear();
     // Before the JSON library's own planner: the first that knows an operator plans it.
     state.register_expr_planner(Arc::new(AttributePlanner))?;
     datafusion_functions_json::register_all(&mut state)?;
     state.register_function_rewrite(Arc::new(AttributeEquality))?;
+    functions::register(&mut state)?;
     Ok(state)
 }
 
@@ -69,6 +78,7 @@ pub(crate) struct QueryScope {
     pub(crate) snapshot: Snapshot,
     pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) disk: Arc<DiskManager>,
     pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
     /// What `now()` says.
@@ -91,13 +101,13 @@ pub(crate) fn for_query(
         Arc::new(catalog),
     );
     let mut state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_runtime_env(runtime(scope.memory, scope.object_store, scope.footers)?)
+        .with_runtime_env(runtime(scope.memory, scope.disk, scope.object_store, scope.footers)?)
         .with_catalog_list(Arc::new(catalogs))
         .build();
     state.mark_start_execution();
     state.execution_props_mut().query_execution_start_time =
         timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
-    let session = Session { state, tables };
+    let mut session = Session { state, tables };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
         session.register(table.name(), Arc::new(provider))?;
@@ -106,7 +116,10 @@ pub(crate) fn for_query(
     for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
         let stored =
             SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts));
-        session.register_signal(table, Arc::new(stored))?;
+        let shown = session.register_signal(table, Arc::new(stored))?;
+        if table == Table::Spans {
+            functions::register_over_spans(&mut session.state, &shown);
+        }
     }
     Ok(session)
 }
@@ -133,11 +146,17 @@ impl Session {
     }
 
     /// Puts in a signal table as users see it: the stored columns and the computed one.
-    fn register_signal(&self, table: Table, stored: Arc<dyn TableProvider>) -> Result<()> {
+    fn register_signal(
+        &self,
+        table: Table,
+        stored: Arc<dyn TableProvider>,
+    ) -> Result<Arc<dyn TableProvider>> {
         let name = table.name();
         let source = datafusion::datasource::provider_as_source(stored);
         let plan = signal_plan(name, source)?;
-        self.register(name, Arc::new(ViewTable::new(plan, None)))
+        let shown: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, None));
+        self.register(name, Arc::clone(&shown))?;
+        Ok(shown)
     }
 
     /// Plans the views that a statement may ask for. Views read signal tables only, so planning them on demand
@@ -200,21 +219,23 @@ fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource
 
 fn runtime(
     memory: Arc<dyn MemoryPool>,
+    disk: Arc<DiskManager>,
     store: Arc<dyn ObjectStore>,
     footers: Arc<FileMetadataCache>,
 ) -> Result<Arc<RuntimeEnv>> {
-    // Nothing is spilled to disk: a query that does not fit fails alone.
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    // Replaced below; one of its own for each query could not bound them all together.
+    let nowhere = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let caches = CacheManagerConfig::default()
         .with_metadata_cache_limit(footers.cache_limit())
         .with_file_metadata_cache(Some(footers));
-    let runtime = RuntimeEnvBuilder::new()
+    let mut runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(memory)
-        .with_disk_manager_builder(disk)
+        .with_disk_manager_builder(nowhere)
         .with_cache_manager(caches)
-        .build_arc()?;
+        .build()?;
+    runtime.disk_manager = disk;
     runtime.register_object_store(store_url()?.as_ref(), store);
-    Ok(runtime)
+    Ok(Arc::new(runtime))
 }
 
 fn store_url() -> Result<ObjectStoreUrl> {

@@ -12,30 +12,40 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 use hindsight_model::{SqlError, SqlParam};
+use jiff::Timestamp;
 
 use crate::limits::{SQL_BYTES_MAX, SQL_DEPTH_MAX, SQL_TOKENS_MAX};
 use crate::params::Missing;
 use crate::{chain, params};
 
-/// Parses one reading statement and binds its parameters.
+/// Parses one reading statement and binds its parameters; `now` stands for those that the caller left out.
 ///
 /// # Errors
 /// [`SqlError::Invalid`] for anything else.
-pub(crate) fn parse(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<Statement, SqlError> {
-    parse_with(sql, values, Missing::Refuse)
+pub(crate) fn parse(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
+) -> Result<Statement, SqlError> {
+    parse_with(sql, values, now, Missing::Refuse)
 }
 
 /// The same, with parameters left open that have no value yet.
 ///
 /// # Errors
 /// [`SqlError::Invalid`] for anything but one reading statement.
-pub(crate) fn parse_open(sql: &str, values: &BTreeMap<String, SqlParam>) -> Result<Statement, SqlError> {
-    parse_with(sql, values, Missing::Leave)
+pub(crate) fn parse_open(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
+) -> Result<Statement, SqlError> {
+    parse_with(sql, values, now, Missing::Leave)
 }
 
 fn parse_with(
     sql: &str,
     values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
     missing: Missing,
 ) -> Result<Statement, SqlError> {
     let mut statement = only_one(parse_all(sql)?)?;
@@ -45,14 +55,14 @@ fn parse_with(
             return Err(invalid(message));
         }
         name_keys(inner);
-        params::bind(inner, values, missing)?;
+        params::bind(inner, values, now, missing)?;
     }
     Ok(statement)
 }
 
 /// Parses SQL of our own: a view.
 pub(crate) fn parse_view(sql: &str) -> Result<Statement, SqlError> {
-    parse(sql, &BTreeMap::new())
+    parse(sql, &BTreeMap::new(), Timestamp::UNIX_EPOCH)
 }
 
 /// Whether the tables it names are all that it looks at; `SHOW` and `DESCRIBE` look at whatever there is.

@@ -186,6 +186,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// Memory that all queries together may use, in bytes.
     pub query_memory_bytes: Setting<usize>,
+    /// Temporary files that all queries together may have, in bytes; none at 0.
+    pub query_spill_bytes: Setting<u64>,
     /// Longest a query may take.
     pub query_timeout: Setting<Duration>,
     /// Queries at once.
@@ -269,6 +271,7 @@ struct StorageFile {
 #[serde(deny_unknown_fields)]
 struct QueryFile {
     memory_bytes: Option<usize>,
+    spill_bytes_max: Option<u64>,
     timeout: Option<String>,
     concurrency: Option<usize>,
 }
@@ -280,6 +283,8 @@ struct NotifyFile {
 }
 
 const MIB: usize = 1 << 20;
+/// What queries may put into temporary files unless the configuration says otherwise.
+const SPILL_BYTES: u64 = 4 << 30;
 
 impl Config {
     /// Merges flags, `<workspace>/hindsight.toml` and defaults, and checks the whole.
@@ -322,6 +327,7 @@ impl Config {
             retention_rules: retention_rules(&file.retention)?,
             limits: LimitSettings::load(&file.limits)?,
             query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
+            query_spill_bytes: Setting::pick(None, file.query.spill_bytes_max, SPILL_BYTES),
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
             query_concurrency: Setting::pick(None, file.query.concurrency, 8),
             notify_max_age: duration(
@@ -411,6 +417,7 @@ impl Config {
             row("ingest.retention", &self.retention, seconds(self.retention.value)),
             row("retention", &self.retention_rules, describe_rules(&self.retention_rules.value)),
             row("query.memory_bytes", &self.query_memory_bytes, self.query_memory_bytes.value.to_string()),
+            row("query.spill_bytes_max", &self.query_spill_bytes, self.query_spill_bytes.value.to_string()),
             row("query.timeout", &self.query_timeout, seconds(self.query_timeout.value)),
             row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
             row("notify.max_age", &self.notify_max_age, seconds(self.notify_max_age.value)),

@@ -10,7 +10,7 @@ use hindsight_incidents::Runner as IncidentRunner;
 use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant};
 use hindsight_notify::{PlanSettings, Worker};
 use hindsight_postmortem::{ActionItemsTable, PostmortemsTable};
-use hindsight_query::{BlockSource, QueryEngine, QueryOptions};
+use hindsight_query::{BlockSource, QueryEngine, QueryOptions, SpillOptions};
 use hindsight_rules::{Engine, Options as EngineOptions};
 use hindsight_state::State;
 use hindsight_store::{Durability, Store, StoreOptions};
@@ -195,8 +195,10 @@ async fn open(
     if released > 0 {
         tracing::info!(released, "notifications that were under way at the last end are sent again");
     }
+    let spill = SpillOptions { dir: data_dir.join("spill"), bytes_max: config.query_spill_bytes.value };
     let query_options = QueryOptions {
         memory_bytes: config.query_memory_bytes.value,
+        spill: (spill.bytes_max > 0).then_some(spill),
         timeout: config.query_timeout.value,
         concurrency: config.query_concurrency.value,
         clock: Arc::clone(&clock),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::{QueryEngine, Shared};
 use crate::query_log::Ticket;
 use crate::source::Snapshot;
+use crate::usage::Usage;
 use crate::{answer, fault, limits, signal_schema, statement};
 
 /// Batches that may wait for whoever reads the rows; the query stands still beyond it.
@@ -145,9 +146,10 @@ impl Pending {
         };
         let (head, mut columns) = oneshot::channel();
         let (batches, rows) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let shared = Arc::clone(&engine.shared);
+        let (shared, usage) = (Arc::clone(&engine.shared), Arc::clone(ticket.usage()));
         let work = engine.spawn(async move {
-            let outcome = shared.send(request, snapshot, Output { head: Some(head), batches }).await;
+            let output = Output { head: Some(head), batches };
+            let outcome = shared.send(request, snapshot, &usage, output).await;
             // A query that was given up counts until it has really stopped.
             drop(slot);
             // The engine must not be dropped by one of its own threads.
@@ -231,12 +233,15 @@ impl Shared {
         &self,
         request: SqlRequest,
         snapshot: Snapshot,
+        usage: &Usage,
         mut output: Output,
     ) -> Result<u64, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
-        let statement = statement::parse(&request.sql, &request.params)?;
-        let opened = self.open(request, snapshot)?;
+        let now = self.options.clock.now();
+        let statement = statement::parse(&request.sql, &request.params, now)?;
+        let opened = self.open(request, snapshot, usage, now)?;
         let plan = self.plan(&opened.session, statement).await?;
+        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
         let schema = signal_schema::unmarked(&plan.schema());
         if let Some(head) = output.head.take() {
             // A reader who has left is noticed at the first batch.
@@ -268,8 +273,9 @@ impl Shared {
 
     async fn describe(&self, request: SqlRequest, snapshot: Snapshot) -> Result<Description, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
-        let statement = statement::parse_open(&request.sql, &request.params)?;
-        let opened = self.open(request, snapshot)?;
+        let now = self.options.clock.now();
+        let statement = statement::parse_open(&request.sql, &request.params, now)?;
+        let opened = self.open(request, snapshot, &Usage::default(), now)?;
         let plan = self.logical_plan(&opened.session, statement).await?;
         let params = plan.get_parameter_types().map_err(explain)?;
         let params = params.into_iter().map(|(name, kind)| (name.trim_start_matches('$').to_owned(), kind));

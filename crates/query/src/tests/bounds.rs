@@ -1,11 +1,12 @@
 //! QRY-2: each limit fails one query, by name, and leaves the engine well.
 
+use std::path::Path;
 use std::time::Duration;
 
 use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource};
 
 use super::layout::{Laid, Layout, lay};
-use crate::{QueryEngine, QueryOptions};
+use crate::{QueryEngine, QueryOptions, SpillOptions};
 
 /// Runs for very long, in small memory.
 const ENDLESS: &str = "SELECT sum(a.value * b.value) FROM generate_series(1, 10000000) AS a(value), \
@@ -44,6 +45,34 @@ async fn a_long_query_ends_at_its_timeout_and_the_next_one_runs() {
     check_limit(laid.engine.sql(hasty).await, "timeout", "20ms");
 }
 
+/// Each row of one side is a hundred thousand of the join, and none of them is a row that is read.
+const MULTIPLYING: &str = "SELECT sum(a.value * b.value) FROM generate_series(1, 100000) AS a(value), \
+                           generate_series(1, 10000000000) AS b(value)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_that_multiply_leave_the_threads_to_others_and_end_when_they_are_told() {
+    let laid = engine(QueryOptions { threads: 1, concurrency: 3, ..Default::default() });
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            let (engine, mut request) = (laid.engine.clone(), SqlRequest::new(MULTIPLYING));
+            request.timeout = Some(Duration::from_secs(3));
+            tokio::spawn(async move { engine.sql(request).await })
+        })
+        .collect();
+    for _ in 0..5 {
+        let small =
+            tokio::time::timeout(Duration::from_secs(20), ask(&laid.engine, "SELECT count(*) FROM spans"));
+        assert_eq!(small.await.expect("the small one waits for the large ones").unwrap().row_count(), 1);
+    }
+    for busy in busy {
+        check_limit(busy.await.unwrap(), "timeout", "3s");
+    }
+    // They have given up their turns too, not only their answers.
+    let all = futures::future::join_all((0..3).map(|_| ask(&laid.engine, "SELECT 1")));
+    let all = tokio::time::timeout(Duration::from_secs(20), all).await.expect("the threads are free again");
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hungry_query_ends_at_the_memory_limit_and_the_next_one_runs() {
     let laid = engine(QueryOptions { memory_bytes: 4 * 1024 * 1024, ..Default::default() });
@@ -51,6 +80,51 @@ async fn a_hungry_query_ends_at_the_memory_limit_and_the_next_one_runs() {
         "SELECT value, repeat('x', 100) AS pad FROM generate_series(1, 3000000) ORDER BY value DESC, pad";
     check_limit(ask(&laid.engine, sort).await, "memory", "4 MiB");
     assert_eq!(ask(&laid.engine, "SELECT count(*) FROM spans").await.unwrap().row_count(), 1);
+}
+
+/// More than fits 64 MiB, but not much of an answer.
+const LARGE_SORT: &str = "SELECT count(*), max(length(pad)) FROM (SELECT pad FROM (SELECT repeat('x', 100) || value \
+                          AS pad FROM generate_series(1, 800000)) ORDER BY pad OFFSET 10)";
+
+fn spilling(dir: &Path, bytes_max: u64) -> QueryOptions {
+    let spill = Some(SpillOptions { dir: dir.join("spill"), bytes_max });
+    QueryOptions { memory_bytes: 64 * 1024 * 1024, concurrency: 1, threads: 2, spill, ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sort_that_does_not_fit_its_memory_is_done_on_disk_and_leaves_nothing_there() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("spill")).unwrap();
+    std::fs::write(dir.path().join("spill/left-by-a-killed-server"), "").unwrap();
+    let laid = engine(spilling(dir.path(), 1 << 30));
+    let answer = ask(&laid.engine, LARGE_SORT).await.unwrap();
+    assert_eq!(answer.rows().unwrap()[0][0].to_string(), "799990");
+    assert!(answer.stats.spilled_bytes > 1_000_000, "{:?}", answer.stats);
+    assert!((1..=64 << 20).contains(&answer.stats.memory_peak_bytes), "{:?}", answer.stats);
+    assert_eq!(files_below(dir.path()), 0);
+    let log =
+        ask(&laid.engine, "SELECT spilled_bytes, memory_peak_bytes, outcome FROM query_log").await.unwrap();
+    let row: Vec<String> = log.rows().unwrap()[0].iter().map(ToString::to_string).collect();
+    assert_eq!(
+        row,
+        [answer.stats.spilled_bytes.to_string(), answer.stats.memory_peak_bytes.to_string(), "ok".into()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_may_put_little_on_disk_fails_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let laid = engine(spilling(dir.path(), 100_000));
+    let failed = ask(&laid.engine, LARGE_SORT).await;
+    assert!(matches!(failed, Err(SqlError::Limit { limit: "spill", .. })), "{failed:?}");
+    assert_eq!(files_below(dir.path()), 0);
+    assert_eq!(ask(&laid.engine, "SELECT count(*) FROM spans").await.unwrap().row_count(), 1);
+}
+
+/// Files in the folder and in folders below it.
+fn files_below(dir: &Path) -> usize {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,13 @@ async fn attributes_rule_out_blocks_under_every_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn functions_and_default_parameters_rule_out_blocks_too() {
+    check("SELECT span_id FROM trace_tree('a0')", 1, 1, 1).await;
+    check("SELECT span_id FROM critical_path('a1')", 3, 1, 1).await;
+    check("SELECT name FROM spans WHERE timestamp >= $from AND timestamp < $to", 3, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_scanned_counts_blocks_and_head() {
     let laid = lay(Layout::Half, QueryOptions::default());
     let answer = laid

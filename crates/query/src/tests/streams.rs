@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use hindsight_model::{SqlError, SqlParam, SqlRequest, SqlSource as _};
 
 use super::layout::{Layout, lay};
-use crate::{QueryEngine, QueryOptions, RowStream};
+use crate::{QueryEngine, QueryOptions, RowStream, SpillOptions};
 
 const MANY: &str = "SELECT value FROM generate_series(1, 100000)";
 const ENDLESS: &str = "SELECT value FROM generate_series(1, 1000000000000) WHERE value < 0";
@@ -119,4 +119,46 @@ async fn a_statement_is_described_before_it_runs() {
         let refused = laid.engine.describe(SqlRequest::new(wrong)).await.unwrap_err();
         assert!(matches!(refused, SqlError::Invalid { .. }), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_logged_with_what_it_took_as_any_query_is() {
+    let laid = lay(Layout::Half, QueryOptions::default());
+    let sql = "SELECT body FROM logs ORDER BY body";
+    let whole = laid.engine.sql(SqlRequest::new(sql)).await.unwrap();
+    assert_eq!(count(&mut begin(&laid.engine, sql).await).await.unwrap(), whole.row_count());
+    let columns =
+        "rows, rows_scanned, files_scanned, files_pruned, bytes_scanned > 0, memory_peak_bytes > 0, outcome";
+    let asked =
+        SqlRequest::new(format!("SELECT {columns} FROM query_log WHERE sql = $sql")).param("sql", sql);
+    let rows = laid.engine.sql(asked).await.unwrap().rows().unwrap();
+    let rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+    let [at_once, streamed] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(at_once, streamed);
+    assert!(whole.stats.rows_scanned > 0 && !streamed.contains("Bool(false)"), "{streamed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_spills_what_does_not_fit_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let spill = Some(SpillOptions { dir: dir.path().join("spill"), bytes_max: 1 << 30 });
+    let options =
+        QueryOptions { memory_bytes: 64 << 20, concurrency: 1, threads: 2, spill, ..Default::default() };
+    let laid = lay(Layout::Half, options);
+    let sql = "SELECT repeat('x', 100) || value AS pad FROM generate_series(1, 800000) ORDER BY pad";
+    assert_eq!(count(&mut begin(&laid.engine, sql).await).await.unwrap(), 800_000);
+    let asked = SqlRequest::new("SELECT spilled_bytes FROM query_log WHERE sql = $sql").param("sql", sql);
+    let hindsight_model::SqlValue::Int(spilled) = laid.engine.sql(asked).await.unwrap().rows().unwrap()[0][0]
+    else {
+        panic!("not a number")
+    };
+    assert!(spilled > 1_000_000, "{spilled}");
+    let left: Vec<_> = walk(&dir.path().join("spill"));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Files below a folder.
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

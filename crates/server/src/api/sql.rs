@@ -55,7 +55,17 @@ pub(crate) async fn running(State(app): State<Arc<App>>) -> Json<Value> {
         .query
         .running()
         .into_iter()
-        .map(|query| json!({"id": query.id, "sql": query.sql, "started_at": query.started.to_string()}))
+        .map(|query| {
+            json!({
+                "id": query.id,
+                "sql": query.sql,
+                "started_at": query.started.to_string(),
+                "elapsed_ms": u64::try_from(query.stats.elapsed.as_millis()).unwrap_or(u64::MAX),
+                "rows_scanned": query.stats.rows_scanned,
+                "bytes_scanned": query.stats.bytes_scanned,
+                "memory_peak_bytes": query.stats.memory_peak_bytes,
+            })
+        })
         .collect();
     Json(json!({"queries": queries}))
 }

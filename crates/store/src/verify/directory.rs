@@ -18,6 +18,7 @@ const KNOWN: &[&str] = &[
     "wal",
     "tables",
     "index",
+    "spill",
     "holds",
     "holds.",
     "state.db",

@@ -1,0 +1,44 @@
+//! Our own SQL functions, one idea to a file. What each computes is told to users in `docs/sql-functions.md`.
+
+mod arguments;
+mod counter;
+mod fill;
+mod histogram;
+mod increment;
+mod points;
+mod rate;
+mod severity;
+mod text;
+mod time_bucket;
+mod time_buckets;
+mod trace;
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+
+/// Makes the functions known that are the same for every query.
+pub(crate) fn register(state: &mut SessionState) -> Result<()> {
+    for function in
+        [time_bucket::udf(), severity::udf(), histogram::quantile(), histogram::subtract(), text::udf()]
+    {
+        state.register_udf(Arc::new(function))?;
+    }
+    let histograms = histogram::merges().into_iter().chain([histogram::increase()]);
+    for function in rate::udafs().into_iter().chain(histograms) {
+        state.register_udaf(Arc::new(function))?;
+    }
+    for function in [fill::locf(), fill::interpolate(), increment::udwf()] {
+        state.register_udwf(Arc::new(function))?;
+    }
+    state.register_udtf("time_buckets", Arc::new(time_buckets::TimeBuckets));
+    Ok(())
+}
+
+/// Makes the functions known that read this query's spans.
+pub(crate) fn register_over_spans(state: &mut SessionState, spans: &Arc<dyn TableProvider>) {
+    trace::register(state, spans);
+}
