@@ -12,6 +12,7 @@ mod demo_once;
 mod differential;
 mod disk_full;
 mod every_table;
+mod flight;
 mod floods;
 mod formats;
 mod greedy_queries;

@@ -16,6 +16,7 @@ mod config;
 mod decompress;
 mod error;
 mod fault;
+#[cfg(feature = "flight")]
 mod flight;
 mod grpc_message;
 mod jaeger;

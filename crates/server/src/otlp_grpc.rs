@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -18,8 +17,8 @@ use crate::fault::Fault;
 use crate::grpc_message::{answer, is_grpc, not_grpc, read, refusal};
 use crate::otlp_http::Intake;
 
-/// The router of the gRPC port: OTLP, and Flight SQL beside it.
-pub(crate) fn router(intake: Intake, flight: FlightServiceServer<impl FlightService>) -> Router {
+/// The router of the gRPC port.
+pub(crate) fn router(intake: Intake) -> Router {
     let export = |signal: Signal| {
         post(move |State(intake): State<Arc<Intake>>, request: Request| export(intake, signal, request))
     };
@@ -27,7 +26,6 @@ pub(crate) fn router(intake: Intake, flight: FlightServiceServer<impl FlightServ
         .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", export(Signal::Traces))
         .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", export(Signal::Metrics))
         .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", export(Signal::Logs))
-        .route_service("/arrow.flight.protocol.FlightService/{method}", flight)
         .fallback(unimplemented)
         .with_state(Arc::new(intake))
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::otlp_http::Intake;
-use crate::{Config, Error, Result, flight, otlp_grpc, otlp_http, pg, pressure, ticker, web};
+use crate::{Config, Error, Result, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
 pub const WEB_ADDRESS_FILE: &str = "web.address";
@@ -295,8 +295,11 @@ impl Listeners {
             pressure: Arc::clone(pressure),
         };
         let http = otlp_http::router(intake.clone(), &app.config.cors_origins.value);
+        let grpc = otlp_grpc::router(intake);
+        #[cfg(feature = "flight")]
+        let grpc = crate::flight::beside(grpc, app);
         let ports = [
-            (self.grpc, otlp_grpc::router(intake, flight::service(app.query.clone())), Surface::Grpc, &pressure.grpc),
+            (self.grpc, grpc, Surface::Grpc, &pressure.grpc),
             (self.http, http, Surface::Http, &pressure.http),
             (self.web, web::router(Arc::clone(app)), Surface::Web, &pressure.web),
         ];
