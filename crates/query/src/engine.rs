@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
@@ -26,6 +25,7 @@ use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
 use crate::memory::EngineMemory;
 use crate::query_log::{QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
+use crate::signal_schema;
 use crate::source::{BlockSource, Guard, Snapshot};
 use crate::spill;
 use crate::statement;
@@ -234,8 +234,7 @@ impl Shared {
         let opened = self.open(request, snapshot, usage, now)?;
         let plan = self.plan(&opened.session, statement).await?;
         let plan = Arc::clone(usage.plan.get_or_init(|| plan));
-        let batches = self.collect(&opened.session, Arc::clone(&plan), &opened.memory).await?;
-        answer::unmark(&plan.schema(), batches)
+        self.collect(&opened.session, plan, &opened.memory).await
     }
 
     /// The session of one query over one snapshot, with memory of its own.
@@ -301,8 +300,9 @@ impl Shared {
         session: &Session,
         plan: Arc<dyn ExecutionPlan>,
         memory: &Arc<dyn MemoryPool>,
-    ) -> Result<Vec<RecordBatch>, SqlError> {
+    ) -> Result<SqlAnswer, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        let schema = signal_schema::unmarked(&plan.schema());
         let held = MemoryConsumer::new("answer").register(memory);
         let mut stream = execute_stream(plan, session.state.task_ctx()).map_err(explain)?;
         let (mut batches, mut rows) = (Vec::new(), 0_usize);
@@ -312,10 +312,14 @@ impl Shared {
             if rows > self.options.rows_max {
                 return Err(limits::rows_reached(self.options.rows_max));
             }
-            held.try_grow(answer::bytes(&batch)?).map_err(explain)?;
-            batches.push(batch);
+            if batch.num_rows() > 0 {
+                // Only plain texts say how long they are.
+                let batch = answer::plain(&schema, &batch)?;
+                held.try_grow(answer::bytes(&batch)?).map_err(explain)?;
+                batches.push(batch);
+            }
         }
-        Ok(batches)
+        Ok(SqlAnswer::new(schema, batches))
     }
 
     fn describe_tables(&self) -> Result<Vec<TableInfo>> {

@@ -99,7 +99,10 @@ mod tests {
         assert_eq!(sent("Bearer abc"), Some("abc".into()));
         assert_eq!(sent(&format!("Basic {}", BASE64.encode("me:abc"))), Some("abc".into()));
         assert!(BASE64.encode("me:abcd").ends_with('='));
-        assert_eq!(sent(&format!("Basic {}", BASE64.encode("me:abcd").trim_end_matches('='))), Some("abcd".into()));
+        assert_eq!(
+            sent(&format!("Basic {}", BASE64.encode("me:abcd").trim_end_matches('='))),
+            Some("abcd".into())
+        );
         assert_eq!(sent("Digest abc"), None);
         assert!(same("abc", "abc") && !same("abc", "abd"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::DataFusionError;
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -259,11 +259,8 @@ impl Shared {
             if rows > self.options.rows_max {
                 return Err(limits::rows_reached(self.options.rows_max));
             }
+            let batch = answer::plain(&schema, &batch)?;
             held.try_resize(answer::bytes(&batch)?).map_err(explain)?;
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let columns = batch.columns().to_vec();
-            let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)
-                .map_err(|error| SqlError::Failed { message: format!("hand on rows: {error}") })?;
             if output.batches.send(batch).await.is_err() {
                 return Err(SqlError::Cancelled);
             }
@@ -278,7 +275,9 @@ impl Shared {
         let opened = self.open(request, snapshot, &Usage::default(), now)?;
         let plan = self.logical_plan(&opened.session, statement).await?;
         let params = plan.get_parameter_types().map_err(explain)?;
-        let params = params.into_iter().map(|(name, kind)| (name.trim_start_matches('$').to_owned(), kind));
+        let plain = |kind: DataType| signal_schema::plain(&kind);
+        let params =
+            params.into_iter().map(|(name, kind)| (name.trim_start_matches('$').to_owned(), kind.map(plain)));
         Ok(Description {
             schema: signal_schema::unmarked(plan.schema().as_arrow()),
             params: params.collect(),

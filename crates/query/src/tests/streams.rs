@@ -1,9 +1,10 @@
 //! Rows handed on as they come: the same rows, under the same limits, in the memory of a few batches.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use hindsight_model::{SqlError, SqlParam, SqlRequest, SqlSource as _};
+use hindsight_model::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource as _};
 
 use super::layout::{Layout, lay};
 use crate::{QueryEngine, QueryOptions, RowStream, SpillOptions};
@@ -52,13 +53,11 @@ async fn a_stream_gives_every_row_once_and_is_logged_as_any_query() {
 async fn an_answer_larger_than_the_memory_limit_goes_through() {
     let options = QueryOptions { memory_bytes: 32 << 20, ..Default::default() };
     let laid = lay(Layout::Half, options);
-    let whole = laid.engine.sql(SqlRequest::new(LARGE)).await;
-    assert!(
-        matches!(whole, Err(SqlError::Limit { limit: "memory", .. })),
-        "{:?}",
-        whole.map(|a| a.row_count())
-    );
-    assert_eq!(count(&mut begin(&laid.engine, LARGE).await).await.unwrap(), 300_000);
+    for sql in [LARGE.to_owned(), format!("SELECT arrow_cast(text, 'Utf8View') AS text FROM ({LARGE})")] {
+        let whole = laid.engine.sql(SqlRequest::new(&sql)).await.map(|answer| answer.row_count());
+        assert!(matches!(whole, Err(SqlError::Limit { limit: "memory", .. })), "{whole:?}");
+        assert_eq!(count(&mut begin(&laid.engine, &sql).await).await.unwrap(), 300_000);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +135,32 @@ async fn a_stream_is_logged_with_what_it_took_as_any_query_is() {
     let [at_once, streamed] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!(at_once, streamed);
     assert!(whole.stats.rows_scanned > 0 && !streamed.contains("Bool(false)"), "{streamed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_has_the_columns_and_rows_of_the_whole_answer() {
+    let laid = lay(Layout::Half, QueryOptions::default());
+    for sql in [
+        "SELECT * FROM logs ORDER BY timestamp, body",
+        "SELECT array_agg(DISTINCT service_name) AS names FROM logs",
+    ] {
+        let whole = laid.engine.sql(SqlRequest::new(sql)).await.unwrap();
+        let mut stream = begin(&laid.engine, sql).await;
+        assert_eq!(*stream.schema(), whole.schema);
+        let described = laid.engine.describe(SqlRequest::new(sql)).await.unwrap().schema;
+        let types = |schema: &arrow::datatypes::Schema| -> Vec<DataType> {
+            schema.fields().iter().map(|field| field.data_type().clone()).collect()
+        };
+        assert_eq!(types(&described), types(&whole.schema));
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await {
+            batches.push(batch.unwrap());
+        }
+        assert!(whole.row_count() > 0);
+        assert_eq!(SqlAnswer::new(Arc::clone(&whole.schema), batches).rows().unwrap(), whole.rows().unwrap());
+    }
+    let open = SqlRequest::new("SELECT count(*) FROM logs WHERE service_name = $1");
+    assert_eq!(laid.engine.describe(open).await.unwrap().params["1"], Some(DataType::Utf8));
 }
 
 #[tokio::test(flavor = "multi_thread")]
