@@ -269,15 +269,16 @@ impl FlightSql {
     }
 
     async fn describe(&self, handle: &Handle) -> Result<Description, Status> {
-        self.query.describe(handle.request()).await.map_err(status)
+        self.query.describe(handle.request()).await.map_err(|error| status(&error))
     }
 
     async fn rows(&self, handle: &[u8]) -> Result<Response<Rows>, Status> {
-        let rows = self.query.begin(Handle::read(handle)?.request()).rows().await.map_err(status)?;
+        let rows =
+            self.query.begin(Handle::read(handle)?.request()).rows().await.map_err(|error| status(&error))?;
         let schema = Arc::clone(rows.schema());
         let batches = stream::unfold(rows, |mut rows| async move {
             let batch = rows.next().await?;
-            Some((batch.map_err(|error| FlightError::from(status(error))), rows))
+            Some((batch.map_err(|error| FlightError::from(status(&error))), rows))
         });
         let encoded = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
         Ok(Response::new(encoded.map_err(Status::from).boxed()))
@@ -320,7 +321,7 @@ fn fault(error: &dyn std::error::Error) -> Status {
     Status::internal("the server could not answer; its log has the cause")
 }
 
-fn status(error: SqlError) -> Status {
+fn status(error: &SqlError) -> Status {
     let message = error.to_string();
     match error {
         SqlError::Invalid { .. } => Status::invalid_argument(message),
