@@ -1,7 +1,7 @@
 //! SQL over PostgreSQL's protocol, asked by the stock clients: `psql` and `psycopg`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -160,5 +160,51 @@ async fn bytes_that_are_no_protocol_end_one_connection_and_nothing_else() -> any
         assert!(words.contains("FATAL") && words.contains(code), "{code}: {words:?}");
     }
     assert_eq!(said(pg, &["-At", "-c", "SELECT 1"])?, "1\n");
+    Ok(())
+}
+
+/// A certificate for 127.0.0.1 that vouches for itself, and its key.
+fn certify(folder: &Path) -> anyhow::Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=hindsight", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder);
+    let made = openssl.output().context("run openssl; ./tests/run installs it")?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_encrypted_port_is_verified_by_psql_and_takes_nothing_in_the_clear() -> anyhow::Result<()> {
+    let home = Home::new("[listen]\npg_tls_cert = \"cert.pem\"\npg_tls_key = \"key.pem\"\n")?;
+    certify(&home.workspace())?;
+    let (server, pg) = serve(&home, &[]).await?;
+    let certificate = home.workspace().join("cert.pem");
+    let ask = |mode: &str, sql: &str| {
+        let root = text(&certificate);
+        let about = format!("host=127.0.0.1 port={} user=me sslmode={mode} sslrootcert={root}", pg.port());
+        psql(pg, TOKEN, &["-At", "-d", &about, "-c", sql])
+    };
+    let verified = ask("verify-full", "SELECT count(*) FROM logs")?;
+    let problem = String::from_utf8_lossy(&verified.stderr);
+    assert_eq!(String::from_utf8_lossy(&verified.stdout), "100\n", "{problem}");
+    let clear = ask("disable", "SELECT 1")?;
+    let problem = String::from_utf8_lossy(&clear.stderr);
+    assert!(!clear.status.success() && problem.contains("this port is encrypted"), "{problem}");
+
+    // What a stranger puts in front of the handshake is not taken for the client's.
+    let mut injected = TcpStream::connect(pg).await?;
+    let wish = [0, 0, 0, 8, 4, 210, 22, 47];
+    injected.write_all(&[wish.as_slice(), &startup()].concat()).await?;
+    assert!(last_words(injected).await?.contains("08P01"));
+
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("python/pg_client.py");
+    let mut command = Command::new(python()?);
+    command.arg(text(&script)).arg(pg.port().to_string()).arg(TOKEN).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", &certificate);
+    let output = command.output().context("run python/pg_client.py")?;
+    let (told, problem) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "pg_client.py failed after {told}\n{problem}");
+    assert!(server.terminate()?.success());
     Ok(())
 }

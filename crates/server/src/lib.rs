@@ -33,7 +33,7 @@ mod server;
 mod ticker;
 mod web;
 
-pub use config::{Config, ConfigError, ConfigSource, Setting, TokenSetting};
+pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use overrides::Overrides;

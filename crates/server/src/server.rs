@@ -17,6 +17,7 @@ use hindsight_store::{Durability, Store, StoreOptions};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Pulse};
@@ -252,6 +253,7 @@ struct Listeners {
     http: TcpListener,
     web: TcpListener,
     pg: Option<TcpListener>,
+    pg_tls: Option<TlsAcceptor>,
 }
 
 impl Listeners {
@@ -260,6 +262,7 @@ impl Listeners {
             grpc: bind(config.listen_grpc.value, "OTLP/gRPC", "--listen-grpc").await?,
             http: bind(config.listen_http.value, "OTLP/HTTP", "--listen-http").await?,
             web: bind(config.listen_web.value, "pages and API", "--listen-web").await?,
+            pg_tls: config.listen_pg_tls.value.as_ref().map(pg::acceptor).transpose()?,
             pg: match config.listen_pg.value {
                 Some(address) => Some(bind(address, "the PostgreSQL protocol", "--listen-pg").await?),
                 None => None,
@@ -308,7 +311,13 @@ impl Listeners {
             tasks.spawn(pressure::serve(listener, router, Arc::clone(connections), stop.clone()));
         }
         if let Some(listener) = self.pg {
-            tasks.spawn(pg::serve(listener, Arc::clone(app), Arc::clone(&pressure.pg), stop.clone()));
+            tasks.spawn(pg::serve(
+                listener,
+                self.pg_tls,
+                Arc::clone(app),
+                Arc::clone(&pressure.pg),
+                stop.clone(),
+            ));
         }
     }
 }

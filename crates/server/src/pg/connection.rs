@@ -62,10 +62,19 @@ pub(super) async fn hear_opening(
 ) -> Result<Option<(u32, Vec<(String, String)>)>, End> {
     for _ in 0..ENCRYPTIONS_MAX {
         match wire.opening().await? {
-            Opening::Encrypt => wire.refuse_encryption().await?,
+            Opening::Encrypt { tls: wanted } => match &port.tls {
+                Some(acceptor) if wanted && !wire.is_encrypted() => wire.encrypt(acceptor).await?,
+                _ => wire.refuse_encryption().await?,
+            },
             Opening::Cancel { pid, secret } => {
                 port.cancels.cancel(pid, secret, &port.query);
                 return Ok(None);
+            }
+            // Cancel requests may come in the clear, as libpq sends them: they carry a secret of their own.
+            Opening::Start { .. } if port.tls.is_some() && !wire.is_encrypted() => {
+                let fault =
+                    PgFault::new("28000", "this port is encrypted").hint("connect with sslmode=require");
+                return Err(fault.into());
             }
             Opening::Start { minor, settings } => return Ok(Some((minor, settings))),
         }

@@ -20,7 +20,10 @@ const PROTOCOL_3: u32 = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Opening {
     /// Asks for encryption, which is answered with one byte.
-    Encrypt,
+    /// By TLS, or by GSSAPI, which is not spoken here.
+    Encrypt {
+        tls: bool,
+    },
     Cancel {
         pid: i32,
         secret: i32,
@@ -70,7 +73,7 @@ pub(super) fn opening(heard: &mut BytesMut) -> Result<Option<Opening>, PgFault> 
     let Some(mut body) = take(heard, 0, STARTUP_BYTES_MAX)? else { return Ok(None) };
     let code = unsigned(&mut body)?;
     match code {
-        SSL_REQUEST | GSS_REQUEST => return Ok(Some(Opening::Encrypt)),
+        SSL_REQUEST | GSS_REQUEST => return Ok(Some(Opening::Encrypt { tls: code == SSL_REQUEST })),
         CANCEL_REQUEST => {
             let (pid, secret) = (unsigned(&mut body)?.cast_signed(), unsigned(&mut body)?.cast_signed());
             return Ok(Some(Opening::Cancel { pid, secret }));

@@ -2,7 +2,7 @@
 //! address is configured.
 //!
 //! The port only reads: every query goes through the same engine, limits, log and cancellation as `POST /api/v1/sql`.
-//! The messages, their bounds and the encoding are our own (ADR 9). There is no TLS, as on no port of ours.
+//! The messages, their bounds and the encoding are our own (ADR 9).
 
 mod cancel;
 mod catalog;
@@ -18,6 +18,7 @@ mod session;
 mod split;
 mod statement;
 mod text;
+mod tls;
 mod types;
 mod wire;
 
@@ -27,6 +28,7 @@ use std::time::Duration;
 use hindsight_query::QueryEngine;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::TokenSetting;
@@ -36,16 +38,19 @@ use cancel::Cancels;
 use fault::PgFault;
 use wire::Wire;
 
+pub(crate) use tls::acceptor;
+
 /// How long to wait when the machine has no room for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long one that is turned away may take to listen.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the connections of this port share.
-#[derive(Debug)]
 struct Port {
     query: QueryEngine,
     token: Option<TokenSetting>,
+    /// Required of every client when there is one.
+    tls: Option<TlsAcceptor>,
     cancels: Arc<Cancels>,
     header_timeout: Duration,
     idle_timeout: Duration,
@@ -54,6 +59,7 @@ struct Port {
 /// Serves clients, so many at once, until `stop`; then lets the queries that were begun come to their end.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     app: Arc<App>,
     connections: Arc<Connections>,
     stop: CancellationToken,
@@ -61,6 +67,7 @@ pub(crate) async fn serve(
     let port = Arc::new(Port {
         query: app.query.clone(),
         token: app.config.token.value.clone(),
+        tls,
         cancels: Arc::default(),
         header_timeout: app.config.limits.header_timeout.value,
         idle_timeout: app.config.limits.idle_timeout.value,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::fault::PgFault;
 use super::message::{self, Opening, STARTUP_BYTES_MAX, Said};
@@ -35,9 +37,28 @@ impl From<PgFault> for End {
     }
 }
 
+/// The bytes' way.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+    /// Encryption was begun and did not come about.
+    Broken,
+}
+
+impl Stream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            Self::Encrypted(stream) => Some(stream.get_ref().0),
+            Self::Broken => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     heard: BytesMut,
     /// What is to be said; sent by [`Wire::flush`], or when it has grown.
     pub(super) out: BytesMut,
@@ -47,7 +68,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, heard: BytesMut::new(), out: BytesMut::new(), patience }
+        Self { stream: Stream::Plain(stream), heard: BytesMut::new(), out: BytesMut::new(), patience }
     }
 
     pub(super) async fn opening(&mut self) -> Result<Opening, End> {
@@ -76,10 +97,38 @@ impl Wire {
         }
         let room = (bytes_max + 8).saturating_sub(self.heard.len()).clamp(1, 8 << 10);
         self.heard.reserve(room);
-        match self.stream.read_buf(&mut self.heard).await {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read_buf(&mut self.heard).await,
+            Stream::Encrypted(stream) => stream.read_buf(&mut self.heard).await,
+            Stream::Broken => return Err(Gone),
+        };
+        match read {
             Ok(0) | Err(_) => Err(Gone),
             Ok(_) => Ok(()),
         }
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Encrypted(_))
+    }
+
+    /// Says yes to encryption, and encrypts everything from here on.
+    pub(super) async fn encrypt(&mut self, acceptor: &TlsAcceptor) -> Result<(), End> {
+        if !self.heard.is_empty() {
+            // Somebody between us and the client could have put it there, to be taken for the client's own word.
+            return Err(PgFault::protocol("more came before encryption than the wish for it").into());
+        }
+        self.out.extend_from_slice(b"S");
+        self.flush().await?;
+        let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Broken) else {
+            return Err(End::Gone);
+        };
+        let encrypted = acceptor.accept(stream).await.map_err(|error| {
+            tracing::debug!(%error, "encryption did not come about");
+            Gone
+        })?;
+        self.stream = Stream::Encrypted(Box::new(encrypted));
+        Ok(())
     }
 
     /// One byte that is no message: the refusal of encryption.
@@ -94,7 +143,18 @@ impl Wire {
 
     pub(super) async fn flush(&mut self) -> Result<(), Gone> {
         let out: Bytes = std::mem::take(&mut self.out).freeze();
-        match tokio::time::timeout(self.patience, self.stream.write_all(&out)).await {
+        let stream = &mut self.stream;
+        let send = async {
+            match stream {
+                Stream::Plain(stream) => stream.write_all(&out).await,
+                Stream::Encrypted(stream) => {
+                    stream.write_all(&out).await?;
+                    stream.flush().await
+                }
+                Stream::Broken => Err(std::io::ErrorKind::NotConnected.into()),
+            }
+        };
+        match tokio::time::timeout(self.patience, send).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Gone),
         }
@@ -103,7 +163,8 @@ impl Wire {
     /// Resolves when the client has hung up. While it has said more than we have heard, nobody can know.
     pub(super) async fn gone(&self) -> Gone {
         let mut byte = [0; 1];
-        match self.stream.peek(&mut byte).await {
+        let Some(stream) = self.stream.tcp() else { return Gone };
+        match stream.peek(&mut byte).await {
             Ok(0) | Err(_) => Gone,
             Ok(_) => std::future::pending().await,
         }
