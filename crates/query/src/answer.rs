@@ -1,25 +1,12 @@
-//! From finished batches to an answer.
+//! From the engine's batches to those of an answer.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use hindsight_model::{SqlAnswer, SqlError};
-
-use crate::signal_schema;
-
-/// The answer with none of our marks on its columns, and with plain texts.
-pub(crate) fn unmark(schema: &Schema, batches: Vec<RecordBatch>) -> Result<SqlAnswer, SqlError> {
-    let schema = signal_schema::unmarked(schema);
-    let batches = batches
-        .into_iter()
-        .filter(|batch| batch.num_rows() > 0)
-        .map(|batch| plain(&schema, &batch))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(SqlAnswer::new(schema, batches))
-}
+use hindsight_model::SqlError;
 
 /// A batch under the schema that users see: texts that were views are copied out of what they point into.
 pub(crate) fn plain(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {

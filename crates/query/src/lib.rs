@@ -53,7 +53,7 @@ mod yielding;
 
 pub mod output;
 
-pub use engine::QueryEngine;
+pub use engine::{Description, Pending, QueryEngine, RowStream};
 pub use error::{Error, Result};
 pub use limits::QueryOptions;
 pub use query_log::QueryInfo;

@@ -257,7 +257,7 @@ impl Session {
                 doc: column_doc(field.name()),
             };
             let columns = table.schema().fields().iter().map(column).collect();
-            tables.push(TableInfo { name, doc, columns });
+            tables.push(TableInfo { name, doc, is_view: view.is_some(), columns });
         }
         Ok(tables)
     }

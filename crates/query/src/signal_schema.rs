@@ -1,9 +1,6 @@
 //! The signal tables' schemas as the planner sees them: each JSON column says which table it belongs to, each
 //! promoted column says which attribute it holds.
 //!
-//! Texts that are short and often repeated, which is all but JSON, are read as views: a view is copied and compared
-//! without touching the text, and one text serves all rows that share it. Answers have plain texts again.
-//!
 //! Texts are read as views, which are copied and compared without touching most of the text; one text serves all
 //! rows that share it, and what is found in a JSON text stays where it is. Answers have plain texts again.
 //!
@@ -99,7 +96,7 @@ pub(crate) fn unmarked(schema: &Schema) -> SchemaRef {
 }
 
 /// The type with plain texts for views, at any depth.
-fn plain(data_type: &DataType) -> DataType {
+pub(crate) fn plain(data_type: &DataType) -> DataType {
     let field = |field: &Arc<Field>| {
         let data_type = plain(field.data_type());
         Arc::new(field.as_ref().clone().with_data_type(data_type))
