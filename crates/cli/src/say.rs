@@ -19,17 +19,6 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes bytes of result as they are.
-///
-/// # Errors
-/// When standard output is closed or full.
-pub(crate) fn bytes(data: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(data)?;
-    out.flush()?;
-    Ok(())
-}
-
 /// Writes a long result piece by piece, as long as `go_on` says so; returns whether all of it was written.
 ///
 /// # Errors

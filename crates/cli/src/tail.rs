@@ -47,7 +47,8 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<ExitCode> {
         follow = false;
     }
     let interrupts = Interrupts::start()?;
-    let tail = Tail { backend: &backend, question, json: args.json, colours: colours(), interrupts: &interrupts };
+    let tail =
+        Tail { backend: &backend, question, json: args.json, colours: colours(), interrupts: &interrupts };
     let mut ending = interrupts.clone();
     let result = tokio::select! {
         biased;

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn half_a_key_waits_for_the_rest() {
-        for half in ["→".as_bytes()[..2].as_ref(), b"\x1b", b"\x1b[", b"\x1b[1;", b"\x1bO"] {
+        let halves: [&[u8]; 5] = [&"→".as_bytes()[..2], b"\x1b", b"\x1b[", b"\x1b[1;", b"\x1bO"];
+        for half in halves {
             assert_eq!(decode(half), None, "{half:?}");
         }
     }

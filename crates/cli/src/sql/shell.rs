@@ -14,14 +14,13 @@ const PROMPT: Prompt = Prompt { first: "hindsight> ", next: "        -> " };
 
 /// Words of SQL that a tab finishes, besides the names of tables and columns.
 const WORDS: [&str; 40] = [
-    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "COUNT", "DESC", "DISTINCT", "ELSE", "END", "EXPLAIN",
-    "FROM", "GROUP", "HAVING", "ILIKE", "IN", "INTERVAL", "IS", "JOIN", "LEFT", "LIKE", "LIMIT", "MATCH", "NOT",
-    "NULL", "OFFSET", "ON", "OR", "ORDER", "OVER", "SELECT", "SHOW", "SUM", "THEN", "UNION", "WHEN", "WHERE",
-    "WITH",
+    "AND", "AS", "ASC", "BETWEEN", "BY", "CASE", "CAST", "COUNT", "DESC", "DISTINCT", "ELSE", "END",
+    "EXPLAIN", "FROM", "GROUP", "HAVING", "ILIKE", "IN", "INTERVAL", "IS", "JOIN", "LEFT", "LIKE", "LIMIT",
+    "MATCH", "NOT", "NULL", "OFFSET", "ON", "OR", "ORDER", "OVER", "SELECT", "SHOW", "SUM", "THEN", "UNION",
+    "WHEN", "WHERE", "WITH",
 ];
 /// The commands that a tab finishes.
-const COMMANDS: [&str; 8] =
-    ["\\d", "\\format", "\\help", "\\q", "\\set", "\\timing", "\\unset", "\\x"];
+const COMMANDS: [&str; 8] = ["\\d", "\\format", "\\help", "\\q", "\\set", "\\timing", "\\unset", "\\x"];
 
 /// Reads and runs until the person leaves.
 pub(crate) async fn run(session: &mut Session) -> anyhow::Result<()> {
@@ -29,7 +28,8 @@ pub(crate) async fn run(session: &mut Session) -> anyhow::Result<()> {
     let language = Sql { names: known_names(session).await };
     let mut editor = LineEditor::new(PROMPT, history());
     loop {
-        let typed = tokio::task::block_in_place(|| editor.read(&language)).context("read from the terminal")?;
+        let typed =
+            tokio::task::block_in_place(|| editor.read(&language)).context("read from the terminal")?;
         let flow = match typed {
             Typed::Text(text) => run_typed(session, &text).await?,
             Typed::Interrupted => Flow::GoOn,
@@ -122,9 +122,8 @@ fn is_whole(text: &str) -> bool {
 
 /// What the last word may become: a command at the start, else a name or a word of SQL.
 fn completions(names: &[String], before: &str) -> Vec<String> {
-    let begins = |name: &str, word: &str| {
-        name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
-    };
+    let begins =
+        |name: &str, word: &str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
     if let Some(command) = before.trim_start().strip_prefix('\\')
         && command.chars().all(char::is_alphanumeric)
     {

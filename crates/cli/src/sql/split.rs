@@ -6,7 +6,7 @@
 /// Longest text without a `;` that is kept; the server takes a quarter of it.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
-/// One statement, without its `;` and the space around it.
+/// One statement, without its `;` and without the space and comments before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) text: String,
@@ -32,7 +32,9 @@ enum Inside {
 /// Why no more text is taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SplitError {
-    #[error("the statement that begins on line {line} has more than {STATEMENT_BYTES_MAX} bytes without a `;`")]
+    #[error(
+        "the statement that begins on line {line} has more than {STATEMENT_BYTES_MAX} bytes without a `;`"
+    )]
     TooLong { line: usize },
     #[error("the statement that begins on line {line} ends inside a {what}; close it")]
     Unclosed { line: usize, what: &'static str },
@@ -46,15 +48,15 @@ pub(crate) struct Splitter {
     /// Of `pending`, how many bytes have been looked at.
     seen: usize,
     inside: Inside,
-    /// Whether `pending` has anything but space and comments.
-    filled: bool,
+    /// Where in `pending` the statement begins: the first of it that is neither space nor comment.
+    begin: Option<usize>,
     /// The line on which `pending` begins, from 1.
     line: usize,
 }
 
 impl Splitter {
     pub(crate) fn new() -> Self {
-        Self { pending: String::new(), seen: 0, inside: Inside::Nothing, filled: false, line: 1 }
+        Self { pending: String::new(), seen: 0, inside: Inside::Nothing, begin: None, line: 1 }
     }
 
     /// The statements that `text` completes.
@@ -98,7 +100,7 @@ impl Splitter {
 
     /// Whether a new statement would begin here: only space and comments since the last one.
     pub(crate) fn is_between(&self) -> bool {
-        !self.filled && self.inside == Inside::Nothing
+        self.begin.is_none() && self.inside == Inside::Nothing
     }
 
     /// Forgets what has no `;` yet.
@@ -115,8 +117,8 @@ impl Splitter {
     }
 
     fn first_line(&self) -> usize {
-        let space = self.pending.len() - self.pending.trim_start().len();
-        self.line + newlines(&self.pending[..space])
+        let space = || self.pending.len() - self.pending.trim_start().len();
+        self.line + newlines(&self.pending[..self.begin.unwrap_or_else(space)])
     }
 
     /// Takes what was looked at out of `pending`; the `;` at its end is left out of the statement.
@@ -124,16 +126,22 @@ impl Splitter {
         let line = self.first_line();
         let rest = self.pending.split_off(self.seen);
         let text = std::mem::replace(&mut self.pending, rest);
-        let filled = std::mem::take(&mut self.filled);
+        let begin = self.begin.take();
         (self.seen, self.inside) = (0, Inside::Nothing);
         self.line += newlines(&text);
-        let text = text.strip_suffix(';').unwrap_or(&text).trim();
-        filled.then(|| Statement { text: text.to_owned(), line })
+        let text = text.strip_suffix(';').unwrap_or(&text);
+        begin.map(|begin| Statement { text: text[begin..].trim().to_owned(), line })
     }
 
     /// Looks on until just behind a `;` (true), or to where more text is needed to know what is meant (false).
     fn scan(&mut self, more: More) -> bool {
         while let Some((step, next)) = self.step(more) {
+            if self.begin.is_none()
+                && self.inside == Inside::Nothing
+                && next.is_text(&self.pending[self.seen..])
+            {
+                self.begin = Some(self.seen);
+            }
             self.seen += step;
             self.inside = match next {
                 Next::Stay => continue,
@@ -151,13 +159,7 @@ impl Splitter {
         let one = first.len_utf8();
         let undecided = |needed: usize| more == More::MayCome && rest.len() < needed;
         Some(match &self.inside {
-            Inside::Nothing => {
-                let (step, next) = outside(rest, first, more)?;
-                let is_text = matches!(next, Next::Stay if !first.is_whitespace())
-                    || matches!(next, Next::Inside(Inside::Quote(_) | Inside::EscapedQuote | Inside::Dollars(_)));
-                self.filled |= is_text;
-                (step, next)
-            }
+            Inside::Nothing => outside(rest, first, more)?,
             // A quote that is doubled closes and opens again.
             Inside::Quote(mark) if first == *mark => (one, Next::Inside(Inside::Nothing)),
             Inside::EscapedQuote if first == '\\' || first == '\'' => {
@@ -210,6 +212,17 @@ enum Next {
     Inside(Inside),
     /// A `;`.
     End,
+}
+
+impl Next {
+    /// Whether this step, which begins such a rest outside of quotes and comments, is part of a statement.
+    fn is_text(&self, rest: &str) -> bool {
+        match self {
+            Self::Stay => !rest.starts_with(char::is_whitespace),
+            Self::Inside(inside) => !matches!(inside, Inside::LineComment | Inside::BlockComment(_)),
+            Self::End => false,
+        }
+    }
 }
 
 /// A step outside of quotes and comments. Words are taken whole, so that `type'x'` is no `E'x'` and `a$b$c` no quote.

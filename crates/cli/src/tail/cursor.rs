@@ -123,7 +123,9 @@ impl Cursor {
 
     fn forget_before(&mut self, from: i64) {
         self.from = self.from.max(from);
-        while let Some(oldest) = self.seconds.first_entry().filter(|second| second.key() + MICROS <= self.from) {
+        while let Some(oldest) =
+            self.seconds.first_entry().filter(|second| second.key() + MICROS <= self.from)
+        {
             self.remembered -= oldest.remove().shown.len();
         }
     }

@@ -113,7 +113,18 @@ mod tests {
 
     #[test]
     fn the_flags_become_one_filter_and_no_value_becomes_sql() {
-        let flags = ["--service", "a'b", "--service", "c", "--severity", "Warn", "--match", "x y", "--where", "1=1 --"];
+        let flags = [
+            "--service",
+            "a'b",
+            "--service",
+            "c",
+            "--severity",
+            "Warn",
+            "--match",
+            "x y",
+            "--where",
+            "1=1 --",
+        ];
         let request = question(&flags).unwrap().counts(1_000_000);
         let expected = "WHERE timestamp >= $tail_from AND service_name IN ($tail_service_0, $tail_service_1) AND \
                         severity_number >= 13 AND match(body, $tail_match) AND (\n1=1 --\n) GROUP BY";

@@ -31,6 +31,7 @@ fn statements_end_at_a_semicolon_that_is_neither_quoted_nor_commented() {
         ("SELECT a$b$c; SELECT 2", &["SELECT a$b$c", "SELECT 2"]),
         ("SELECT 1 / 2 - 3; x", &["SELECT 1 / 2 - 3", "x"]),
         ("-- only a comment\n; /* and */ ; x", &["x"]),
+        ("-- before\nSELECT /* in */ 1", &["SELECT /* in */ 1"]),
         ("SELECT 'ä;→' ; ö", &["SELECT 'ä;→'", "ö"]),
         ("SELECT 1 -- the end", &["SELECT 1 -- the end"]),
     ];
@@ -42,7 +43,7 @@ fn statements_end_at_a_semicolon_that_is_neither_quoted_nor_commented() {
 #[test]
 fn a_statement_knows_the_line_it_begins_on() {
     let mut splitter = Splitter::new();
-    let mut found = splitter.push("\nSELECT 1;\n\n\nSELECT\n'a\nb'; SELECT 3;\n").unwrap();
+    let mut found = splitter.push("\nSELECT 1; -- one\n\n\nSELECT\n'a\nb'; SELECT 3;\n").unwrap();
     found.extend(splitter.push("SELECT 4").unwrap());
     found.extend(splitter.finish().unwrap());
     let lines: Vec<usize> = found.iter().map(|statement| statement.line).collect();
@@ -82,19 +83,23 @@ fn fragment() -> impl Strategy<Value = (String, bool)> {
     prop_oneof![words, single, double, escaped, dollars, line, block]
 }
 
-fn statement() -> impl Strategy<Value = (String, bool)> {
-    proptest::collection::vec(fragment(), 0..5).prop_map(|fragments| {
-        let text: Vec<&str> = fragments.iter().map(|(text, _)| text.as_str()).collect();
-        (text.concat(), fragments.iter().any(|(_, filled)| *filled))
-    })
+fn statement() -> impl Strategy<Value = Vec<(String, bool)>> {
+    proptest::collection::vec(fragment(), 0..5)
+}
+
+fn joined(fragments: &[(String, bool)]) -> String {
+    fragments.iter().map(|(text, _)| text.as_str()).collect()
 }
 
 proptest! {
     #[test]
     fn what_was_joined_with_semicolons_comes_back(parts in proptest::collection::vec(statement(), 0..6)) {
-        let text: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
-        let expected: Vec<&str> =
-            parts.iter().filter(|(_, filled)| *filled).map(|(text, _)| text.trim()).collect();
+        let text: Vec<String> = parts.iter().map(|part| joined(part)).collect();
+        let expected: Vec<String> = parts
+            .iter()
+            .filter_map(|part| Some(joined(&part[part.iter().position(|(_, filled)| *filled)?..])))
+            .map(|text| text.trim().to_owned())
+            .collect();
         prop_assert_eq!(split(&text.join(";")), expected);
     }
 
