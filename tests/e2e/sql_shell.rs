@@ -115,7 +115,7 @@ async fn an_interrupt_cancels_the_query_and_ends_with_130() -> anyhow::Result<()
     let home = Home::new("")?;
     let server = home.serve()?;
     let url = url(&server);
-    for input in [None, Some(format!("SELECT 1 AS a; {ENDLESS}; SELECT 2;"))] {
+    for input in [None, Some(format!("SELECT 1 AS a; {ENDLESS};\nSELECT 2;\n"))] {
         let mut child = match &input {
             None => spawn(&["--url", &url, ENDLESS])?,
             Some(_) => spawn(&["--url", &url, "--csv"])?,

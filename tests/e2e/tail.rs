@@ -45,7 +45,7 @@ impl Tail {
 
     /// The next lines, each cut down to what follows the service.
     fn bodies(&self, count: usize) -> anyhow::Result<Vec<String>> {
-        let body = |line: String| line.split_once("  ").map(|(_, body)| body.to_owned()).context(line);
+        let body = |line: String| line.rsplit_once("  ").map(|(_, body)| body.to_owned()).context(line);
         (0..count).map(|_| body(self.line()?)).collect()
     }
 
