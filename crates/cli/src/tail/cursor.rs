@@ -25,11 +25,12 @@ pub(crate) struct Cursor {
     remembered: usize,
 }
 
-/// The logs of one second, in fingerprints.
+/// The logs of one second.
 #[derive(Debug, Default)]
 struct Second {
     counted: u64,
-    shown: HashMap<u64, u32>,
+    /// How often each time and fingerprint was shown.
+    shown: HashMap<(i64, u64), u32>,
 }
 
 /// Adjoining seconds that have logs which were not shown.
@@ -84,7 +85,7 @@ impl Cursor {
                 let read = read.entry((at, fingerprint)).or_default();
                 *read += 1;
                 let second = self.seconds.entry(second_of(at)).or_default();
-                let shown = second.shown.entry(fingerprint).or_insert_with(|| {
+                let shown = second.shown.entry((at, fingerprint)).or_insert_with(|| {
                     self.remembered += 1;
                     0
                 });

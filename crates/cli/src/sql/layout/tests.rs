@@ -49,7 +49,7 @@ fn an_expanded_row_has_a_line_for_each_value() {
 fn the_last_line_counts() {
     assert_eq!(footer(1, None), "1 row");
     assert_eq!(footer(0, Some(Duration::from_micros(1_500))), "0 rows in 1.5 ms");
-    assert_eq!(footer(12, Some(Duration::from_millis(2_345))), "12 rows in 2.35 s");
+    assert_eq!(footer(12, Some(Duration::from_millis(2_340))), "12 rows in 2.34 s");
 }
 
 fn value() -> impl Strategy<Value = Value> {
