@@ -30,5 +30,8 @@ mod security;
 mod server;
 mod shutdown;
 mod sql_cli;
+mod sql_shell;
+mod tail;
+mod terminal;
 mod verify;
 mod wait;

@@ -55,14 +55,21 @@ impl Home {
 
     /// `serve` with these environment variables.
     pub(crate) fn serve_in(&self, environment: &[(&str, &str)], more: &[&str]) -> anyhow::Result<Server> {
-        let mut command = binary::command()?;
-        command.envs(environment.iter().copied());
-        command.arg("serve").arg("--data-dir").arg(self.data_dir()).arg("--workspace").arg(self.workspace());
-        for listen in ["--listen-grpc", "--listen-http", "--listen-web"] {
-            command.args([listen, "127.0.0.1:0"]);
-        }
-        command.args(more);
+        let mut command = self.command("127.0.0.1:0")?;
+        command.envs(environment.iter().copied()).args(more);
         Server::start(command)
+    }
+
+    /// `serve` with the pages and the API at an address that was free a moment ago.
+    pub(crate) fn serve_at(&self, web: SocketAddr) -> anyhow::Result<Server> {
+        Server::start(self.command(&web.to_string())?)
+    }
+
+    fn command(&self, web: &str) -> anyhow::Result<Command> {
+        let mut command = binary::command()?;
+        command.arg("serve").arg("--data-dir").arg(self.data_dir()).arg("--workspace").arg(self.workspace());
+        command.args(["--listen-grpc", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--listen-web", web]);
+        Ok(command)
     }
 }
 

@@ -21,8 +21,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Take OTLP in, evaluate rules, answer SQL, show pages
     Serve(ServeArgs),
-    /// Ask a question in SQL
+    /// Ask questions in SQL: one, those of a file, or a shell
     Sql(SqlArgs),
+    /// Print logs as they come
+    Tail(TailArgs),
     /// Send recorded OTLP/JSON lines to a server
     Replay(ReplayArgs),
     /// Check rule and SLO files
@@ -172,8 +174,41 @@ pub(crate) struct SqlArgs {
     /// Give up after this long, for example 30s
     #[arg(long)]
     pub(crate) timeout: Option<String>,
-    /// The query; read from standard input when it is `-` or missing
+    /// Run the statements of this file
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "query")]
+    pub(crate) file: Option<PathBuf>,
+    /// Statements, with `;` between them; `-` is standard input [default: a shell on a terminal, else standard input]
     pub(crate) query: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TailArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Only logs of this service; may be given several times
+    #[arg(long = "service", value_name = "NAME")]
+    pub(crate) services: Vec<String>,
+    /// Only logs at least this severe: trace, debug, info, warn, error or fatal
+    #[arg(long, value_name = "WORD")]
+    pub(crate) severity: Option<String>,
+    /// Only logs that this SQL condition holds for, for example "http_route = '/cart'"
+    #[arg(long = "where", value_name = "SQL")]
+    pub(crate) condition: Option<String>,
+    /// Only logs whose body has these words, as in match(body, 'TEXT')
+    #[arg(long = "match", value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Print each log with all its columns as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Begin with the logs of this long ago
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) since: String,
+    /// Print what there is and end
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// How late a log may come and still be shown
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) late: String,
 }
 
 #[derive(Debug, ClapArgs)]

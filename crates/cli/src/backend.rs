@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hindsight_model::{
@@ -22,6 +23,17 @@ const DEFAULT_URL: &str = "http://127.0.0.1:4320";
 pub(crate) enum Backend {
     Server(Remote),
     DataDir(Box<Opened>),
+}
+
+/// A query that is running somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunningQuery {
+    pub(crate) id: u64,
+    /// The beginning of its text.
+    pub(crate) sql: String,
+    pub(crate) elapsed: Duration,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A data directory opened by this process.
@@ -74,6 +86,35 @@ impl Backend {
         }
     }
 
+    /// What is running now, whoever asked.
+    pub(crate) async fn running(&self) -> anyhow::Result<Vec<RunningQuery>> {
+        match self {
+            Self::Server(remote) => {
+                let answer = remote.get("/api/v1/queries").await?;
+                Ok(answer["queries"].as_array().into_iter().flatten().map(running_query).collect())
+            }
+            Self::DataDir(opened) => {
+                let running = opened.query.running().into_iter().map(|query| RunningQuery {
+                    id: query.id,
+                    sql: query.sql,
+                    elapsed: query.stats.elapsed,
+                    rows: query.stats.rows_scanned,
+                    bytes: query.stats.bytes_scanned,
+                });
+                Ok(running.collect())
+            }
+        }
+    }
+
+    /// Stops a running query; that it has ended already is no error.
+    pub(crate) async fn cancel(&self, id: u64) -> anyhow::Result<()> {
+        match self {
+            Self::Server(remote) => remote.delete(&format!("/api/v1/queries/{id}")).await?,
+            Self::DataDir(opened) => drop(opened.query.cancel(id)),
+        }
+        Ok(())
+    }
+
     /// One incident with its timeline.
     pub(crate) async fn incident(&self, id: IncidentId) -> anyhow::Result<(Incident, Vec<TimelineRow>)> {
         match self {
@@ -112,6 +153,17 @@ impl SqlSource for Backend {
             Self::Server(remote) => remote.sql(request).await,
             Self::DataDir(opened) => opened.query.sql(request).await,
         }
+    }
+}
+
+fn running_query(entry: &Value) -> RunningQuery {
+    let number = |name: &str| entry[name].as_u64().unwrap_or(0);
+    RunningQuery {
+        id: number("id"),
+        sql: entry["sql"].as_str().unwrap_or("").to_owned(),
+        elapsed: Duration::from_millis(number("elapsed_ms")),
+        rows: number("rows_scanned"),
+        bytes: number("bytes_scanned"),
     }
 }
 

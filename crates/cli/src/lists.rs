@@ -7,7 +7,7 @@ use hindsight_query::output;
 
 use crate::args::{ActionsArgs, ActionsCommand, ListArgs, SloArgs, SloCommand};
 use crate::backend::Backend;
-use crate::say;
+use crate::{say, sql};
 
 /// `hindsight slo status`.
 pub(crate) async fn slo(args: SloArgs) -> anyhow::Result<ExitCode> {
@@ -34,7 +34,7 @@ pub(crate) async fn show(list: &ListArgs, sql: &str, empty: &str) -> anyhow::Res
     } else if answer.row_count() == 0 {
         say::problem(empty);
     } else {
-        say::line(&output::to_table_text(&answer)?)?;
+        say::line(&sql::table(&answer)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,8 @@ mod bench;
 mod config;
 mod demo;
 mod incident;
+mod interrupts;
+mod line_editor;
 mod lists;
 mod logging;
 mod maintain;
@@ -21,6 +23,7 @@ mod say;
 mod serve;
 mod sql;
 mod tables;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +51,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Demo(command) => demo::run(command).await,
         Command::Serve(command) => serve::run(command).await,
         Command::Sql(command) => sql::run(command).await,
+        Command::Tail(command) => tail::run(command).await,
         Command::Replay(command) => replay::run(command).await,
         Command::Rules(command) => rules::run(&command),
         Command::Slo(command) => lists::slo(command).await,

@@ -47,6 +47,20 @@ impl Remote {
         self.json(self.client.post(format!("{}{path}", self.url)).json(body)).await
     }
 
+    /// `DELETE path`; that there is nothing to delete is no error.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.client.delete(format!("{}{path}", self.url));
+        let response = self.authorised(request).send().await.with_context(|| self.unreachable())?;
+        let status = response.status();
+        if !status.is_success() && status != reqwest::StatusCode::NOT_FOUND {
+            bail!("{}", refusal(status.as_u16(), &response.bytes().await?));
+        }
+        Ok(())
+    }
+
     async fn json(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let response = self.authorised(request).send().await.with_context(|| self.unreachable())?;
         let status = response.status();
@@ -85,6 +99,12 @@ impl Remote {
         let response = self.authorised(call).send().await.map_err(|_| failed(self.unreachable()))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| failed(format!("read the answer: {error}")))?;
+        if status == reqwest::StatusCode::CONFLICT {
+            return Err(SqlError::Cancelled);
+        }
+        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            return Err(SqlError::Limit { limit: "concurrency", message: refusal(status.as_u16(), &body) });
+        }
         if status.is_client_error() {
             return Err(SqlError::Invalid { message: refusal(status.as_u16(), &body) });
         }

@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, Write as _};
 
+/// Written without looking whether to go on.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// Writes a line of result.
 ///
 /// # Errors
@@ -16,15 +19,20 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes bytes of result as they are.
+/// Writes a long result piece by piece, as long as `go_on` says so; returns whether all of it was written.
 ///
 /// # Errors
 /// When standard output is closed or full.
-pub(crate) fn bytes(data: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn text_while(text: &str, mut go_on: impl FnMut() -> bool) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
-    out.write_all(data)?;
+    for piece in text.as_bytes().chunks(PIECE_BYTES) {
+        if !go_on() {
+            return Ok(false);
+        }
+        out.write_all(piece)?;
+    }
     out.flush()?;
-    Ok(())
+    Ok(true)
 }
 
 /// Writes a line for the person, not for a pipe. A closed standard error is nobody's problem.

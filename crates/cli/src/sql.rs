@@ -1,16 +1,33 @@
-use std::io::Read as _;
+//! `hindsight sql`: statements of the command line, a file, standard input, or a person at a terminal.
+
+mod ask;
+pub(crate) mod layout;
+mod meta;
+mod params;
+mod script;
+mod session;
+mod shell;
+mod split;
+
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use hindsight_model::{SqlAnswer, SqlParam, SqlRequest, SqlSource as _, parse_duration};
-use hindsight_query::output;
+use hindsight_model::{SqlAnswer, parse_duration};
 
 use crate::args::{OutputFormat, SqlArgs};
 use crate::backend::Backend;
-use crate::say;
+use crate::interrupts::Interrupts;
+use crate::sql::layout::Style;
+use crate::sql::session::{Session, Settings};
 
-/// Longest query text read from standard input.
-const QUERY_BYTES_MAX: u64 = 1 << 20;
+/// What a shell says of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// An answer as an aligned table, as wide as the terminal if it goes to one.
+pub(crate) fn table(answer: &SqlAnswer) -> anyhow::Result<String> {
+    let style = Style { width: session::width(), expanded: false };
+    session::text(answer, OutputFormat::Table, style, true)
+}
 
 /// `hindsight sql`.
 pub(crate) async fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
@@ -19,58 +36,26 @@ pub(crate) async fn run(args: SqlArgs) -> anyhow::Result<ExitCode> {
         (_, true) => OutputFormat::Csv,
         _ => args.format,
     };
-    let mut request = SqlRequest::new(text(args.query)?);
-    request.timeout = args.timeout.as_deref().map(parse_duration).transpose()?;
-    for binding in &args.params {
-        let Some((name, value)) = binding.split_once('=') else {
-            bail!("--param {binding} has no `=`; write NAME=VALUE");
-        };
-        request = request.param(name.trim_start_matches('$'), param(value));
-    }
+    let settings = Settings {
+        format,
+        expanded: false,
+        timing: true,
+        params: params::bindings(&args.params)?,
+        timeout: args.timeout.as_deref().map(parse_duration).transpose()?,
+    };
+    let query = args.query.filter(|query| query != "-");
+    let by_hand = query.is_none()
+        && args.file.is_none()
+        && std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal();
     let backend = Backend::open(&args.source).await?;
-    let answer = backend.sql(request).await;
-    backend.close().await?;
-    print(&answer?, format)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn print(answer: &SqlAnswer, format: OutputFormat) -> anyhow::Result<()> {
-    match format {
-        OutputFormat::Table => say::line(&output::to_table_text(answer)?),
-        OutputFormat::Json => say::line(&output::to_json(answer)?.to_string()),
-        OutputFormat::Csv => say::bytes(output::to_csv(answer)?.as_bytes()),
-        OutputFormat::Ndjson => say::bytes(output::to_ndjson(answer)?.as_bytes()),
-    }
-}
-
-fn text(query: Option<String>) -> anyhow::Result<String> {
-    match query {
-        Some(query) if query != "-" => Ok(query),
-        _ => {
-            let mut text = String::new();
-            std::io::stdin()
-                .take(QUERY_BYTES_MAX)
-                .read_to_string(&mut text)
-                .context("read the query from standard input")?;
-            Ok(text)
-        }
-    }
-}
-
-fn param(value: &str) -> SqlParam {
-    if let Ok(at) = value.parse::<jiff::Timestamp>() {
-        return SqlParam::Time(at);
-    }
-    if let Ok(number) = value.parse::<i64>() {
-        return SqlParam::Int(number);
-    }
-    if let Ok(number) = value.parse::<f64>() {
-        return SqlParam::Double(number);
-    }
-    match value {
-        "true" => SqlParam::Bool(true),
-        "false" => SqlParam::Bool(false),
-        "null" => SqlParam::Null,
-        text => SqlParam::Text(text.to_owned()),
-    }
+    let mut session = Session::new(backend, settings, Interrupts::start()?);
+    let result = match (query, args.file) {
+        _ if by_hand => shell::run(&mut session).await.map(|()| ExitCode::SUCCESS),
+        (Some(query), _) => script::run_text(&mut session, &query).await,
+        (None, Some(file)) => script::run_file(&mut session, &file).await,
+        (None, None) => script::run_input(&mut session).await,
+    };
+    session.close().await?;
+    result
 }

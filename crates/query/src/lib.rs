@@ -51,6 +51,7 @@ mod usage;
 mod views;
 mod yielding;
 
+pub mod documentation;
 pub mod output;
 
 pub use engine::{Description, Pending, QueryEngine, RowStream};

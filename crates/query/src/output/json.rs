@@ -36,11 +36,14 @@ pub fn to_json(answer: &SqlAnswer) -> Result<Value> {
         "memory_peak_bytes": answer.stats.memory_peak_bytes,
         "spilled_bytes": answer.stats.spilled_bytes,
     });
-    Ok(json!({"columns": columns, "rows": rows(answer)?, "stats": stats}))
+    Ok(json!({"columns": columns, "rows": to_rows(answer)?, "stats": stats}))
 }
 
-/// Each row as JSON cells in column order.
-pub(super) fn rows(answer: &SqlAnswer) -> Result<Vec<Vec<Value>>> {
+/// Each row as JSON cells in column order, as in [`to_json`].
+///
+/// # Errors
+/// When a column is not what its type says.
+pub fn to_rows(answer: &SqlAnswer) -> Result<Vec<Vec<Value>>> {
     let mut rows = Vec::with_capacity(answer.row_count());
     for batch in &answer.batches {
         let start = rows.len();

@@ -13,7 +13,7 @@ use crate::output::json;
 pub fn to_csv(answer: &SqlAnswer) -> Result<String> {
     let mut out = String::new();
     push_line(&mut out, answer.schema.fields().iter().map(|field| quoted(field.name())));
-    for row in json::rows(answer)? {
+    for row in json::to_rows(answer)? {
         push_line(&mut out, row.iter().map(csv_cell));
     }
     Ok(out)
@@ -63,6 +63,6 @@ pub fn to_ndjson(answer: &SqlAnswer) -> Result<String> {
 /// When a column is not what its type says.
 pub fn to_objects(answer: &SqlAnswer) -> Result<Vec<Value>> {
     let names = || answer.schema.fields().iter().map(|field| field.name().clone());
-    let rows = json::rows(answer)?.into_iter();
+    let rows = json::to_rows(answer)?.into_iter();
     Ok(rows.map(|row| Value::Object(names().zip(row).collect::<Map<_, _>>())).collect())
 }

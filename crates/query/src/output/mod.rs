@@ -4,10 +4,8 @@ mod columnar;
 mod json;
 mod lines;
 mod sql_type;
-mod table;
 
 pub use columnar::to_arrow_stream;
-pub use json::{cells, to_json};
+pub use json::{cells, to_json, to_rows};
 pub use lines::{to_csv, to_ndjson, to_objects};
 pub use sql_type::sql_type;
-pub use table::to_table_text;
