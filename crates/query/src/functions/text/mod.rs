@@ -11,6 +11,7 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use hindsight_model::{lower_word, words};
 
 use self::query::{Query, parse};
 
@@ -95,15 +96,6 @@ fn matches(texts: &ArrayRef, query: &Query) -> Result<ArrayRef> {
     Ok(Arc::new(answers.finish()))
 }
 
-/// Runs of letters and digits.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-fn lower(word: &str) -> impl Iterator<Item = char> {
-    word.chars().flat_map(char::to_lowercase)
-}
-
 fn holds(words: &[&str], query: &Query) -> bool {
     match query {
         Query::Phrase { words: wanted, is_prefix } => {
@@ -123,11 +115,11 @@ fn is_phrase(words: &[&str], wanted: &[String], is_prefix: bool) -> bool {
 }
 
 fn is_same(word: &str, wanted: &str) -> bool {
-    if word.is_ascii() { word.eq_ignore_ascii_case(wanted) } else { lower(word).eq(wanted.chars()) }
+    if word.is_ascii() { word.eq_ignore_ascii_case(wanted) } else { lower_word(word).eq(wanted.chars()) }
 }
 
 fn begins(word: &str, wanted: &str) -> bool {
-    let mut word = lower(word);
+    let mut word = lower_word(word);
     wanted.chars().all(|sign| word.next() == Some(sign))
 }
 
