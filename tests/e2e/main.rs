@@ -24,6 +24,7 @@ mod pages;
 mod pressure;
 mod python_sdk;
 mod retries;
+mod search;
 mod security;
 mod server;
 mod shutdown;

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use hindsight_store::BlockFile;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::{AsyncFileReader, MetadataFetch};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::Result;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
@@ -20,12 +20,6 @@ const FOOTER_BYTES_HINT: usize = 64 * 1024;
 pub(crate) struct BlockReader {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) block: Arc<BlockFile>,
-}
-
-impl MetadataFetch for &mut BlockReader {
-    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.get_bytes(range)
-    }
 }
 
 impl AsyncFileReader for BlockReader {

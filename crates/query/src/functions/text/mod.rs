@@ -1,6 +1,7 @@
-//! `match(column, 'query')`: full text, without an index.
+//! `match(column, 'query')`: full text. An index may have chosen the rows that come here; they are judged here.
 
 mod query;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use datafusion::logical_expr::{
 use hindsight_model::{lower_word, words};
 
 use self::query::{Query, parse};
+pub(crate) use self::wanted::text_wanted;
 
 pub(super) fn udf() -> ScalarUDF {
     ScalarUDF::new_from_impl(Match { signature: Signature::user_defined(Volatility::Immutable) })
