@@ -48,9 +48,9 @@ impl<'a> Builder<'a> {
         };
         part.add(&texts)?;
         if part.memory_bytes() >= self.part_bytes {
-            self.manifest.parts.push(part.finish()?)
+            self.manifest.parts.push(part.finish()?);
         } else {
-            self.part = Some(part)
+            self.part = Some(part);
         }
         Ok(())
     }

@@ -26,8 +26,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const ROWS_MIN: u64 = 1_000;
 /// How long a merged block must have been there: some are merged again at once.
 const MERGED_RIPENS: Duration = Duration::from_secs(3);
-/// How long a block that was never merged must have been there.
-const SEALED_RIPENS: Duration = Duration::from_secs(10 * 60);
+/// How long a block that was never merged must have been there. Where many rows come it is merged before that, and
+/// its rows are indexed once; where few come, indexing them twice costs little.
+const SEALED_RIPENS: Duration = Duration::from_secs(60);
 /// Rows that are read at once.
 const BATCH_ROWS: usize = 8192;
 /// While requests are in flight, building rests this many times as long as it worked: a fifth of one core.

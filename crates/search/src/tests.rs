@@ -159,7 +159,8 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 fn a_damaged_index_counts_as_none_and_is_removed() {
     let whole = tempfile::tempdir().unwrap();
     build(&SearchIndex::open(whole.path()).unwrap(), &many_texts(), 1000, 0);
-    let damages: [(&str, fn(&mut Vec<u8>)); 3] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
         ("a flipped bit", |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 4;
