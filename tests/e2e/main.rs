@@ -26,6 +26,7 @@ mod pg_wire;
 mod pressure;
 mod python_sdk;
 mod retries;
+mod search;
 mod security;
 mod server;
 mod shutdown;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hindsight_model::{
-    Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TimelineRow,
+    Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TextIndex,
+    TimelineRow,
 };
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
@@ -188,6 +189,11 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
         .await
         .with_context(|| format!("open the data directory {}", data_dir.display()))?;
     let state = State::open(&data_dir.join("state.db")).await?;
-    let query = hindsight_server::query_engine(&store, &state, workspace, QueryOptions::default())?;
+    let index = hindsight_server::search_index(data_dir);
+    let options = QueryOptions {
+        text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
+        ..QueryOptions::default()
+    };
+    let query = hindsight_server::query_engine(&store, &state, workspace, options)?;
     Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
 }

@@ -26,6 +26,7 @@ mod signal;
 mod sql;
 mod system_table;
 mod table;
+mod text_search;
 mod tick;
 mod time;
 mod value;
@@ -48,6 +49,9 @@ pub use signal::Signal;
 pub use sql::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource, SqlStats, SqlValue};
 pub use system_table::SystemTable;
 pub use table::Table;
+pub use text_search::{
+    RowSet, TextIndex, WORD_BYTES_MAX, Wanted, indexed_part, lower_word, split_word, words,
+};
 pub use tick::{OutboxEntry, SloSlice, SloStatus, TickCommit};
 pub use time::{DurationError, join_nanos, parse_duration, split_nanos, timestamp_from_micros, to_micros};
 pub use value::{AnyValue, Attributes, ValueError, attributes_from_json, attributes_to_json};

@@ -258,6 +258,7 @@ impl Shared {
             disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::clone(&usage.counts),
+            text_index: self.options.text_index.clone(),
             now,
         };
         let session = session::for_query(&self.base, scope, &self.system)
@@ -331,6 +332,7 @@ impl Shared {
             disk: Arc::clone(&self.disk),
             footers: Arc::clone(&self.footers),
             counts: Arc::default(),
+            text_index: None,
             now: self.options.clock.now(),
         };
         let session = session::for_query(&self.base, scope, &self.system).map_err(|error| setup(&error))?;

@@ -30,6 +30,7 @@ mod engine;
 mod error;
 mod fault;
 mod functions;
+mod indexed_source;
 mod json_operator;
 mod json_pruning;
 mod limits;
@@ -49,6 +50,7 @@ mod table_info;
 mod time_range;
 mod usage;
 mod views;
+mod wanted;
 mod yielding;
 
 pub mod documentation;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hindsight_model::{Clock, SqlError, SystemClock};
+use hindsight_model::{Clock, SqlError, SystemClock, TextIndex};
 
 use crate::spill::SpillOptions;
 
@@ -47,6 +47,8 @@ pub struct QueryOptions {
     pub threads: usize,
     /// What time `now()`, `current_date` and `query_log` say. Default the machine's clock.
     pub clock: Arc<dyn Clock>,
+    /// Says which rows of a block may have some words. Default none: every text is looked at.
+    pub text_index: Option<Arc<dyn TextIndex>>,
 }
 
 impl Default for QueryOptions {
@@ -61,6 +63,7 @@ impl Default for QueryOptions {
             rows_max: 1_000_000,
             threads: 0,
             clock: Arc::new(SystemClock),
+            text_index: None,
         }
     }
 }

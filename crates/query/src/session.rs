@@ -19,7 +19,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use hindsight_model::{SystemTable, Table, Tenant, to_micros};
+use hindsight_model::{SystemTable, Table, Tenant, TextIndex, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
@@ -81,6 +81,7 @@ pub(crate) struct QueryScope {
     pub(crate) disk: Arc<DiskManager>,
     pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
+    pub(crate) text_index: Option<Arc<dyn TextIndex>>,
     /// What `now()` says.
     pub(crate) now: Timestamp,
 }
@@ -115,7 +116,8 @@ pub(crate) fn for_query(
     let Snapshot { tables, guard: _ } = scope.snapshot;
     for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
         let stored =
-            SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts));
+            SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts))
+                .with_text_index(scope.text_index.clone());
         let shown = session.register_signal(table, Arc::new(stored))?;
         if table == Table::Spans {
             functions::register_over_spans(&mut session.state, &shown);

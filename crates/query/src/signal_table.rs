@@ -12,16 +12,17 @@ use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use hindsight_model::{Rows, Table, Tenant, to_micros};
+use hindsight_model::{Rows, Table, Tenant, TextIndex, to_micros};
 use hindsight_store::{BlockFile, BlockList, IdFilters};
 
+use crate::indexed_source::IndexedSource;
 use crate::prune::{self, Survivors};
 use crate::signal_schema::marked;
 use crate::source::TableSnapshot;
@@ -51,6 +52,7 @@ pub(crate) struct SignalTable {
     tenant: Tenant,
     store: ObjectStoreUrl,
     counts: Arc<ScanCounts>,
+    text_index: Option<Arc<dyn TextIndex>>,
 }
 
 impl SignalTable {
@@ -63,7 +65,13 @@ impl SignalTable {
     ) -> Self {
         let schema = marked(table);
         let TableSnapshot { blocks, ids, head } = snapshot;
-        Self { table, tenant, schema, blocks, ids, head, store, counts }
+        Self { table, tenant, schema, blocks, ids, head, store, counts, text_index: None }
+    }
+
+    /// With an index of the texts in its blocks.
+    pub(crate) fn with_text_index(mut self, index: Option<Arc<dyn TextIndex>>) -> Self {
+        self.text_index = index;
+        self
     }
 
     /// The columns as a scan of files has them: those in the file, then those in its path.
@@ -95,7 +103,11 @@ impl SignalTable {
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
         let source = ParquetSource::new(files).with_parquet_file_reader_factory(Arc::new(reader));
-        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+        let source: Arc<dyn FileSource> = match &self.text_index {
+            Some(index) => Arc::new(IndexedSource::new(Arc::new(source), Arc::clone(index))),
+            None => Arc::new(source),
+        };
+        let config = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(group.split_files(session.config().target_partitions()))
             .with_statistics(total_statistics(blocks, file_columns + PARTITION_COLUMNS.len()))
             .with_projection_indices(Some(projection))?

@@ -9,3 +9,4 @@ mod pruning;
 mod script;
 mod store;
 mod streams;
+mod text_index;

@@ -7,6 +7,7 @@ use hindsight_model::{Clock, Incident, LogicalClock};
 use hindsight_notify::Worker;
 use hindsight_query::QueryEngine;
 use hindsight_rules::{Engine, EngineView};
+use hindsight_search::SearchIndex;
 use hindsight_state::State;
 use hindsight_store::Store;
 use jiff::Timestamp;
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) state: State,
     pub(crate) query: QueryEngine,
+    pub(crate) search: Option<SearchIndex>,
     pub(crate) addresses: Addresses,
     pub(crate) started_at: Timestamp,
     pub(crate) pressure: Arc<Pressure>,
@@ -55,6 +57,7 @@ impl App {
         store: Store,
         state: State,
         query: QueryEngine,
+        search: Option<SearchIndex>,
         addresses: Addresses,
         worker: Worker,
         pulse: Pulse,
@@ -71,6 +74,7 @@ impl App {
             store,
             state,
             query,
+            search,
             addresses,
             worker,
             rules: RwLock::new(Arc::new(pulse.engine.describe())),

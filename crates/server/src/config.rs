@@ -11,7 +11,8 @@ use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
 use crate::limits::LimitsFile;
-use crate::{LimitSettings, Overrides};
+use crate::search::SearchFile;
+use crate::{LimitSettings, Overrides, SearchSettings};
 
 /// Where a setting's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +204,8 @@ pub struct Config {
     pub query_timeout: Setting<Duration>,
     /// Queries at once.
     pub query_concurrency: Setting<usize>,
+    /// Full-text indexes.
+    pub search: SearchSettings,
     /// Notifications for ticks older than this are recorded, not sent.
     pub notify_max_age: Setting<Duration>,
     /// Who is told.
@@ -227,6 +230,8 @@ struct File {
     limits: LimitsFile,
     #[serde(default)]
     query: QueryFile,
+    #[serde(default)]
+    search: SearchFile,
     #[serde(default)]
     notify: NotifyFile,
     #[serde(default)]
@@ -344,6 +349,7 @@ impl Config {
             query_spill_bytes: Setting::pick(None, file.query.spill_bytes_max, SPILL_BYTES),
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
             query_concurrency: Setting::pick(None, file.query.concurrency, 8),
+            search: SearchSettings::load(&file.search)?,
             notify_max_age: duration(
                 "notify.max_age",
                 file.notify.max_age.as_deref(),
@@ -442,6 +448,8 @@ impl Config {
         ];
         let before_queries = rows.iter().position(|row| row.0.starts_with("query.")).unwrap_or(rows.len());
         rows.splice(before_queries..before_queries, self.limits.describe());
+        let before_notify = rows.iter().position(|row| row.0.starts_with("notify.")).unwrap_or(rows.len());
+        rows.splice(before_notify..before_notify, self.search.describe());
         rows
     }
 }
@@ -620,6 +628,22 @@ mod tests {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    #[test]
+    fn texts_are_indexed_by_table() {
+        let config = with_file("[search]\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
+        assert_eq!(
+            (&config.search.tables.value[..], config.search.bytes_max.value),
+            (&[Table::Spans][..], 7)
+        );
+        let error = with_file("[search]\ntables = [\"metrics\"]\n").unwrap_err().to_string();
+        assert!(
+            error.contains("there are spans, logs") || error.contains("there are logs, spans"),
+            "{error}"
+        );
+        let off = with_file("[search]\nenabled = false\n").unwrap();
+        assert!(off.search.options().tables.is_empty() && !off.search.tables.value.is_empty());
     }
 
     #[test]

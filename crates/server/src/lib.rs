@@ -29,6 +29,7 @@ mod overrides;
 mod pages;
 mod pg;
 mod pressure;
+mod search;
 mod server;
 mod ticker;
 mod web;
@@ -37,4 +38,5 @@ pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use overrides::Overrides;
+pub use search::{SearchSettings, search_index};
 pub use server::{Addresses, Server, ServerClock, WEB_ADDRESS_FILE, query_engine, store_options};

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use hindsight_search::SearchIndex;
 use hindsight_store::StoreStats;
 
 use crate::app::App;
@@ -13,7 +14,8 @@ type Sample = (&'static str, &'static str, &'static str, u64);
 pub(crate) fn render(app: &App) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
-    let samples: [Sample; 28] = [
+    let (search_blocks, search_bytes) = app.search.as_ref().map_or((0, 0), SearchIndex::size);
+    let samples: [Sample; 31] = [
         (
             "hindsight_requests_acknowledged_total",
             "counter",
@@ -79,6 +81,14 @@ pub(crate) fn render(app: &App) -> String {
             "gauge",
             "Memory that id filters may take; blocks beyond it are opened to look.",
             app.config.limits.id_filter_bytes_max.value as u64,
+        ),
+        ("hindsight_search_index_blocks", "gauge", "Blocks whose texts are indexed.", search_blocks),
+        ("hindsight_search_index_bytes", "gauge", "Size of all text indexes.", search_bytes),
+        (
+            "hindsight_search_index_bytes_max",
+            "gauge",
+            "Size that text indexes may take; those of the oldest rows go beyond it.",
+            app.config.search.bytes_max.value,
         ),
         ("hindsight_compactions_total", "counter", "Merges of blocks.", stats.compactions_total),
         (

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use hindsight_incidents::Runner as IncidentRunner;
-use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant};
+use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant, TextIndex};
 use hindsight_notify::{PlanSettings, Worker};
 use hindsight_postmortem::{ActionItemsTable, PostmortemsTable};
 use hindsight_query::{BlockSource, QueryEngine, QueryOptions, SpillOptions};
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::otlp_http::Intake;
+use crate::search::search_index;
 use crate::{Config, Error, Result, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
@@ -87,6 +88,11 @@ impl Server {
         let mut tasks = JoinSet::new();
         listeners.serve(&app, &stop, &mut tasks);
         announce_web(&app.config.data_dir.value, addresses.web);
+        if let Some(index) = app.search.clone() {
+            let (store, options) = (app.store.clone(), app.config.search.options());
+            let stopped = stop.clone().cancelled_owned();
+            tasks.spawn(async move { index.keep(store, options, stopped).await });
+        }
         if app.logical.is_none() {
             tasks.spawn(ticker::run(Arc::clone(&app), stop.clone()));
             tasks.spawn(app.worker.clone().run(stop.clone().cancelled_owned()));
@@ -196,6 +202,7 @@ async fn open(
     if released > 0 {
         tracing::info!(released, "notifications that were under way at the last end are sent again");
     }
+    let search = search_index(&data_dir);
     let spill = SpillOptions { dir: data_dir.join("spill"), bytes_max: config.query_spill_bytes.value };
     let query_options = QueryOptions {
         memory_bytes: config.query_memory_bytes.value,
@@ -203,6 +210,7 @@ async fn open(
         timeout: config.query_timeout.value,
         concurrency: config.query_concurrency.value,
         clock: Arc::clone(&clock),
+        text_index: search.clone().map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
     };
     let workspace = config.workspace.value.clone();
@@ -228,7 +236,7 @@ async fn open(
     let pulse = Pulse { engine, incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()) };
     let worker = Worker::new(state.clone(), receivers, Arc::clone(&clock))
         .map_err(|source| Error::Notify(Box::new(source)))?;
-    Ok(App::new(config, clock, logical, store, state, query, addresses, worker, pulse))
+    Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
 }
 
 /// The store's options as the configuration has them.

@@ -34,8 +34,8 @@ use crate::tables_storage::TablesStorage;
 use crate::worker::Worker;
 use crate::writer::{Command, QUEUE_REQUESTS_MAX, Writer};
 use crate::{
-    Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot, StoreOptions,
-    StoreStats, TablesLocation,
+    BlockFile, Error, Ingest, IngestError, Ingested, Refusal, RejectedItem, Result, SealReport, Snapshot,
+    StoreOptions, StoreStats, TablesLocation,
 };
 
 /// How often the age of the head is looked at.
@@ -195,6 +195,16 @@ impl Store {
     /// One tenant's rows of all tables at this instant (QRY-1, QRY-3). Cheap: columns are shared, nothing is read.
     pub fn snapshot(&self, tenant: &Tenant) -> Snapshot {
         self.inner.live.snapshot(tenant)
+    }
+
+    /// Every tenant's blocks of one table, in no particular order. As long as somebody has a block its file stays.
+    pub fn blocks(&self, table: Table) -> Vec<Arc<BlockFile>> {
+        self.inner.live.read().catalogue.table(table).cloned().collect()
+    }
+
+    /// Whether requests are in flight: work that can wait should then leave them the machine.
+    pub fn is_busy(&self) -> bool {
+        self.inner.in_flight_bytes() > 0
     }
 
     /// Where blocks are read from; paths in [`crate::BlockFile`] are within it.

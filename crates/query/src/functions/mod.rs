@@ -15,6 +15,8 @@ mod trace;
 
 use std::sync::Arc;
 
+pub(crate) use text::text_wanted;
+
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;

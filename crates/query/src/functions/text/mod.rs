@@ -1,7 +1,8 @@
-//! `match(column, 'query')`: full text, without an index.
+//! `match(column, 'query')`: full text. An index may have chosen the rows that come here; they are judged here.
 
 mod ascii;
 mod query;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -12,9 +13,11 @@ use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use hindsight_model::{lower_word, words};
 
 use self::ascii::Look;
 use self::query::{Query, parse};
+pub(crate) use self::wanted::text_wanted;
 
 pub(super) fn udf() -> ScalarUDF {
     ScalarUDF::new_from_impl(Match { signature: Signature::user_defined(Volatility::Immutable) })
@@ -107,15 +110,6 @@ fn each<'a>(texts: impl IntoIterator<Item = Option<&'a str>>, query: &Query) -> 
     holds.collect()
 }
 
-/// Runs of letters and digits.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|sign: char| !sign.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-fn lower(word: &str) -> impl Iterator<Item = char> {
-    word.chars().flat_map(char::to_lowercase)
-}
-
 fn holds(words: &[&str], query: &Query) -> bool {
     match query {
         Query::Phrase { words: wanted, is_prefix } => {
@@ -135,11 +129,11 @@ fn is_phrase(words: &[&str], wanted: &[String], is_prefix: bool) -> bool {
 }
 
 fn is_same(word: &str, wanted: &str) -> bool {
-    if word.is_ascii() { word.eq_ignore_ascii_case(wanted) } else { lower(word).eq(wanted.chars()) }
+    if word.is_ascii() { word.eq_ignore_ascii_case(wanted) } else { lower_word(word).eq(wanted.chars()) }
 }
 
 fn begins(word: &str, wanted: &str) -> bool {
-    let mut word = lower(word);
+    let mut word = lower_word(word);
     wanted.chars().all(|sign| word.next() == Some(sign))
 }
 

@@ -3,6 +3,8 @@
 //! A word is a run of letters and digits as Unicode knows them, compared without regard to case. What is written
 //! side by side must all be there. Anything with signs in it (`user-id`, `10.0.0.1`) is the phrase of its words.
 
+use hindsight_model::{lower_word, words};
+
 /// Longest query in bytes.
 const BYTES_MAX: usize = 4096;
 /// Deepest nesting of parentheses.
@@ -174,7 +176,7 @@ fn one_or(mut parts: Vec<Query>, many: impl FnOnce(Vec<Query>) -> Query) -> Quer
 }
 
 fn words_of(text: &str, is_prefix: bool) -> Option<Query> {
-    let words: Vec<String> = super::words(text).map(|word| super::lower(word).collect()).collect();
+    let words: Vec<String> = words(text).map(|word| lower_word(word).collect()).collect();
     (!words.is_empty()).then_some(Query::Phrase { words, is_prefix })
 }
 
