@@ -12,7 +12,7 @@ use crate::server::{Home, text};
 
 #[test]
 fn an_open_address_without_a_token_is_refused_with_the_way_out() -> anyhow::Result<()> {
-    for flag in ["--listen-web", "--listen-grpc", "--listen-http"] {
+    for flag in ["--listen-web", "--listen-grpc", "--listen-http", "--listen-pg"] {
         let home = Home::new("")?;
         let (data_dir, workspace) = (home.data_dir(), home.workspace());
         let mut arguments =

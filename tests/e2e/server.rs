@@ -83,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) web: SocketAddr,
+    /// Only when `--listen-pg` was given.
+    pub(crate) pg: Option<SocketAddr>,
 }
 
 impl Server {
@@ -97,8 +99,16 @@ impl Server {
         listen_to(child.stderr.take().context("the child's stderr is piped")?, tell);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let client = reqwest::Client::new();
-        let mut server =
-            Self { child, said, heard: Vec::new(), client, grpc: nowhere, http: nowhere, web: nowhere };
+        let mut server = Self {
+            child,
+            said,
+            heard: Vec::new(),
+            client,
+            grpc: nowhere,
+            http: nowhere,
+            web: nowhere,
+            pg: None,
+        };
         server.wait_for_addresses()?;
         Ok(server)
     }
@@ -116,8 +126,8 @@ impl Server {
             };
             let found = line.strip_prefix("listening ").map(addresses).transpose()?;
             self.heard.push(line);
-            if let Some((grpc, http, web)) = found {
-                (self.grpc, self.http, self.web) = (grpc, http, web);
+            if let Some(((grpc, http, web), pg)) = found {
+                (self.grpc, self.http, self.web, self.pg) = (grpc, http, web, pg);
                 return Ok(());
             }
         }
@@ -213,14 +223,19 @@ fn listen_to(stderr: ChildStderr, tell: Sender<String>) {
     });
 }
 
-/// Reads `grpc=ADDR:PORT http=ADDR:PORT web=ADDR:PORT`.
-fn addresses(line: &str) -> anyhow::Result<(SocketAddr, SocketAddr, SocketAddr)> {
+/// The three ports that are always there, and the one that may be.
+type Listening = ((SocketAddr, SocketAddr, SocketAddr), Option<SocketAddr>);
+
+/// Reads `grpc=ADDR:PORT http=ADDR:PORT web=ADDR:PORT [pg=ADDR:PORT]`.
+fn addresses(line: &str) -> anyhow::Result<Listening> {
+    let word =
+        |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let read = |word: &str| word.parse().with_context(|| format!("read the address {word}"));
     let address = |name: &str| -> anyhow::Result<SocketAddr> {
-        let word = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        let word = word.with_context(|| format!("`listening {line}` lacks {name}="))?;
-        word.parse().with_context(|| format!("read the address {word}"))
+        read(word(name).with_context(|| format!("`listening {line}` lacks {name}="))?)
     };
-    Ok((address("grpc")?, address("http")?, address("web")?))
+    let pg = word("pg").map(read).transpose()?;
+    Ok(((address("grpc")?, address("http")?, address("web")?), pg))
 }
 
 /// A path as an argument.

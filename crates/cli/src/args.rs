@@ -77,6 +77,9 @@ pub(crate) struct ListenArgs {
     /// Address of pages and API [default: 127.0.0.1:4320]
     #[arg(long, value_name = "ADDR:PORT", env = "HINDSIGHT_LISTEN_WEB")]
     pub(crate) listen_web: Option<SocketAddr>,
+    /// PostgreSQL wire protocol address, for example 127.0.0.1:4321 [default: off]
+    #[arg(long, value_name = "ADDR:PORT", env = "HINDSIGHT_LISTEN_PG")]
+    pub(crate) listen_pg: Option<SocketAddr>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -105,6 +108,7 @@ impl ConfigFlags {
             listen_grpc: self.listen.listen_grpc,
             listen_http: self.listen.listen_http,
             listen_web: self.listen.listen_web,
+            listen_pg: self.listen.listen_pg,
             token: self.token.clone(),
             insecure: self.insecure,
         }

@@ -71,6 +71,7 @@ async fn start(args: &DemoArgs, requests: &[Recorded]) -> anyhow::Result<Server>
         listen_grpc: args.listen.listen_grpc.or(any_port),
         listen_http: args.listen.listen_http.or(any_port),
         listen_web: args.listen.listen_web.or(any_port),
+        listen_pg: args.listen.listen_pg,
         ..Overrides::default()
     };
     let first = requests.first().context("the recording is empty")?.until;

@@ -19,9 +19,11 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// `url` may be an address alone, as `serve` prints it.
     pub(crate) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), token })
+        let scheme = if url.contains("://") { "" } else { "http://" };
+        Ok(Self { client, url: format!("{scheme}{}", url.trim_end_matches('/')), token })
     }
 
     /// Whether a server answers there.

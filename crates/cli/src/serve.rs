@@ -20,7 +20,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let server = Server::start(config, clock).await?;
     let at = server.addresses();
-    say::problem(&format!("listening grpc={} http={} web={}", at.grpc, at.http, at.web));
+    let pg = at.pg.map_or_else(String::new, |pg| format!(" pg={pg}"));
+    say::problem(&format!("listening grpc={} http={} web={}{pg}", at.grpc, at.http, at.web));
     tokio::select! {
         _ = terminated.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C")?,

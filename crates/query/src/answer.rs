@@ -1,27 +1,25 @@
-//! From finished batches to an answer.
+//! From the engine's batches to those of an answer.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::Schema;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use hindsight_model::{SqlAnswer, SqlError};
+use hindsight_model::SqlError;
 
-use crate::signal_schema;
-
-/// The answer with none of our marks on its columns.
-pub(crate) fn unmark(schema: &Schema, batches: Vec<RecordBatch>) -> Result<SqlAnswer, SqlError> {
-    let schema = signal_schema::unmarked(schema);
-    let batches = batches
-        .into_iter()
-        .filter(|batch| batch.num_rows() > 0)
-        .map(|batch| {
-            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)
-        })
+/// A batch under the schema that users see: texts that were views are copied out of what they point into.
+pub(crate) fn plain(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| match column.data_type() == field.data_type() {
+        true => Ok(Arc::clone(column)),
+        false => cast(column, field.data_type()),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let batch = columns
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| gathering(&error))?;
-    Ok(SqlAnswer::new(schema, batches))
+        .and_then(|columns| RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options));
+    batch.map_err(|error| gathering(&error))
 }
 
 /// What the batch's own rows take; a batch may be a small window on a large buffer.

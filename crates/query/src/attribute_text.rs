@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, StringArray, StringBuilder, UInt32Array};
+use arrow::array::{Array, AsArray, ByteView, StringViewArray, StringViewBuilder, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
@@ -20,7 +20,7 @@ pub(crate) const NAME: &str = "attribute_text";
 /// [`hindsight_model::attributes_to_json`] writes.
 pub(crate) fn udf() -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(AttributeText {
-        signature: Signature::exact(vec![DataType::Utf8, DataType::Utf8], Volatility::Immutable),
+        signature: Signature::exact(vec![DataType::Utf8View, DataType::Utf8], Volatility::Immutable),
     }))
 }
 
@@ -39,18 +39,18 @@ impl ScalarUDFImpl for AttributeText {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
+        Ok(DataType::Utf8View)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.as_slice() {
             [ColumnarValue::Array(json), ColumnarValue::Scalar(ScalarValue::Utf8(Some(key)))]
-                if *json.data_type() == DataType::Utf8 && is_plain(key) =>
+                if is_plain(key) =>
             {
-                let texts = texts(json.as_string(), key, &args)?;
+                let texts = texts(json.as_string_view(), key, &args)?;
                 Ok(ColumnarValue::Array(Arc::new(texts)))
             }
-            _ => json_as_text_udf().inner().invoke_with_args(args),
+            _ => json_as_text_udf().inner().invoke_with_args(args)?.cast_to(&DataType::Utf8View, None),
         }
     }
 
@@ -64,6 +64,9 @@ fn is_plain(key: &str) -> bool {
     !key.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
 }
 
+/// Longest text that a view holds itself.
+const MAX_INLINE: usize = arrow::array::MAX_INLINE_VIEW_LEN as usize;
+
 /// Where in one row's JSON the text is.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
@@ -73,13 +76,23 @@ enum Found {
     Unclear,
 }
 
-fn texts(json: &StringArray, key: &str, args: &ScalarFunctionArgs) -> Result<StringArray> {
+/// Short texts stand in their views, longer ones stay where the JSON is: nothing is copied.
+fn texts(json: &StringViewArray, key: &str, args: &ScalarFunctionArgs) -> Result<StringViewArray> {
     let needle = format!("\"{key}\":");
     let finder = Finder::new(needle.as_bytes());
-    let mut found = StringBuilder::with_capacity(json.len(), json.len() * 8);
+    let mut found = StringViewBuilder::with_capacity(json.len());
+    let (buffers, mut blocks) = (json.data_buffers(), Vec::new());
     let mut unclear = Vec::new();
-    for (row, json) in json.iter().enumerate() {
+    for (row, (json, view)) in json.iter().zip(json.views()).enumerate() {
         match json.map_or(Found::Nothing, |json| find(json, &finder)) {
+            Found::At(at) if at.len() > MAX_INLINE => {
+                if blocks.is_empty() {
+                    blocks.extend(buffers.iter().map(|buffer| found.append_block(buffer.clone())));
+                }
+                let (view, length) = (ByteView::from(*view), u32::try_from(at.len()).unwrap_or(u32::MAX));
+                let start = view.offset + u32::try_from(at.start).unwrap_or(u32::MAX);
+                found.try_append_view(blocks[view.buffer_index as usize], start, length)?;
+            }
             Found::At(at) => found.append_option(json.and_then(|json| json.get(at))),
             Found::Nothing => found.append_null(),
             Found::Unclear => {
@@ -94,11 +107,11 @@ fn texts(json: &StringArray, key: &str, args: &ScalarFunctionArgs) -> Result<Str
 
 /// The same with the unclear rows read as JSON.
 fn fill(
-    found: &StringArray,
-    json: &StringArray,
+    found: &StringViewArray,
+    json: &StringViewArray,
     unclear: Vec<u32>,
     args: &ScalarFunctionArgs,
-) -> Result<StringArray> {
+) -> Result<StringViewArray> {
     let rows = UInt32Array::from(unclear);
     let mut general = args.clone();
     general.args[0] = ColumnarValue::Array(take(json, &rows, None)?);
@@ -156,7 +169,7 @@ mod tests {
 
     fn value() -> impl Strategy<Value = AnyValue> {
         let leaf = prop_oneof![
-            "[a-c\"\\\\{},:\n]{0,6}".prop_map(AnyValue::String),
+            "[a-c\"\\\\{},:\n]{0,20}".prop_map(AnyValue::String),
             any::<i64>().prop_map(AnyValue::Int),
             any::<f64>().prop_map(AnyValue::Double),
             any::<bool>().prop_map(AnyValue::Bool),
@@ -170,8 +183,8 @@ mod tests {
         })
     }
 
-    fn ask(udf: &ScalarUDF, json: &StringArray, key: &str) -> StringArray {
-        let field = |name: &str| Arc::new(arrow::datatypes::Field::new(name, DataType::Utf8, true));
+    fn ask(udf: &ScalarUDF, json: &StringViewArray, key: &str) -> StringViewArray {
+        let field = |name: &str| Arc::new(arrow::datatypes::Field::new(name, DataType::Utf8View, true));
         let args = ScalarFunctionArgs {
             args: vec![
                 ColumnarValue::Array(Arc::new(json.clone())),
@@ -182,7 +195,8 @@ mod tests {
             return_field: field("text"),
             config_options: Arc::new(ConfigOptions::default()),
         };
-        udf.inner().invoke_with_args(args).unwrap().into_array(json.len()).unwrap().as_string().clone()
+        let texts = udf.inner().invoke_with_args(args).unwrap().into_array(json.len()).unwrap();
+        arrow::compute::cast(&texts, &DataType::Utf8View).unwrap().as_string_view().clone()
     }
 
     proptest! {
@@ -192,7 +206,7 @@ mod tests {
                 proptest::option::of(proptest::collection::btree_map("[a-c\"{:,]{0,3}", value(), 0..4)), 1..6),
             key in "[a-c\"{:,]{0,3}",
         ) {
-            let json: StringArray = rows
+            let json: StringViewArray = rows
                 .into_iter()
                 .map(|row| row.map(|row| attributes_to_json(&row)))
                 .collect();

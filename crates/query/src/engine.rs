@@ -1,17 +1,20 @@
+mod stream;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SystemTable, Table};
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -22,13 +25,16 @@ use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
 use crate::memory::EngineMemory;
 use crate::query_log::{QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
-use crate::source::{BlockSource, Snapshot};
+use crate::signal_schema;
+use crate::source::{BlockSource, Guard, Snapshot};
 use crate::spill;
 use crate::statement;
 use crate::suggest::closest;
 use crate::table_info::TableInfo;
 use crate::usage::Usage;
 use crate::views::VIEWS;
+
+pub use stream::{Description, Pending, RowStream};
 
 /// Answers SQL over blocks, head and system tables. Clones share one engine.
 #[derive(Clone)]
@@ -208,6 +214,13 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// One query's session, and what its tables and rows hold on to.
+struct Opened {
+    session: Session,
+    memory: Arc<dyn MemoryPool>,
+    _guard: Option<Guard>,
+}
+
 impl Shared {
     async fn answer(
         &self,
@@ -217,9 +230,23 @@ impl Shared {
     ) -> Result<SqlAnswer, SqlError> {
         let now = self.options.clock.now();
         let statement = statement::parse(&request.sql, &request.params, now)?;
+        // Its guard is held until the last row is read (BLK-3).
+        let opened = self.open(request, snapshot, usage, now)?;
+        let plan = self.plan(&opened.session, statement).await?;
+        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
+        self.collect(&opened.session, plan, &opened.memory).await
+    }
+
+    /// The session of one query over one snapshot, with memory of its own.
+    fn open(
+        &self,
+        request: SqlRequest,
+        snapshot: Snapshot,
+        usage: &Usage,
+        now: Timestamp,
+    ) -> Result<Opened, SqlError> {
         check_tenant(&snapshot, &request)?;
-        // Held until the last row is read (BLK-3).
-        let _guard = snapshot.guard.clone();
+        let guard = snapshot.guard.clone();
         let memory: Arc<dyn MemoryPool> =
             Arc::clone(usage.memory.get_or_init(|| self.memory.query_pool(self.options.spill.is_some())))
                 as _;
@@ -233,12 +260,9 @@ impl Shared {
             counts: Arc::clone(&usage.counts),
             now,
         };
-        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
-        let session = session::for_query(&self.base, scope, &self.system).map_err(explain)?;
-        let plan = self.plan(&session, statement).await?;
-        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
-        let batches = self.collect(&session, Arc::clone(&plan), &memory).await?;
-        answer::unmark(&plan.schema(), batches)
+        let session = session::for_query(&self.base, scope, &self.system)
+            .map_err(|error| fault::explain(&error, self.memory.limit()))?;
+        Ok(Opened { session, memory, _guard: guard })
     }
 
     async fn plan(
@@ -246,6 +270,17 @@ impl Shared {
         session: &Session,
         statement: datafusion::sql::parser::Statement,
     ) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
+        let plan = self.logical_plan(session, statement).await?;
+        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        session.state.create_physical_plan(&plan).await.map_err(explain)
+    }
+
+    /// The plan as written, known to read only.
+    async fn logical_plan(
+        &self,
+        session: &Session,
+        statement: datafusion::sql::parser::Statement,
+    ) -> Result<LogicalPlan, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let wanted = session.wanted(&statement).map_err(explain)?;
         check_tables(session, &wanted)?;
@@ -256,7 +291,7 @@ impl Shared {
             .with_allow_dml(false)
             .with_allow_statements(false);
         read_only.verify_plan(&plan).map_err(explain)?;
-        session.state.create_physical_plan(&plan).await.map_err(explain)
+        Ok(plan)
     }
 
     /// All rows, counted against the limits of rows and memory as they come.
@@ -265,8 +300,9 @@ impl Shared {
         session: &Session,
         plan: Arc<dyn ExecutionPlan>,
         memory: &Arc<dyn MemoryPool>,
-    ) -> Result<Vec<RecordBatch>, SqlError> {
+    ) -> Result<SqlAnswer, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
+        let schema = signal_schema::unmarked(&plan.schema());
         let held = MemoryConsumer::new("answer").register(memory);
         let mut stream = execute_stream(plan, session.state.task_ctx()).map_err(explain)?;
         let (mut batches, mut rows) = (Vec::new(), 0_usize);
@@ -276,10 +312,14 @@ impl Shared {
             if rows > self.options.rows_max {
                 return Err(limits::rows_reached(self.options.rows_max));
             }
-            held.try_grow(answer::bytes(&batch)?).map_err(explain)?;
-            batches.push(batch);
+            if batch.num_rows() > 0 {
+                // Only plain texts say how long they are.
+                let batch = answer::plain(&schema, &batch)?;
+                held.try_grow(answer::bytes(&batch)?).map_err(explain)?;
+                batches.push(batch);
+            }
         }
-        Ok(batches)
+        Ok(SqlAnswer::new(schema, batches))
     }
 
     fn describe_tables(&self) -> Result<Vec<TableInfo>> {

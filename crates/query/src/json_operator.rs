@@ -35,7 +35,7 @@ impl ExprPlanner for AttributePlanner {
         let function = if ours { attribute_text::udf() } else { json_as_text_udf() };
         let text = function.call(vec![expr.left, Expr::Literal(ScalarValue::from(key), None)]);
         let text = match promoted {
-            Some((column, DataType::Utf8)) => coalesce(vec![Expr::Column(column), text]),
+            Some((column, DataType::Utf8 | DataType::Utf8View)) => coalesce(vec![Expr::Column(column), text]),
             Some((column, _)) => coalesce(vec![cast(Expr::Column(column), DataType::Utf8), text]),
             None => text,
         };

@@ -54,7 +54,7 @@ mod yielding;
 pub mod documentation;
 pub mod output;
 
-pub use engine::QueryEngine;
+pub use engine::{Description, Pending, QueryEngine, RowStream};
 pub use error::{Error, Result};
 pub use limits::QueryOptions;
 pub use query_log::QueryInfo;

@@ -25,14 +25,22 @@ const STEPS: [u64; 19] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800,
 ];
 
+/// What to do with a name without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Refuse,
+    Leave,
+}
+
 /// Replaces every `$name` in a parsed statement.
 ///
 /// # Errors
-/// [`SqlError::Invalid`] for a name without a value.
+/// [`SqlError::Invalid`] for a name without a value, where that is refused.
 pub(crate) fn bind<S: VisitMut>(
     statement: &mut S,
     params: &BTreeMap<String, SqlParam>,
     now: Timestamp,
+    on_missing: Missing,
 ) -> Result<(), SqlError> {
     let outcome = ast::visit_expressions_mut(statement, |expr| {
         let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
@@ -40,6 +48,7 @@ pub(crate) fn bind<S: VisitMut>(
         let name = placeholder.strip_prefix('$').unwrap_or(placeholder);
         match params.get(name).cloned().or_else(|| default(name, params, now)) {
             Some(param) => *expr = literal(&param),
+            None if on_missing == Missing::Leave => {}
             None => return ControlFlow::Break(missing(placeholder, params)),
         }
         ControlFlow::Continue(())

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Int64Array, StringArray, StringViewArray, TimestampMicrosecondArray,
+    UInt64Array,
 };
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
@@ -117,7 +118,9 @@ impl Catalogue<'_> {
             }
         });
         match self.schema.field_with_name(column).ok()?.data_type() {
-            DataType::Utf8 => Some(Arc::new(bounds.map(text).collect::<StringArray>())),
+            DataType::Utf8 | DataType::Utf8View => {
+                Some(Arc::new(bounds.map(text).collect::<StringViewArray>()))
+            }
             DataType::Int16 | DataType::Int32 | DataType::Int64 => {
                 Some(Arc::new(bounds.map(int).collect::<Int64Array>()))
             }

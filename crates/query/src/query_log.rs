@@ -123,6 +123,10 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Resolves when somebody cancels the query.
     pub(crate) async fn cancelled(&self) {
         self.cancel.notified().await;

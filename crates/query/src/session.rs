@@ -49,7 +49,7 @@ pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
-    // Head and blocks must have one schema, and it says Utf8.
+    // Head and blocks must have one schema, and it says which texts are views.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     // Rows are filtered while they are read: other columns are then read for the rows that are left.
@@ -257,7 +257,7 @@ impl Session {
                 doc: column_doc(field.name()),
             };
             let columns = table.schema().fields().iter().map(column).collect();
-            tables.push(TableInfo { name, doc, columns });
+            tables.push(TableInfo { name, doc, is_view: view.is_some(), columns });
         }
         Ok(tables)
     }

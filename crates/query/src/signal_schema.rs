@@ -1,6 +1,9 @@
 //! The signal tables' schemas as the planner sees them: each JSON column says which table it belongs to, each
 //! promoted column says which attribute it holds.
 //!
+//! Texts are read as views, which are copied and compared without touching most of the text; one text serves all
+//! rows that share it, and what is found in a JSON text stays where it is. Answers have plain texts again.
+//!
 //! The marks are field metadata. They travel with a column through aliases, subqueries and CTEs, so that
 //! `->>` can find the promoted column wherever both are in scope, and cannot take another column of that name
 //! for it.
@@ -8,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use hindsight_model::{RESOURCE_PROMOTED, Table, promoted_column};
 
 /// On a JSON column: `owner/json column`.
@@ -18,6 +21,9 @@ const PROMOTED_FROM: &str = "hindsight.promoted_from";
 
 /// The columns with promoted attributes.
 const JSON_COLUMNS: [&str; 2] = ["attributes", "resource_attributes"];
+
+/// In a block's path, and so the same for all of its rows.
+const TENANT: &str = "tenant";
 
 /// Whether the column holds the attributes of a signal table, as we wrote them.
 pub(crate) fn is_attributes(field: &Field) -> bool {
@@ -37,19 +43,22 @@ fn mark(table: Table) -> SchemaRef {
 
 fn mark_field(table: Table, field: &Field) -> Field {
     let name = field.name().as_str();
+    let is_view = *field.data_type() == DataType::Utf8 && name != TENANT;
+    let data_type = if is_view { DataType::Utf8View } else { field.data_type().clone() };
+    let field = field.clone().with_data_type(data_type);
     if JSON_COLUMNS.contains(&name) {
         let mark = format!("{}/{name}", owner(table, name));
-        return field.clone().with_metadata(HashMap::from([(JSON_OF.to_owned(), mark)]));
+        return field.with_metadata(HashMap::from([(JSON_OF.to_owned(), mark)]));
     }
     let of_resource = RESOURCE_PROMOTED.iter().map(|promoted| ("resource_attributes", promoted));
     let of_record = table.promoted().iter().map(|promoted| ("attributes", promoted));
     for (json_column, promoted) in of_resource.chain(of_record) {
         if promoted.column == name {
             let mark = promoted_mark(table, json_column, promoted.attribute);
-            return field.clone().with_metadata(HashMap::from([(PROMOTED_FROM.to_owned(), mark)]));
+            return field.with_metadata(HashMap::from([(PROMOTED_FROM.to_owned(), mark)]));
         }
     }
-    field.clone()
+    field
 }
 
 fn promoted_mark(table: Table, json_column: &str, attribute: &str) -> String {
@@ -77,10 +86,28 @@ pub(crate) fn has_mark(field: &Field, mark: &str) -> bool {
     field.metadata().get(PROMOTED_FROM).is_some_and(|found| found == mark)
 }
 
-/// The same schema without our marks, for the answer.
+/// The same schema without our marks and views, for the answer.
 pub(crate) fn unmarked(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_metadata(HashMap::new()));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let plain_field = |field: &Arc<Field>| {
+        let data_type = plain(field.data_type());
+        field.as_ref().clone().with_data_type(data_type).with_metadata(HashMap::new())
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>()))
+}
+
+/// The type with plain texts for views, at any depth.
+pub(crate) fn plain(data_type: &DataType) -> DataType {
+    let field = |field: &Arc<Field>| {
+        let data_type = plain(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
+    };
+    match data_type {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::List(item) => DataType::List(field(item)),
+        DataType::LargeList(item) => DataType::LargeList(field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]

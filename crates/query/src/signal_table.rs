@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -106,9 +108,16 @@ impl SignalTable {
         let schema = Arc::new(self.schema.project(columns)?);
         let flat = |rows: &Rows| {
             let batch = rows.to_batch(&self.tenant, Some(columns))?;
-            batch.with_schema(Arc::clone(&schema)).map_err(DataFusionError::from)
+            let columns = batch.columns().iter().zip(schema.fields());
+            let columns = columns.map(|(column, field)| match (column.data_type(), field.data_type()) {
+                (DataType::Utf8, DataType::Utf8View) => cast(column, &DataType::Utf8View),
+                _ => Ok(Arc::clone(column)),
+            });
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?)
         };
-        let batches = self.head.iter().map(flat).collect::<Result<Vec<_>>>()?;
+        let batches = self.head.iter().map(flat).collect::<Result<Vec<RecordBatch>>>()?;
         let source = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
         Ok(source)
     }

@@ -15,6 +15,7 @@ use hindsight_model::{SqlError, SqlParam};
 use jiff::Timestamp;
 
 use crate::limits::{SQL_BYTES_MAX, SQL_DEPTH_MAX, SQL_TOKENS_MAX};
+use crate::params::Missing;
 use crate::{chain, params};
 
 /// Parses one reading statement and binds its parameters; `now` stands for those that the caller left out.
@@ -26,6 +27,27 @@ pub(crate) fn parse(
     values: &BTreeMap<String, SqlParam>,
     now: Timestamp,
 ) -> Result<Statement, SqlError> {
+    parse_with(sql, values, now, Missing::Refuse)
+}
+
+/// The same, with parameters left open that have no value yet.
+///
+/// # Errors
+/// [`SqlError::Invalid`] for anything but one reading statement.
+pub(crate) fn parse_open(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
+) -> Result<Statement, SqlError> {
+    parse_with(sql, values, now, Missing::Leave)
+}
+
+fn parse_with(
+    sql: &str,
+    values: &BTreeMap<String, SqlParam>,
+    now: Timestamp,
+    missing: Missing,
+) -> Result<Statement, SqlError> {
     let mut statement = only_one(parse_all(sql)?)?;
     check_reads(&statement)?;
     if let Some(inner) = inner(&mut statement) {
@@ -33,7 +55,7 @@ pub(crate) fn parse(
             return Err(invalid(message));
         }
         name_keys(inner);
-        params::bind(inner, values, now)?;
+        params::bind(inner, values, now, missing)?;
     }
     Ok(statement)
 }

@@ -9,6 +9,8 @@ pub struct TableInfo {
     pub name: String,
     /// One sentence on what a row is; empty for tables made elsewhere.
     pub doc: &'static str,
+    /// Whether it is made of other tables.
+    pub is_view: bool,
     /// Its columns in the order of `SELECT *`.
     pub columns: Vec<ColumnInfo>,
 }

@@ -8,3 +8,4 @@ mod layout;
 mod pruning;
 mod script;
 mod store;
+mod streams;

@@ -60,7 +60,10 @@ impl App {
         pulse: Pulse,
     ) -> Self {
         Self {
-            pressure: Arc::new(Pressure::new(&config.limits)),
+            pressure: Arc::new(Pressure::new(
+                &config.limits,
+                if config.listen_pg.value.is_some() { 4 } else { 3 },
+            )),
             config,
             started_at: clock.now(),
             clock,

@@ -145,6 +145,15 @@ impl std::fmt::Debug for TokenSetting {
     }
 }
 
+/// Where the certificate of the PostgreSQL port is.
+#[derive(Clone, Debug)]
+pub struct PgTls {
+    /// PEM: the server's certificate, then those that vouch for it.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+}
+
 /// The whole effective configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -158,6 +167,10 @@ pub struct Config {
     pub listen_http: Setting<SocketAddr>,
     /// Pages and API.
     pub listen_web: Setting<SocketAddr>,
+    /// PostgreSQL wire protocol; off when `None`.
+    pub listen_pg: Setting<Option<SocketAddr>>,
+    /// Encryption of that port, then required of its clients; none when `None`.
+    pub listen_pg_tls: Setting<Option<PgTls>>,
     /// Bearer token that every request must carry, if set.
     pub token: Setting<Option<TokenSetting>>,
     /// Listen beyond loopback without a token (SEC-1).
@@ -226,6 +239,9 @@ struct ListenFile {
     grpc: Option<SocketAddr>,
     http: Option<SocketAddr>,
     web: Option<SocketAddr>,
+    pg: Option<SocketAddr>,
+    pg_tls_cert: Option<PathBuf>,
+    pg_tls_key: Option<PathBuf>,
     cors_origins: Option<Vec<String>>,
 }
 
@@ -302,6 +318,8 @@ impl Config {
             listen_grpc: Setting::pick(flags.listen_grpc, file.listen.grpc, loopback(4317)),
             listen_http: Setting::pick(flags.listen_http, file.listen.http, loopback(4318)),
             listen_web: Setting::pick(flags.listen_web, file.listen.web, loopback(4320)),
+            listen_pg: Setting::pick(flags.listen_pg.map(Some), file.listen.pg.map(Some), None),
+            listen_pg_tls: pg_tls(&file.listen, &workspace.value)?,
             token: token(flags, &file, &workspace.value)?,
             insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
             cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
@@ -358,11 +376,13 @@ impl Config {
         if self.token.value.is_some() || self.insecure.value {
             return Ok(());
         }
-        for (flag, address) in [
-            ("--listen-grpc", self.listen_grpc.value),
-            ("--listen-http", self.listen_http.value),
-            ("--listen-web", self.listen_web.value),
-        ] {
+        let ports = [
+            ("--listen-grpc", Some(self.listen_grpc.value)),
+            ("--listen-http", Some(self.listen_http.value)),
+            ("--listen-web", Some(self.listen_web.value)),
+            ("--listen-pg", self.listen_pg.value),
+        ];
+        for (flag, address) in ports.into_iter().filter_map(|(flag, address)| Some((flag, address?))) {
             if !address.ip().is_loopback() {
                 return Err(ConfigError::Exposed { flag, address });
             }
@@ -381,6 +401,9 @@ impl Config {
         }
         let seconds = |span: Duration| format!("{}s", span.as_secs());
         let token = if self.token.value.is_some() { "set" } else { "none" };
+        let pg = self.listen_pg.value.map_or_else(|| "off".to_owned(), |address| address.to_string());
+        let pg_tls = self.listen_pg_tls.value.as_ref();
+        let pg_tls = pg_tls.map_or_else(|| "none".to_owned(), |files| files.cert.display().to_string());
         let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
         let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
         let mut rows = vec![
@@ -389,6 +412,8 @@ impl Config {
             row("listen.grpc", &self.listen_grpc, self.listen_grpc.value.to_string()),
             row("listen.http", &self.listen_http, self.listen_http.value.to_string()),
             row("listen.web", &self.listen_web, self.listen_web.value.to_string()),
+            row("listen.pg", &self.listen_pg, pg),
+            row("listen.pg_tls_cert", &self.listen_pg_tls, pg_tls),
             row("token", &self.token, token.to_owned()),
             row("insecure", &self.insecure, self.insecure.value.to_string()),
             row("listen.cors_origins", &self.cors_origins, self.cors_origins.value.join(", ")),
@@ -452,6 +477,19 @@ fn token(
     let path = workspace.join(path);
     let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
     Ok(Setting { value: Some(TokenSetting::new(&text)?), source: ConfigSource::File })
+}
+
+/// `listen.pg_tls_cert` and `listen.pg_tls_key`, which belong together.
+fn pg_tls(file: &ListenFile, workspace: &Path) -> Result<Setting<Option<PgTls>>, ConfigError> {
+    let files = match (&file.pg_tls_cert, &file.pg_tls_key) {
+        (Some(cert), Some(key)) => Some(PgTls { cert: workspace.join(cert), key: workspace.join(key) }),
+        (None, None) => None,
+        _ => {
+            let problem = "it goes with listen.pg_tls_key; give both or none".to_owned();
+            return Err(ConfigError::Invalid { key: "listen.pg_tls_cert", problem });
+        }
+    };
+    Ok(Setting::pick(None, files.map(Some), None))
 }
 
 /// `storage.tables` with what belongs to it. Keys come from the environment, never from a file kept in git.
@@ -589,6 +627,8 @@ mod tests {
         let exposed = "[listen]\nweb = \"0.0.0.0:4320\"\n";
         assert!(matches!(with_file(exposed), Err(ConfigError::Exposed { flag: "--listen-web", .. })));
         assert!(with_file(&format!("insecure = true\n{exposed}")).is_ok());
+        let pg = with_file("[listen]\npg = \"0.0.0.0:4321\"\n");
+        assert!(matches!(pg, Err(ConfigError::Exposed { flag: "--listen-pg", .. })));
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("hindsight.toml"), exposed).unwrap();
         let flags = Overrides {
@@ -597,6 +637,15 @@ mod tests {
             ..Overrides::default()
         };
         assert!(Config::load(&flags).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key() {
+        let both = with_file("[listen]\npg_tls_cert = \"a.pem\"\npg_tls_key = \"b.pem\"\n").unwrap();
+        let files = both.listen_pg_tls.value.unwrap();
+        assert!(files.cert.ends_with("a.pem") && files.cert.is_absolute() && files.key.ends_with("b.pem"));
+        let one = with_file("[listen]\npg_tls_key = \"b.pem\"\n");
+        assert!(matches!(one, Err(ConfigError::Invalid { key: "listen.pg_tls_cert", .. })));
     }
 
     #[test]

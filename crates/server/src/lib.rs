@@ -16,6 +16,8 @@ mod config;
 mod decompress;
 mod error;
 mod fault;
+#[cfg(feature = "flight")]
+mod flight;
 mod grpc_message;
 mod jaeger;
 mod limits;
@@ -25,12 +27,13 @@ mod otlp_grpc;
 mod otlp_http;
 mod overrides;
 mod pages;
+mod pg;
 mod pressure;
 mod server;
 mod ticker;
 mod web;
 
-pub use config::{Config, ConfigError, ConfigSource, Setting, TokenSetting};
+pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use overrides::Overrides;

@@ -211,7 +211,11 @@ fn pressure(app: &App, stats: &StoreStats) -> [Sample; 10] {
 }
 
 fn labelled(app: &App, out: &mut String) {
-    let ports = [("grpc", &app.pressure.grpc), ("http", &app.pressure.http), ("web", &app.pressure.web)];
+    let mut ports =
+        vec![("grpc", &app.pressure.grpc), ("http", &app.pressure.http), ("web", &app.pressure.web)];
+    if app.addresses.pg.is_some() {
+        ports.push(("pg", &app.pressure.pg));
+    }
     let name = "hindsight_requests_refused_total";
     let _ = write!(out, "# HELP {name} OTLP requests refused as a whole.\n# TYPE {name} counter\n");
     for (reason, count) in app.pressure.refused() {
@@ -219,12 +223,12 @@ fn labelled(app: &App, out: &mut String) {
     }
     let name = "hindsight_connections";
     let _ = write!(out, "# HELP {name} Open connections.\n# TYPE {name} gauge\n");
-    for (port, connections) in ports {
+    for (port, connections) in &ports {
         let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.open());
     }
     let name = "hindsight_connections_max";
     let _ = write!(out, "# HELP {name} Connections that a port takes at once.\n# TYPE {name} gauge\n");
-    for (port, connections) in ports {
+    for (port, connections) in &ports {
         let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.max());
     }
     let name = "hindsight_connections_turned_away_total";
@@ -232,7 +236,7 @@ fn labelled(app: &App, out: &mut String) {
         out,
         "# HELP {name} Connections refused because there were too many.\n# TYPE {name} counter\n"
     );
-    for (port, connections) in ports {
+    for (port, connections) in &ports {
         let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.turned_away());
     }
 }

@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::grpc_message::{answer, is_grpc, not_grpc, read, refusal};
 use crate::otlp_http::Intake;
 
-/// The router of the OTLP/gRPC port.
+/// The router of the gRPC port.
 pub(crate) fn router(intake: Intake) -> Router {
     let export = |signal: Signal| {
         post(move |State(intake): State<Arc<Intake>>, request: Request| export(intake, signal, request))

@@ -14,6 +14,8 @@ pub struct Overrides {
     pub listen_http: Option<SocketAddr>,
     /// `--listen-web`.
     pub listen_web: Option<SocketAddr>,
+    /// `--listen-pg`.
+    pub listen_pg: Option<SocketAddr>,
     /// `--token`.
     pub token: Option<String>,
     /// `--insecure`.

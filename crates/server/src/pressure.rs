@@ -7,7 +7,7 @@ mod connections;
 
 pub(crate) use body::{BodyReader, collect};
 pub(crate) use budget::{Budget, Charge};
-pub(crate) use connections::{Connections, serve};
+pub(crate) use connections::{Admission, Connections, serve};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use crate::fault::{Fault, REASONS};
 use crate::limits::LimitSettings;
 
-/// The shared bounds of all three ports, and what they had to refuse.
+/// The shared bounds of all ports, and what they had to refuse.
 #[derive(Debug)]
 pub(crate) struct Pressure {
     pub(crate) bodies: Arc<Budget>,
@@ -32,13 +32,14 @@ pub(crate) struct Pressure {
     pub(crate) grpc: Arc<Connections>,
     pub(crate) http: Arc<Connections>,
     pub(crate) web: Arc<Connections>,
+    pub(crate) pg: Arc<Connections>,
     /// Refused OTLP requests by reason, in the order of [`REASONS`].
     refused: [AtomicU64; REASONS.len()],
 }
 
 impl Pressure {
-    pub(crate) fn new(limits: &LimitSettings) -> Self {
-        let connections_max = connections::within_open_files(limits.connections_max.value);
+    pub(crate) fn new(limits: &LimitSettings, ports: usize) -> Self {
+        let connections_max = connections::within_open_files(limits.connections_max.value, ports);
         let connections = || Arc::new(Connections::new(connections_max, limits));
         Self {
             bodies: Arc::new(Budget::new(limits.in_flight_bytes_max.value)),
@@ -48,6 +49,7 @@ impl Pressure {
             grpc: connections(),
             http: connections(),
             web: connections(),
+            pg: connections(),
             refused: Default::default(),
         }
     }

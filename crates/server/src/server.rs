@@ -17,12 +17,13 @@ use hindsight_store::{Durability, Store, StoreOptions};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::otlp_http::Intake;
-use crate::{Config, Error, Result, otlp_grpc, otlp_http, pressure, ticker, web};
+use crate::{Config, Error, Result, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
 pub const WEB_ADDRESS_FILE: &str = "web.address";
@@ -40,6 +41,8 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// Pages and API.
     pub web: SocketAddr,
+    /// PostgreSQL wire protocol, if enabled.
+    pub pg: Option<SocketAddr>,
 }
 
 /// Which clock a server lives by.
@@ -54,7 +57,7 @@ pub enum ServerClock {
     },
 }
 
-/// A running server: three listeners, the pulse, the store's own tasks.
+/// A running server: its listeners, the pulse, the store's own tasks.
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
@@ -64,7 +67,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data directory, replays its log, and listens. On return all three ports answer.
+    /// Opens the data directory, replays its log, and listens. On return all its ports answer.
     ///
     /// # Errors
     /// A taken port, a locked or damaged data directory, a wrong configuration; nothing is left running.
@@ -249,6 +252,8 @@ struct Listeners {
     grpc: TcpListener,
     http: TcpListener,
     web: TcpListener,
+    pg: Option<TcpListener>,
+    pg_tls: Option<TlsAcceptor>,
 }
 
 impl Listeners {
@@ -257,6 +262,11 @@ impl Listeners {
             grpc: bind(config.listen_grpc.value, "OTLP/gRPC", "--listen-grpc").await?,
             http: bind(config.listen_http.value, "OTLP/HTTP", "--listen-http").await?,
             web: bind(config.listen_web.value, "pages and API", "--listen-web").await?,
+            pg_tls: config.listen_pg_tls.value.as_ref().map(pg::acceptor).transpose()?,
+            pg: match config.listen_pg.value {
+                Some(address) => Some(bind(address, "the PostgreSQL protocol", "--listen-pg").await?),
+                None => None,
+            },
         })
     }
 
@@ -273,6 +283,10 @@ impl Listeners {
             grpc: of(&self.grpc, "OTLP/gRPC", "--listen-grpc")?,
             http: of(&self.http, "OTLP/HTTP", "--listen-http")?,
             web: of(&self.web, "pages and API", "--listen-web")?,
+            pg: match &self.pg {
+                Some(pg) => Some(of(pg, "the PostgreSQL protocol", "--listen-pg")?),
+                None => None,
+            },
         })
     }
 
@@ -284,14 +298,26 @@ impl Listeners {
             pressure: Arc::clone(pressure),
         };
         let http = otlp_http::router(intake.clone(), &app.config.cors_origins.value);
+        let grpc = otlp_grpc::router(intake);
+        #[cfg(feature = "flight")]
+        let grpc = crate::flight::beside(grpc, app);
         let ports = [
-            (self.grpc, otlp_grpc::router(intake), Surface::Grpc, &pressure.grpc),
+            (self.grpc, grpc, Surface::Grpc, &pressure.grpc),
             (self.http, http, Surface::Http, &pressure.http),
             (self.web, web::router(Arc::clone(app)), Surface::Web, &pressure.web),
         ];
         for (listener, router, surface, connections) in ports {
             let router = guarded(router, app, surface);
             tasks.spawn(pressure::serve(listener, router, Arc::clone(connections), stop.clone()));
+        }
+        if let Some(listener) = self.pg {
+            tasks.spawn(pg::serve(
+                listener,
+                self.pg_tls,
+                Arc::clone(app),
+                Arc::clone(&pressure.pg),
+                stop.clone(),
+            ));
         }
     }
 }

@@ -72,6 +72,7 @@ impl TablesUrl {
     }
 
     /// The same with a slash at the end: the directory of all tables.
+    #[cfg(any(feature = "s3", test))]
     pub(crate) fn directory(&self) -> Url {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/", url.path().trim_end_matches('/')));

@@ -114,10 +114,10 @@ fn between(values: &Float64Array, at: &Int64Array) -> Float64Array {
         if let Some(left) = left.filter(|left| left + 1 < right) {
             let (from, to) = (values.value(left), values.value(right));
             let long = at.value(right).wrapping_sub(at.value(left)) as f64;
-            for gap in left + 1..right {
+            for (gap, filled) in filled.iter_mut().enumerate().take(right).skip(left + 1) {
                 let share = at.value(gap).wrapping_sub(at.value(left)) as f64 / long;
                 let known = at.is_valid(gap) && at.is_valid(left) && at.is_valid(right) && long != 0.0;
-                filled[gap] = known.then(|| from + (to - from) * share);
+                *filled = known.then_some(from + (to - from) * share);
             }
         }
         left = Some(right);

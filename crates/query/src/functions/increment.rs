@@ -61,7 +61,7 @@ impl PartitionEvaluator for Increments {
         let values: &Float64Array = numbers::<Float64Type>(values, "increment")?;
         let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
-        let start: Option<&Int64Array> = start.as_ref().map(|start| start.as_primitive::<Int64Type>());
+        let start: Option<&Int64Array> = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
         let mut before: Option<Point> = None;
         let increments = (0..rows).map(|row| {
             if values.is_null(row) || values.value(row).is_nan() {

@@ -131,7 +131,7 @@ impl Points {
     /// Forgets the rows that came first.
     pub(super) fn forget(&mut self, rows: &[ArrayRef]) -> Result<()> {
         let columns = Columns::of(rows)?;
-        let len = rows.first().map_or(0, |column| column.len());
+        let len = rows.first().map_or(0, arrow::array::Array::len);
         let kept = (0..len).filter(|row| columns.point(*row).is_some()).count().min(self.points.len());
         self.points.drain(..kept);
         self.group.drain(..kept);

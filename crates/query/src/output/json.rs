@@ -58,7 +58,11 @@ pub fn to_rows(answer: &SqlAnswer) -> Result<Vec<Vec<Value>>> {
     Ok(rows)
 }
 
-fn cells(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
+/// One column's values as [`to_json`] writes them.
+///
+/// # Errors
+/// When the column is not what its type says.
+pub fn cells(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
     let at = |value: &dyn Fn(usize) -> Value| -> Vec<Value> {
         (0..column.len()).map(|row| if column.is_null(row) { Value::Null } else { value(row) }).collect()
     };

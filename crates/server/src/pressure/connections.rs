@@ -68,6 +68,16 @@ pub(crate) struct Connections {
     idle_timeout: Duration,
 }
 
+/// What becomes of a new connection; the permits are held as long as it is dealt with.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    Place(OwnedSemaphorePermit),
+    /// It may hear why there is no place.
+    Refusal(OwnedSemaphorePermit),
+    /// It is just closed.
+    None,
+}
+
 impl Connections {
     pub(crate) fn new(max: usize, limits: &LimitSettings) -> Self {
         Self {
@@ -77,6 +87,18 @@ impl Connections {
             turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
             header_timeout: limits.header_timeout.value,
             idle_timeout: limits.idle_timeout.value,
+        }
+    }
+
+    /// A place for a new connection, or a place in which to refuse it.
+    pub(crate) fn admit(&self) -> Admission {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+            return Admission::Place(place);
+        }
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+        match Arc::clone(&self.turning_away).try_acquire_owned() {
+            Ok(place) => Admission::Refusal(place),
+            Err(_) => Admission::None,
         }
     }
 
@@ -93,11 +115,11 @@ impl Connections {
     }
 }
 
-/// As many connections to each of the three ports as the process may open files, at most `wanted`.
-pub(crate) fn within_open_files(wanted: usize) -> usize {
+/// As many connections to each of so many ports as the process may open files, at most `wanted`.
+pub(crate) fn within_open_files(wanted: usize, ports: usize) -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let Some(files) = open_files(&limits) else { return wanted };
-    let each = (files.saturating_sub(FILES_RESERVED) / 3).max(16);
+    let each = (files.saturating_sub(FILES_RESERVED) / ports).max(16);
     if each < wanted {
         tracing::warn!(
             connections.max = each,

@@ -41,11 +41,11 @@ fn fields<const N: usize>(parts: [(&'static str, DataType); N]) -> Fields {
 /// Whether the type is what [`struct_type`] makes, by its fields' names.
 pub(super) fn is_struct_of<const N: usize>(
     data_type: &DataType,
-    parts: [(&'static str, DataType); N],
+    parts: &[(&'static str, DataType); N],
 ) -> bool {
     match data_type {
         DataType::Struct(fields) => {
-            fields.len() == N && fields.iter().zip(&parts).all(|(field, (name, _))| field.name() == name)
+            fields.len() == N && fields.iter().zip(parts).all(|(field, (name, _))| field.name() == name)
         }
         _ => false,
     }

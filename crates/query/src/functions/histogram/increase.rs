@@ -137,7 +137,7 @@ impl Accumulator for Snapshots {
         let at = at.as_primitive::<Int64Type>();
         let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
-        let start = start.as_ref().map(|start| start.as_primitive::<Int64Type>());
+        let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
         for row in (0..at.len()).filter(|row| at.is_valid(*row)) {
             let (bounds, counts) = explicit_row(&values[..2], row, NAME)?;
             let snapshot = Snapshot {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -48,12 +48,12 @@ impl AggregateUDFImpl for Merge {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match (self.kind, types) {
-            (Kind::Explicit, [one]) if is_struct_of(one, explicit_types()) => {
+            (Kind::Explicit, [one]) if is_struct_of(one, &explicit_types()) => {
                 Ok(vec![struct_type(explicit_types())])
             }
             (Kind::Explicit, [_, _]) => Ok(explicit_types().map(|(_, data_type)| data_type).to_vec()),
             (Kind::Explicit, _) => plan_err!("histogram_merge takes bounds and counts, or a histogram"),
-            (Kind::Exponential, [one]) if is_struct_of(one, exponential_types()) => {
+            (Kind::Exponential, [one]) if is_struct_of(one, &exponential_types()) => {
                 Ok(vec![struct_type(exponential_types())])
             }
             (Kind::Exponential, [_, _, _, _, _, _, _]) => {
@@ -96,7 +96,7 @@ struct ExplicitSum(Explicit);
 impl Accumulator for ExplicitSum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let parts = parts(values);
-        for row in 0..parts.first().map_or(0, |column| column.len()) {
+        for row in 0..parts.first().map_or(0, arrow::array::Array::len) {
             let (bounds, counts) = explicit_row(&parts, row, "histogram_merge")?;
             if self.0.add(bounds, counts).is_err() {
                 return exec_err!(
@@ -130,7 +130,7 @@ struct ExponentialSum(Option<Exponential>);
 impl Accumulator for ExponentialSum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let parts = parts(values);
-        for row in 0..parts.first().map_or(0, |column| column.len()) {
+        for row in 0..parts.first().map_or(0, arrow::array::Array::len) {
             if let Some(histogram) = exponential_row(&parts, row, "exp_histogram_merge")? {
                 match &mut self.0 {
                     Some(sum) => sum.add(&histogram),

@@ -38,9 +38,9 @@ impl ScalarUDFImpl for Quantile {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let mut wanted = vec![DataType::Float64];
         match types {
-            [_, one] if is_struct_of(one, explicit_types()) => wanted.push(struct_type(explicit_types())),
-            [_, one] if is_struct_of(one, exponential_types()) => {
-                wanted.push(struct_type(exponential_types()))
+            [_, one] if is_struct_of(one, &explicit_types()) => wanted.push(struct_type(explicit_types())),
+            [_, one] if is_struct_of(one, &exponential_types()) => {
+                wanted.push(struct_type(exponential_types()));
             }
             [_, _, _] => wanted.extend(explicit_types().map(|(_, data_type)| data_type)),
             [_, rest @ ..] if rest.len() == exponential_types().len() => {

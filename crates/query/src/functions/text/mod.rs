@@ -1,10 +1,11 @@
 //! `match(column, 'query')`: full text, without an index.
 
+mod ascii;
 mod query;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
@@ -12,6 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use self::ascii::Look;
 use self::query::{Query, parse};
 
 pub(super) fn udf() -> ScalarUDF {
@@ -38,6 +40,7 @@ impl ScalarUDFImpl for Match {
                 let text = DataType::Dictionary(key.clone(), Box::new(DataType::Utf8));
                 Ok(vec![text, DataType::Utf8])
             }
+            [DataType::Utf8View, _] => Ok(vec![DataType::Utf8View, DataType::Utf8]),
             [_, _] => Ok(vec![DataType::Utf8, DataType::Utf8]),
             _ => plan_err!("match takes a text column and a query: match(body, 'timeout -retry')"),
         }
@@ -80,19 +83,28 @@ fn matches(texts: &ArrayRef, query: &Query) -> Result<ArrayRef> {
         let values = matches(dictionary.values(), query)?;
         return Ok(take(&values, dictionary.keys(), None)?);
     }
-    let Some(texts) = texts.as_any().downcast_ref::<StringArray>() else {
-        return exec_err!("match looks at text, not at {}", texts.data_type());
+    let answers = match texts.data_type() {
+        DataType::Utf8 => each(texts.as_string::<i32>(), query),
+        DataType::Utf8View => each(texts.as_string_view(), query),
+        other => return exec_err!("match looks at text, not at {other}"),
     };
+    Ok(Arc::new(answers))
+}
+
+fn each<'a>(texts: impl IntoIterator<Item = Option<&'a str>>, query: &Query) -> BooleanArray {
+    let look = Look::of(query);
     let mut found: Vec<&str> = Vec::new();
-    let mut answers = BooleanArray::builder(texts.len());
-    for text in texts {
-        answers.append_option(text.map(|text| {
+    let holds = texts.into_iter().map(|text| {
+        text.map(|text| {
+            if text.is_ascii() {
+                return look.is_in(text.as_bytes());
+            }
             found.clear();
             found.extend(words(text));
             holds(&found, query)
-        }));
-    }
-    Ok(Arc::new(answers.finish()))
+        })
+    });
+    holds.collect()
 }
 
 /// Runs of letters and digits.
@@ -192,6 +204,16 @@ mod tests {
                 let begun: String = word.chars().take(2).chain(['*']).collect();
                 prop_assert!(is_match(&text, &begun));
             }
+        }
+
+        #[test]
+        fn texts_of_ascii_hold_what_their_words_say(
+            text in "[abAB1 .,-]{0,30}|[ -~]{0,30}",
+            query in "[ab1]{1,2}\\*?|\"[abAB1]{1,2} [ab]{1,2}\"\\*?|[ab1]{1,2}-[ab] (a OR -b1)|é|ab K",
+        ) {
+            let query = parse(&query).unwrap();
+            let all: Vec<&str> = words(&text).collect();
+            prop_assert_eq!(Look::of(&query).is_in(text.as_bytes()), holds(&all, &query));
         }
 
         #[test]

@@ -105,7 +105,7 @@ struct Gathered {
 
 impl Gathered {
     fn add(&mut self, columns: Vec<ArrayRef>) {
-        self.bytes += columns.iter().map(|column| column.get_array_memory_size()).sum::<usize>();
+        self.bytes += columns.iter().map(arrow::array::Array::get_array_memory_size).sum::<usize>();
         self.batches.push(columns);
     }
 
@@ -148,7 +148,7 @@ impl Accumulator for Gathered {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for row in 0..states.first().map_or(0, |column| column.len()) {
+        for row in 0..states.first().map_or(0, arrow::array::Array::len) {
             let column =
                 |state: &ArrayRef| -> Result<ArrayRef> { Ok(lists(state, "trace_nodes")?.value(row)) };
             let columns = states.iter().map(column).collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,121 @@
+//! SQL over PostgreSQL's wire protocol 3.0, for `psql`, drivers and tools that speak nothing else. Off unless an
+//! address is configured.
+//!
+//! The port only reads: every query goes through the same engine, limits, log and cancellation as `POST /api/v1/sql`.
+//! The messages, their bounds and the encoding are our own (ADR 9).
+
+mod cancel;
+mod catalog;
+mod connection;
+mod constants;
+mod encode;
+mod fault;
+mod message;
+mod numeric;
+mod params;
+mod select_list;
+mod session;
+mod split;
+mod statement;
+mod text;
+mod tls;
+mod types;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hindsight_query::QueryEngine;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::TokenSetting;
+use crate::app::App;
+use crate::pressure::{Admission, Connections};
+use cancel::Cancels;
+use fault::PgFault;
+use wire::Wire;
+
+pub(crate) use tls::acceptor;
+
+/// How long to wait when the machine has no room for another connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How long one that is turned away may take to listen.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the connections of this port share.
+struct Port {
+    query: QueryEngine,
+    token: Option<TokenSetting>,
+    /// Required of every client when there is one.
+    tls: Option<TlsAcceptor>,
+    cancels: Arc<Cancels>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// Serves clients, so many at once, until `stop`; then lets the queries that were begun come to their end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: Arc<App>,
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    let port = Arc::new(Port {
+        query: app.query.clone(),
+        token: app.config.token.value.clone(),
+        tls,
+        cancels: Arc::default(),
+        header_timeout: app.config.limits.header_timeout.value,
+        idle_timeout: app.config.limits.idle_timeout.value,
+    });
+    drop(app);
+    let mut open = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            _ = open.join_next(), if !open.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let port = Arc::clone(&port);
+        match connections.admit() {
+            Admission::Place(place) => {
+                let stop = stop.clone();
+                open.spawn(async move {
+                    connection::run(stream, port, stop).await;
+                    tracing::debug!(%peer, "a connection ended");
+                    drop(place);
+                });
+            }
+            Admission::Refusal(place) => {
+                open.spawn(async move {
+                    let _ = tokio::time::timeout(TURN_AWAY_TIMEOUT, turn_away(stream, &port)).await;
+                    drop(place);
+                });
+            }
+            Admission::None => {}
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+/// Tells one connection too many to come back. A cancel request is still heard: it may be what makes room.
+async fn turn_away(stream: TcpStream, port: &Port) {
+    let mut wire = Wire::new(stream, TURN_AWAY_TIMEOUT);
+    if let Ok(Some(_)) = connection::hear_opening(&mut wire, port).await {
+        let fault = PgFault::new("53300", "too many connections").hint("try again a little later");
+        connection::refuse(&mut wire, fault).await;
+    }
+}
