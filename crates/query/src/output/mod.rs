@@ -6,10 +6,6 @@ mod lines;
 mod sql_type;
 
 pub use columnar::to_arrow_stream;
-<<<<<<< HEAD
-pub use json::{to_json, to_rows};
-=======
-pub use json::{cells, to_json};
->>>>>>> main
+pub use json::{cells, to_json, to_rows};
 pub use lines::{to_csv, to_ndjson, to_objects};
 pub use sql_type::sql_type;
