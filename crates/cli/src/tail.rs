@@ -92,14 +92,16 @@ impl Tail<'_> {
         let now = self.now().await.map_err(Stop::into_error)?;
         let mut cursor = Cursor::new(now.saturating_sub(micros(since)), micros(late));
         self.look(&mut cursor, now).await.map_err(Stop::into_error)?;
-        while follow {
+        if !follow {
+            return Ok(());
+        }
+        loop {
             tokio::time::sleep(EACH).await;
             if stdout::is_closed() {
-                break;
+                return Ok(());
             }
             self.look_until_answered(&mut cursor).await?;
         }
-        Ok(())
     }
 
     /// Looks once, however long the server needs to come back.
