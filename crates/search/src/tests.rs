@@ -84,7 +84,7 @@ fn may_be_wanted(text: Option<&str>, wanted: &Wanted) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn no_row_that_is_wanted_is_left_out(
@@ -158,7 +158,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn a_damaged_index_counts_as_none_and_is_removed() {
     let whole = tempfile::tempdir().unwrap();
-    build(&SearchIndex::open(whole.path()).unwrap(), &many_texts(), 1000, 0);
+    build(&SearchIndex::open(whole.path()).unwrap(), &many_texts(), 1000, PART_MEMORY_BYTES);
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 3] = [
         ("a flipped bit", |bytes| {
@@ -171,7 +171,7 @@ fn a_damaged_index_counts_as_none_and_is_removed() {
     for file in files(whole.path()).iter().filter(|file| !file.to_str().unwrap().ends_with(".lock")) {
         for (what, damage) in damages {
             let dir = tempfile::tempdir().unwrap();
-            build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 1000, 0);
+            build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 1000, PART_MEMORY_BYTES);
             let name = file.file_name().unwrap();
             // Names of segments differ from build to build, their ends do not.
             let is_same = |other: &&std::path::PathBuf| {
