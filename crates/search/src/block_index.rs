@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// One part of this many rows at most is worth picking: with more, picking costs more than it saves.
 const PICKED_ONE_IN: u32 = 10;
-/// Lists of rows are only read when they have at most one row in this many: two such words may still narrow well.
+/// Lists are only read when they have at most one document in this many: two such words may still narrow well.
 const READ_ONE_IN: u32 = 2;
 /// Words that a beginning may stand for; one that stands for more is not looked up.
 const PREFIX_WORDS_MAX: usize = 4096;
@@ -30,14 +30,14 @@ pub(crate) struct BlockIndex {
 }
 
 struct OpenPart {
-    /// Rows of the block before this part's.
-    first_row: u32,
+    /// Documents of the index before this part's.
+    first_group: u32,
     reader: SegmentReader,
 }
 
 impl std::fmt::Debug for OpenPart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenPart").field("first_row", &self.first_row).finish_non_exhaustive()
+        f.debug_struct("OpenPart").field("first_group", &self.first_group).finish_non_exhaustive()
     }
 }
 
@@ -59,12 +59,13 @@ impl BlockIndex {
             return Err(Error::damaged(dir, format!("it is of block {}", manifest.block)));
         }
         manifest.check(dir)?;
-        let mut first_row = 0;
+        let mut first_group = 0;
         let mut parts = Vec::new();
         for (number, part) in manifest.parts.iter().enumerate() {
-            let reader = open_part(&part_dir(dir, number), part.rows)?;
-            parts.push(OpenPart { first_row, reader });
-            first_row += part.rows;
+            let groups = part.rows.div_ceil(manifest.group_rows);
+            let reader = open_part(&part_dir(dir, number), groups)?;
+            parts.push(OpenPart { first_group, reader });
+            first_group += groups;
         }
         Ok(Self { dir: dir.to_owned(), manifest, parts })
     }
@@ -79,35 +80,57 @@ impl BlockIndex {
 
     /// The rows that may be wanted, `None` for all of them.
     pub(crate) fn rows(&self, wanted: &Wanted) -> Result<Option<Vec<u32>>> {
+        Ok(self.groups(wanted)?.map(|groups| self.rows_in(&groups)))
+    }
+
+    /// The rows of these documents.
+    fn rows_in(&self, groups: &[u32]) -> Vec<u32> {
+        let group_rows = self.manifest.group_rows;
+        let (mut rows, mut rest, mut first_row) = (Vec::new(), groups, 0);
+        for (open, part) in self.parts.iter().zip(&self.manifest.parts) {
+            let end = open.first_group + part.rows.div_ceil(group_rows);
+            let (here, after) = rest.split_at(rest.partition_point(|group| *group < end));
+            for group in here {
+                let start = (group - open.first_group) * group_rows;
+                rows.extend(first_row + start..first_row + part.rows.min(start + group_rows));
+            }
+            rest = after;
+            first_row += part.rows;
+        }
+        rows
+    }
+
+    /// The documents with a row that may be wanted, `None` for all of them.
+    fn groups(&self, wanted: &Wanted) -> Result<Option<Vec<u32>>> {
         match wanted {
             Wanted::Everything => Ok(None),
             Wanted::Word { column, word } => {
                 let mut kept = String::new();
                 tokenizer::put(&mut kept, word);
-                self.rows_of(column, Term::Word(&kept))
+                self.groups_of(column, Term::Word(&kept))
             }
             Wanted::Prefix { column, start } => {
                 let mut kept = String::new();
                 tokenizer::put(&mut kept, start);
                 // Of a longer beginning the index knows the words' own beginning, which is all it has of them.
                 let term = if kept.len() < start.len() { Term::Word(&kept) } else { Term::Prefix(&kept) };
-                self.rows_of(column, term)
+                self.groups_of(column, term)
             }
-            Wanted::All(parts) => self.rows_of_all(parts),
+            Wanted::All(parts) => self.groups_of_all(parts),
             Wanted::Any(parts) => {
-                let lists = parts.iter().map(|part| self.rows(part)).collect::<Result<Option<Vec<_>>>>()?;
+                let lists = parts.iter().map(|part| self.groups(part)).collect::<Result<Option<Vec<_>>>>()?;
                 Ok(lists.map(union))
             }
         }
     }
 
-    fn rows_of_all(&self, parts: &[Wanted]) -> Result<Option<Vec<u32>>> {
+    fn groups_of_all(&self, parts: &[Wanted]) -> Result<Option<Vec<u32>>> {
         let mut found: Option<Vec<u32>> = None;
         for part in parts {
             if found.as_ref().is_some_and(Vec::is_empty) {
                 break;
             }
-            found = match (found, self.rows(part)?) {
+            found = match (found, self.groups(part)?) {
                 (Some(some), Some(others)) => Some(intersection(&some, &others)),
                 (some, others) => some.or(others),
             };
@@ -115,11 +138,11 @@ impl BlockIndex {
         Ok(found)
     }
 
-    fn rows_of(&self, column: &str, term: Term<'_>) -> Result<Option<Vec<u32>>> {
+    fn groups_of(&self, column: &str, term: Term<'_>) -> Result<Option<Vec<u32>>> {
         if !self.manifest.columns.iter().any(|indexed| indexed == column) {
             return Ok(None);
         }
-        let lists_max = u64::from(self.manifest.rows / READ_ONE_IN);
+        let lists_max = u64::from(self.manifest.rows / self.manifest.group_rows / READ_ONE_IN);
         let (mut found, mut parts) = (0, Vec::new());
         for part in &self.parts {
             let lists = part.lists(column, term).map_err(Error::index("read", &self.dir))?;
@@ -130,15 +153,15 @@ impl BlockIndex {
             }
             parts.push(lists);
         }
-        let mut rows = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
+        let mut groups = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
         for (part, lists) in self.parts.iter().zip(parts) {
-            part.read(column, &lists, &mut rows).map_err(Error::index("read", &self.dir))?;
+            part.read(column, &lists, &mut groups).map_err(Error::index("read", &self.dir))?;
         }
         if matches!(term, Term::Prefix(_)) {
-            rows.sort_unstable();
-            rows.dedup();
+            groups.sort_unstable();
+            groups.dedup();
         }
-        Ok(Some(rows))
+        Ok(Some(groups))
     }
 }
 
@@ -164,12 +187,12 @@ impl OpenPart {
         Ok(Some(lists))
     }
 
-    fn read(&self, column: &str, lists: &[TermInfo], rows: &mut Vec<u32>) -> tantivy::Result<()> {
+    fn read(&self, column: &str, lists: &[TermInfo], groups: &mut Vec<u32>) -> tantivy::Result<()> {
         let words = self.reader.inverted_index(self.reader.schema().get_field(column)?)?;
         for list in lists {
             let mut list = words.read_block_postings_from_terminfo(list, IndexRecordOption::Basic)?;
             while !list.docs().is_empty() {
-                rows.extend(list.docs().iter().map(|row| self.first_row + row));
+                groups.extend(list.docs().iter().map(|group| self.first_group + group));
                 list.advance();
             }
         }
@@ -177,7 +200,7 @@ impl OpenPart {
     }
 }
 
-fn open_part(dir: &Path, rows: u32) -> Result<SegmentReader> {
+fn open_part(dir: &Path, groups: u32) -> Result<SegmentReader> {
     let failed = Error::index("open", dir);
     let open = || {
         let index = Index::open(MmapDirectory::open(dir)?)?;
@@ -186,7 +209,7 @@ fn open_part(dir: &Path, rows: u32) -> Result<SegmentReader> {
     };
     let mut readers = open().map_err(failed)?;
     match (readers.pop(), readers.is_empty()) {
-        (Some(reader), true) if reader.max_doc() == rows => Ok(reader),
+        (Some(reader), true) if reader.max_doc() == groups => Ok(reader),
         _ => Err(Error::damaged(dir, "it does not have the part's rows")),
     }
 }

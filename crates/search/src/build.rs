@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use crate::manifest::{FORMAT, Manifest};
-use crate::part_writer::{PartWriter, part_dir};
+use crate::part_writer::{GROUP_ROWS, PartWriter, part_dir};
 use crate::{Error, Result};
 
 /// An index that is being built in a directory of its own.
@@ -29,7 +29,8 @@ impl<'a> Builder<'a> {
     ) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(Error::io("create the directory", dir))?;
         let block = block.to_owned();
-        let manifest = Manifest { format: FORMAT, block, rows: 0, columns, parts: Vec::new() };
+        let manifest =
+            Manifest { format: FORMAT, block, rows: 0, group_rows: GROUP_ROWS, columns, parts: Vec::new() };
         Ok(Self { dir, manifest, part: None, part_bytes })
     }
 

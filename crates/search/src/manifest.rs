@@ -22,6 +22,8 @@ pub(crate) struct Manifest {
     pub(crate) block: String,
     /// Rows of the block.
     pub(crate) rows: u32,
+    /// How many neighbouring rows are one document.
+    pub(crate) group_rows: u32,
     /// The columns whose words it has.
     pub(crate) columns: Vec<String>,
     pub(crate) parts: Vec<Part>,
@@ -52,6 +54,9 @@ impl Manifest {
             serde_json::from_str(&text).map_err(|error| Error::damaged(dir, format!("{FILE}: {error}")))?;
         if manifest.format != FORMAT {
             return Err(Error::damaged(dir, format!("its format is {}, not {FORMAT}", manifest.format)));
+        }
+        if manifest.group_rows == 0 {
+            return Err(Error::damaged(dir, "its documents have no rows"));
         }
         let rows: u64 = manifest.parts.iter().map(|part| u64::from(part.rows)).sum();
         if rows != u64::from(manifest.rows) {

@@ -1,7 +1,9 @@
-//! Writes one part of an index: some neighbouring rows, a row a document.
+//! Writes one part of an index: some neighbouring rows, a few of them a document.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, StringArray};
 use tantivy::directory::MmapDirectory;
@@ -17,11 +19,19 @@ use crate::{Error, Result};
 /// A part is closed when the words in memory take about this much.
 pub(crate) const PART_MEMORY_BYTES: usize = 48 << 20;
 
+/// Neighbouring rows that are one document. A word is then written once for all of them: neighbours share many
+/// words, and that is what an index costs. A query looks at so many rows for each place that has a word.
+pub(crate) const GROUP_ROWS: u32 = 16;
+
 /// A part that is being written.
 pub(crate) struct PartWriter {
     dir: PathBuf,
     fields: Vec<Field>,
-    writer: SingleSegmentIndexWriter<Row>,
+    writer: SingleSegmentIndexWriter<Group>,
+    /// Counts documents, for the tokenizer.
+    turn: Arc<AtomicU64>,
+    /// The rows of a document that is not full yet.
+    pieces: Vec<Piece>,
     rows: u32,
 }
 
@@ -43,7 +53,8 @@ impl PartWriter {
         std::fs::create_dir(&dir).map_err(Error::io("create the directory", &dir))?;
         let (schema, fields) = schema(columns);
         let tokenizers = TokenizerManager::new();
-        tokenizers.register(tokenizer::NAME, TextAnalyzer::from(Words::default()));
+        let turn = Arc::new(AtomicU64::new(0));
+        tokenizers.register(tokenizer::NAME, TextAnalyzer::from(Words::new(Arc::clone(&turn))));
         let directory =
             MmapDirectory::open(&dir).map_err(|error| Error::index("create", &dir)(error.into()))?;
         let writer = IndexBuilder::new()
@@ -51,19 +62,31 @@ impl PartWriter {
             .tokenizers(tokenizers)
             .single_segment_index_writer(directory, PART_MEMORY_BYTES)
             .map_err(Error::index("create", &dir))?;
-        Ok(Self { dir, fields, writer, rows: 0 })
+        Ok(Self { dir, fields, writer, turn, pieces: Vec::new(), rows: 0 })
     }
 
     /// Adds rows: one array for each column.
     pub(crate) fn add(&mut self, texts: &[StringArray]) -> Result<()> {
         let columns: Arc<[_]> = self.fields.iter().copied().zip(texts.iter().cloned()).collect();
         let rows = texts.first().map_or(0, Array::len);
-        for row in 0..rows {
-            let row = Row { columns: Arc::clone(&columns), row };
-            self.writer.add_document(row).map_err(Error::index("write", &self.dir))?;
+        let mut at = 0;
+        while at < rows {
+            let room = (GROUP_ROWS - self.rows % GROUP_ROWS) as usize;
+            let end = rows.min(at + room);
+            self.pieces.push(Piece { columns: Arc::clone(&columns), rows: at..end });
+            self.rows += u32::try_from(end - at).expect("no more than the rows of a document");
+            at = end;
+            if self.rows.is_multiple_of(GROUP_ROWS) {
+                self.write_group()?;
+            }
         }
-        self.rows += u32::try_from(rows).expect("a batch of a Parquet file has fewer rows");
         Ok(())
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+        let group = Group { pieces: std::mem::take(&mut self.pieces) };
+        self.writer.add_document(group).map_err(Error::index("write", &self.dir))
     }
 
     /// What it takes in memory, about.
@@ -72,7 +95,10 @@ impl PartWriter {
     }
 
     /// Writes the part out.
-    pub(crate) fn finish(self) -> Result<Part> {
+    pub(crate) fn finish(mut self) -> Result<Part> {
+        if !self.pieces.is_empty() {
+            self.write_group()?;
+        }
         self.writer.finalize().map_err(Error::index("write", &self.dir))?;
         Part::of(&self.dir, self.rows)
     }
@@ -83,37 +109,31 @@ pub(crate) fn part_dir(index: &Path, number: usize) -> PathBuf {
     index.join(number.to_string())
 }
 
-/// One row of a batch.
-struct Row {
+/// Some rows of a batch.
+struct Piece {
     columns: Arc<[(Field, StringArray)]>,
-    row: usize,
+    rows: Range<usize>,
 }
 
-impl Document for Row {
-    type Value<'a> = &'a str;
-    type FieldsValuesIter<'a> = Texts<'a>;
+/// The rows of one document.
+struct Group {
+    pieces: Vec<Piece>,
+}
 
-    fn iter_fields_and_values(&self) -> Texts<'_> {
-        Texts { columns: &self.columns, row: self.row }
+impl Document for Group {
+    type Value<'a> = &'a str;
+    type FieldsValuesIter<'a> = Box<dyn Iterator<Item = (Field, &'a str)> + 'a>;
+
+    fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
+        Box::new(self.pieces.iter().flat_map(Piece::texts))
     }
 }
 
-/// The texts of a row that has them.
-struct Texts<'a> {
-    columns: &'a [(Field, StringArray)],
-    row: usize,
-}
-
-impl<'a> Iterator for Texts<'a> {
-    type Item = (Field, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while let Some(((field, texts), rest)) = self.columns.split_first() {
-            self.columns = rest;
-            if texts.is_valid(self.row) {
-                return Some((*field, texts.value(self.row)));
-            }
-        }
-        None
+impl Piece {
+    fn texts(&self) -> impl Iterator<Item = (Field, &str)> {
+        self.columns.iter().flat_map(|(field, texts)| {
+            let there = self.rows.clone().filter(|row| texts.is_valid(*row));
+            there.map(|row| (*field, texts.value(row)))
+        })
     }
 }
