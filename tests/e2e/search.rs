@@ -88,7 +88,7 @@ fn indexes(home: &Home) -> anyhow::Result<Vec<PathBuf>> {
 
 #[tokio::test]
 async fn searches_find_the_same_whatever_became_of_the_index() -> anyhow::Result<()> {
-    let home = Home::new("[ingest]\nseal_age = \"100ms\"\n")?;
+    let home = Home::new("[ingest]\nseal_age = \"100ms\"\n[search]\nenabled = true\n")?;
     grow(&home, 0).await?;
     let server = home.serve()?;
     let expected = found(&server).await?;
