@@ -142,7 +142,7 @@ async fn a_stream_has_the_columns_and_rows_of_the_whole_answer() {
     let laid = lay(Layout::Half, QueryOptions::default());
     for sql in [
         "SELECT * FROM logs ORDER BY timestamp, body",
-        "SELECT array_agg(DISTINCT service_name) AS names FROM logs",
+        "SELECT array_agg(DISTINCT service_name ORDER BY service_name) AS names FROM logs",
     ] {
         let whole = laid.engine.sql(SqlRequest::new(sql)).await.unwrap();
         let mut stream = begin(&laid.engine, sql).await;
