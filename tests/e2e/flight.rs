@@ -7,7 +7,6 @@ use anyhow::{Context as _, ensure};
 use prost::bytes::{Buf as _, BufMut as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -20,26 +19,10 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// Small limits, so that a test reaches them soon.
 const CONFIG: &str = "[query]\ntimeout = \"4s\"\nconcurrency = 2\n";
 
-/// A hundred lines of one service, a minute ago.
-fn request() -> Value {
-    let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
-    let at = otlp::now() - 60_000_000_000;
-    let record = |line: u64| {
-        json!({
-            "timeUnixNano": (at + line * 1_000_000).to_string(), "severityNumber": 9,
-            "body": {"stringValue": format!("line {line} \u{2603}")},
-            "attributes": [attribute("user", &format!("u{line}"))],
-        })
-    };
-    let records: Vec<Value> = (0..100).map(record).collect();
-    json!({"resourceLogs": [{"resource": {"attributes": [attribute("service.name", "checkout")]},
-                             "scopeLogs": [{"logRecords": records}]}]})
-}
-
 async fn serve(home: &Home) -> anyhow::Result<Server> {
     let server = home.serve_with(&["--token", TOKEN])?;
     let post = reqwest::Client::new().post(server.otlp_url("logs")).header("content-type", JSON);
-    let sent = post.bearer_auth(TOKEN).body(request().to_string()).send().await?;
+    let sent = post.bearer_auth(TOKEN).body(otlp::hundred_lines().to_string()).send().await?;
     ensure!(sent.status() == 200, "{sent:?}");
     Ok(server)
 }

@@ -93,3 +93,19 @@ pub(crate) fn points(service: &str, at: u64, sets: &[Vec<KeyValue>]) -> ExportMe
         resource_metrics: vec![ResourceMetrics { resource, scope_metrics, ..Default::default() }],
     }
 }
+
+/// A hundred lines of one service, a minute ago.
+pub(crate) fn hundred_lines() -> serde_json::Value {
+    let attribute = |key: &str, value: &str| serde_json::json!({"key": key, "value": {"stringValue": value}});
+    let at = now() - 60_000_000_000;
+    let record = |line: u64| {
+        serde_json::json!({
+            "timeUnixNano": (at + line * 1_000_000).to_string(), "severityNumber": 9,
+            "body": {"stringValue": format!("line {line} \u{2603}")},
+            "attributes": [attribute("user", &format!("u{line}"))],
+        })
+    };
+    let records: Vec<serde_json::Value> = (0..100).map(record).collect();
+    serde_json::json!({"resourceLogs": [{"resource": {"attributes": [attribute("service.name", "checkout")]},
+                             "scopeLogs": [{"logRecords": records}]}]})
+}

@@ -6,7 +6,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -17,28 +16,12 @@ use crate::wait::wait_until;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// A hundred lines of one service, a minute ago.
-fn request() -> Value {
-    let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
-    let at = otlp::now() - 60_000_000_000;
-    let record = |line: u64| {
-        json!({
-            "timeUnixNano": (at + line * 1_000_000).to_string(), "severityNumber": 9,
-            "body": {"stringValue": format!("line {line} \u{2603}")},
-            "attributes": [attribute("user", &format!("u{line}"))],
-        })
-    };
-    let records: Vec<Value> = (0..100).map(record).collect();
-    json!({"resourceLogs": [{"resource": {"attributes": [attribute("service.name", "checkout")]},
-                             "scopeLogs": [{"logRecords": records}]}]})
-}
-
 async fn serve(home: &Home, more: &[&str]) -> anyhow::Result<(Server, SocketAddr)> {
     let arguments = [&["--listen-pg", "127.0.0.1:0", "--token", TOKEN], more].concat();
     let server = home.serve_with(&arguments)?;
     let pg = server.pg.context("the ready line names the port")?;
     let post = reqwest::Client::new().post(server.otlp_url("logs")).header("content-type", JSON);
-    let sent = post.bearer_auth(TOKEN).body(request().to_string()).send().await?;
+    let sent = post.bearer_auth(TOKEN).body(otlp::hundred_lines().to_string()).send().await?;
     ensure!(sent.status() == 200, "{sent:?}");
     Ok((server, pg))
 }

@@ -140,7 +140,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGTERM; returns how the server ended.
+    /// SIGTERM; returns how the server ended, or its last words if that was not well.
     pub(crate) fn terminate(mut self) -> anyhow::Result<ExitStatus> {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().context("send SIGTERM")?;
@@ -148,11 +148,21 @@ impl Server {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "the server ended with {status}:\n{}", self.last_words());
                 return Ok(status);
             }
             ensure!(started.elapsed() < END_LIMIT, "the server had not ended {END_LIMIT:?} after SIGTERM");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it said last; for a server that has ended.
+    fn last_words(&mut self) -> String {
+        // The thread that listens is done at the end of the pipe.
+        while let Ok(line) = self.said.recv_timeout(Duration::from_secs(1)) {
+            self.heard.push(line);
+        }
+        self.heard[self.heard.len().saturating_sub(LAST_WORDS)..].join("\n")
     }
 
     pub(crate) fn otlp_url(&self, signal: &str) -> String {
@@ -203,10 +213,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            self.heard.extend(self.said.try_iter());
-            let from = self.heard.len().saturating_sub(LAST_WORDS);
-            let words = self.heard[from..].join("\n");
-            let _ = writeln!(std::io::stderr(), "the server's last words:\n{words}");
+            let _ = writeln!(std::io::stderr(), "the server's last words:\n{}", self.last_words());
         }
     }
 }

@@ -1,0 +1,120 @@
+//! What `hindsight.toml`, flags and environment become, and how wrong ones are refused.
+
+use super::*;
+
+fn with_file(text: &str) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hindsight.toml"), text).unwrap();
+    Config::load(&Overrides { workspace: Some(dir.path().to_path_buf()), ..Overrides::default() })
+}
+
+#[test]
+fn defaults_listen_on_loopback_and_need_no_token() {
+    let config = with_file("").unwrap();
+    assert!(config.listen_web.value.ip().is_loopback());
+    assert_eq!(config.listen_grpc.value.port(), 4317);
+}
+
+#[test]
+fn an_unknown_key_stops_the_start_with_its_line() {
+    let error = with_file("[ingest]\nseal_agee = \"5s\"\n").unwrap_err();
+    let ConfigError::Parse { source, .. } = error else { panic!("{error}") };
+    assert!(source.to_string().contains("seal_agee"), "{source}");
+    assert!(source.to_string().contains("line 2"), "{source}");
+}
+
+#[test]
+fn retention_is_set_by_table_and_tenant() {
+    let config = with_file(
+        "[[retention]]\ntable = \"logs\"\nkeep = \"7d\"\n[[retention]]\ntenant = \"a\"\nkeep = \"1w\"\n",
+    )
+    .unwrap();
+    let rules = &config.retention_rules.value;
+    assert_eq!((rules[0].table, rules[0].keep), (Some(Table::Logs), Duration::from_secs(7 * 86_400)));
+    assert_eq!(rules[1].tenant, Some("a".parse().unwrap()));
+    let shown = config.describe().into_iter().find(|(key, ..)| *key == "retention").unwrap().1;
+    assert_eq!(shown, "*/logs 604800s, a/* 604800s");
+    for (bad, says) in [
+        ("table = \"log\"\nkeep = \"7d\"", "no table `log`"),
+        ("keep = \"7d\"", "ingest.retention"),
+        ("table = \"logs\"\nkeep = \"0s\"", "as they come"),
+    ] {
+        let error = with_file(&format!("[[retention]]\n{bad}\n")).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    assert!(with_file("[[retention]]\ntable = \"logs\"\nkeep = \"7 days\"\n").is_err());
+}
+
+#[test]
+fn tables_are_on_this_disk_unless_a_place_that_this_program_can_reach_is_named() {
+    assert_eq!(with_file("").unwrap().tables.value, TablesLocation::Local);
+    let nowhere = with_file("[storage]\nendpoint = \"http://127.0.0.1:9000\"\n");
+    assert!(matches!(nowhere, Err(ConfigError::Invalid { key: "storage.tables", .. })));
+    assert!(matches!(with_file("[storage]\ntables = \"/mnt\"\n"), Err(ConfigError::Tables(_))));
+    let named = with_file(
+        "[storage]\ntables = \"s3://bucket/team\"\nendpoint = \"http://127.0.0.1:9000\"\nregion = \"r\"\n",
+    );
+    match named {
+        Ok(config) => {
+            let TablesLocation::Url(url) = &config.tables.value else { panic!("{config:?}") };
+            assert_eq!((url.as_str(), url.region.as_deref()), ("s3://bucket/team", Some("r")));
+        }
+        // Built without the feature `s3`.
+        Err(ConfigError::Tables(error)) => {
+            assert!(error.to_string().contains("--features s3"), "{error}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn texts_are_indexed_by_table() {
+    assert!(with_file("").unwrap().search.options().tables.is_empty());
+    let config = with_file("[search]\nenabled = true\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
+    assert_eq!(config.search.options().tables, [Table::Spans]);
+    assert_eq!((&config.search.tables.value[..], config.search.bytes_max.value), (&[Table::Spans][..], 7));
+    let error = with_file("[search]\ntables = [\"metrics\"]\n").unwrap_err().to_string();
+    assert!(error.contains("there are spans, logs") || error.contains("there are logs, spans"), "{error}");
+    let off = with_file("[search]\nenabled = false\n").unwrap();
+    assert!(off.search.options().tables.is_empty() && !off.search.tables.value.is_empty());
+}
+
+#[test]
+fn beyond_loopback_needs_a_token_or_insecure() {
+    let exposed = "[listen]\nweb = \"0.0.0.0:4320\"\n";
+    assert!(matches!(with_file(exposed), Err(ConfigError::Exposed { flag: "--listen-web", .. })));
+    assert!(with_file(&format!("insecure = true\n{exposed}")).is_ok());
+    let pg = with_file("[listen]\npg = \"0.0.0.0:4321\"\n");
+    assert!(matches!(pg, Err(ConfigError::Exposed { flag: "--listen-pg", .. })));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hindsight.toml"), exposed).unwrap();
+    let flags = Overrides {
+        workspace: Some(dir.path().to_path_buf()),
+        token: Some("0123456789abcdef".into()),
+        ..Overrides::default()
+    };
+    assert!(Config::load(&flags).is_ok());
+}
+
+#[test]
+fn a_certificate_comes_with_its_key() {
+    let both = with_file("[listen]\npg_tls_cert = \"a.pem\"\npg_tls_key = \"b.pem\"\n").unwrap();
+    let files = both.listen_pg_tls.value.unwrap();
+    assert!(files.cert.ends_with("a.pem") && files.cert.is_absolute() && files.key.ends_with("b.pem"));
+    let one = with_file("[listen]\npg_tls_key = \"b.pem\"\n");
+    assert!(matches!(one, Err(ConfigError::Invalid { key: "listen.pg_tls_cert", .. })));
+}
+
+#[test]
+fn a_flag_beats_the_file_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hindsight.toml"), "[listen]\ngrpc = \"127.0.0.1:1\"\n").unwrap();
+    let flags = Overrides {
+        workspace: Some(dir.path().to_path_buf()),
+        listen_grpc: Some("127.0.0.1:2".parse().unwrap()),
+        ..Overrides::default()
+    };
+    let config = Config::load(&flags).unwrap();
+    assert_eq!(config.listen_grpc.value.port(), 2);
+    assert_eq!(config.listen_grpc.source, ConfigSource::Flag);
+}
