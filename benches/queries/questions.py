@@ -11,6 +11,9 @@ def attribute(key):
     return f"json_extract_string(attributes, '$.\"{key}\"')"
 
 
+# The order is by the first column alone: of rows as old as the last, either side may have chosen others.
+NEWEST = "newest"
+
 # name: (ours, DuckDB's where it differs, whether the order counts, relative tolerance of numbers)
 QUESTIONS = {
     "logs: count by service": (
@@ -19,9 +22,9 @@ QUESTIONS = {
         "SELECT service_name, date_trunc('minute', timestamp) AS m, count(*) AS n FROM logs"
         " WHERE severity_number >= 17 GROUP BY 1, 2", None, False, 0),
     "logs: a word in a few % of lines, newest 100": (
-        "SELECT timestamp, body FROM logs WHERE match(body, 'reminded') ORDER BY timestamp DESC, body LIMIT 100",
-        "SELECT timestamp, body FROM logs WHERE body LIKE '% reminded %' ORDER BY timestamp DESC, body LIMIT 100",
-        True, 0),
+        "SELECT timestamp, body FROM logs WHERE match(body, 'reminded') ORDER BY timestamp DESC LIMIT 100",
+        "SELECT timestamp, body FROM logs WHERE body LIKE '% reminded %' ORDER BY timestamp DESC LIMIT 100",
+        NEWEST, 0),
     "logs: lines with a substring, count": (
         "SELECT count(*) AS n FROM logs WHERE body LIKE '%found in level 2%'", None, False, 0),
     "logs: a rare word, all hits": (
@@ -31,8 +34,8 @@ QUESTIONS = {
         "SELECT timestamp, body FROM logs WHERE match(body, '\"kernel panic\"')",
         "SELECT timestamp, body FROM logs WHERE body ILIKE '%kernel panic%'", False, 0),
     "logs: newest 100 of a service": (
-        "SELECT timestamp, body FROM logs WHERE service_name = '{service}' ORDER BY timestamp DESC, body LIMIT 100",
-        None, True, 0),
+        "SELECT timestamp, body FROM logs WHERE service_name = '{service}' ORDER BY timestamp DESC LIMIT 100",
+        None, NEWEST, 0),
     "logs: top 10 of 50 k users, an attribute": (
         "SELECT attributes->>'enduser.id' AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
         f"SELECT {attribute('enduser.id')} AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
@@ -48,22 +51,41 @@ QUESTIONS = {
         "SELECT service_name, count(*) AS n FROM spans WHERE status_code = 'error' GROUP BY 1", None, False, 0),
     "spans: slow ones of a service, newest 20": (
         "SELECT timestamp, span_id, name, duration_nano FROM spans WHERE service_name = '{service}'"
-        " AND duration_nano > 100000000 ORDER BY timestamp DESC, span_id LIMIT 20", None, True, 0),
+        " AND duration_nano > 100000000 ORDER BY timestamp DESC LIMIT 20", None, NEWEST, 0),
     "spans: one route of a service, newest 100": (
         "SELECT timestamp, span_id FROM spans WHERE service_name = '{service}'"
-        " AND attributes->>'http.route' = '/v2/payments' ORDER BY timestamp DESC, span_id LIMIT 100",
+        " AND attributes->>'http.route' = '/v2/payments' ORDER BY timestamp DESC LIMIT 100",
         "SELECT timestamp, span_id FROM spans WHERE service_name = '{service}'"
-        " AND http_route = '/v2/payments' ORDER BY timestamp DESC, span_id LIMIT 100", True, 0),
+        " AND http_route = '/v2/payments' ORDER BY timestamp DESC LIMIT 100", NEWEST, 0),
     "spans: operations of a service": (
         "SELECT DISTINCT name FROM spans WHERE service_name = '{service}'", None, False, 0),
-    "metrics: requests by service and 15 s": (
-        "SELECT service_name, time_bucket('15 seconds', timestamp) AS b, sum(more) AS n FROM (SELECT service_name,"
+    "metrics: rate over 5 m by service, in steps of 15 s": (
+        "SELECT service_name, b, sum(n) OVER (PARTITION BY service_name ORDER BY b ROWS 19 PRECEDING) / 300 AS rate FROM ("
+        " SELECT service_name, time_bucket('15 seconds', timestamp) AS b, sum(more) AS n FROM (SELECT service_name,"
         " timestamp, increment(value, temporality, start_timestamp) OVER (PARTITION BY series_id ORDER BY timestamp)"
-        " AS more FROM metrics WHERE metric_name = 'http.server.requests') AS points GROUP BY 1, 2",
-        "SELECT service_name, time_bucket(INTERVAL '15 seconds', timestamp) AS b, sum(more) AS n FROM (SELECT"
+        " AS more FROM metrics WHERE metric_name = 'http.server.requests') AS points GROUP BY 1, 2) AS steps",
+        "SELECT service_name, b, sum(n) OVER (PARTITION BY service_name ORDER BY b ROWS 19 PRECEDING) / 300 AS rate FROM ("
+        " SELECT service_name, time_bucket(INTERVAL '15 seconds', timestamp) AS b, sum(more) AS n FROM (SELECT"
         " service_name, timestamp, CASE WHEN value < lag(value) OVER w THEN value ELSE value - lag(value) OVER w END"
         " AS more FROM metrics WHERE metric_name = 'http.server.requests'"
-        " WINDOW w AS (PARTITION BY series_id ORDER BY timestamp)) AS points GROUP BY 1, 2", False, 1e-9),
+        " WINDOW w AS (PARTITION BY series_id ORDER BY timestamp)) AS points GROUP BY 1, 2) AS steps", False, 1e-9),
+    "metrics: p95 from buckets by service, in steps of 15 s": (
+        "SELECT service_name, b, histogram_quantile(0.95, histogram_merge(explicit_bounds, more)) AS p95 FROM (SELECT"
+        " service_name, time_bucket('15 seconds', timestamp) AS b, explicit_bounds, histogram_increment(bucket_counts)"
+        " OVER (PARTITION BY series_id ORDER BY timestamp) AS more FROM metric_histograms"
+        " WHERE metric_name = 'http.server.request.duration') AS points WHERE more IS NOT NULL GROUP BY 1, 2",
+        "WITH points AS (SELECT service_name, time_bucket(INTERVAL '15 seconds', timestamp) AS b, explicit_bounds AS"
+        " bounds, bucket_counts AS counts, lag(bucket_counts) OVER (PARTITION BY series_id ORDER BY timestamp) AS earlier"
+        " FROM metric_histograms WHERE metric_name = 'http.server.request.duration'),"
+        " more AS (SELECT service_name, b, bounds, CASE WHEN list_bool_or(list_transform(list_zip(counts, earlier),"
+        " lambda pair: pair[1] < pair[2])) THEN counts ELSE list_transform(list_zip(counts, earlier),"
+        " lambda pair: pair[1] - pair[2]) END AS more FROM points WHERE earlier IS NOT NULL),"
+        " buckets AS (SELECT service_name, b, bounds, i, sum(more[i]) AS n FROM more, range(1, 14) AS places(i)"
+        " GROUP BY ALL), sums AS (SELECT *, sum(n) OVER (PARTITION BY service_name, b ORDER BY i) AS upto,"
+        " sum(n) OVER (PARTITION BY service_name, b) AS whole FROM buckets)"
+        " SELECT service_name, b, arg_min(CASE WHEN i > len(bounds) THEN bounds[len(bounds)] ELSE coalesce(bounds[i - 1], 0)"
+        " + (bounds[i] - coalesce(bounds[i - 1], 0)) * (0.95 * whole - (upto - n)) / n END, i)"
+        " FILTER (WHERE upto >= 0.95 * whole) AS p95 FROM sums GROUP BY 1, 2", False, 1e-9),
     "metrics: a gauge of a service by 15 s": (
         "SELECT time_bucket('15 seconds', timestamp) AS b, avg(value) AS v FROM metrics"
         " WHERE metric_name = 'queue.length' AND service_name = '{service}' GROUP BY 1",

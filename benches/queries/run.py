@@ -23,7 +23,7 @@ import deltalake
 import duckdb
 import pyarrow
 
-from questions import QUESTIONS
+from questions import NEWEST, QUESTIONS
 
 MILLION = 1_000_000
 
@@ -65,13 +65,19 @@ class Server:
 
 def load(binary, data, counts):
     with Server(binary, data) as server:
-        end = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        end = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
         for signal, items in counts.items():
             for seed in range(math.ceil(items / MILLION)):
                 wanted = min(MILLION, items - seed * MILLION)
                 print(f"loading {signal}, {seed * MILLION + wanted} of {items}", file=sys.stderr)
                 command = [binary, "bench", "ingest", "--signal", signal, "--items", str(wanted), "--seed", str(seed)]
-                where = ["--url", f"http://{server.http}", "--web", f"http://{server.web}", "--end", end]
+                last, window = end, 3600
+                if signal == "metrics":
+                    # The same series in every million, so each has its own part of the hour.
+                    window = 3600 * wanted // items
+                    last = end - datetime.timedelta(seconds=3600 * (items - seed * MILLION - wanted) // items)
+                where = ["--url", f"http://{server.http}", "--web", f"http://{server.web}"]
+                where += ["--end", last.strftime("%Y-%m-%dT%H:%M:%SZ"), "--window", f"{window}s"]
                 subprocess.run([*command, *where, "--data-dir", data], check=True, stdout=subprocess.DEVNULL)
     print("merging", file=sys.stderr)
     subprocess.run([binary, "maintain", "--data-dir", data], check=True, stdout=subprocess.DEVNULL)
@@ -87,7 +93,11 @@ def plain(value, digits):
 
 def rows(table, ordered, digits):
     found = [tuple(plain(value, digits) for value in row) for row in zip(*(c.to_pylist() for c in table.columns))]
-    return found if ordered else sorted(found, key=lambda row: [(value is None, str(value)) for value in row])
+    if ordered is True:
+        return found
+    if ordered == NEWEST and found:
+        found = [row if row[0] > found[-1][0] else row[:1] for row in found]
+    return sorted(found, key=lambda row: [(value is None, str(value)) for value in row])
 
 
 def same(ours, theirs, tolerance):
@@ -142,7 +152,7 @@ def main():
         load(binary, data, {"logs": args.logs, "traces": args.spans, "metrics": args.points})
     duck = duckdb.connect()
     duck.execute("SET TimeZone = 'UTC'; SET threads = 2")
-    for table in ("logs", "spans", "metrics"):
+    for table in ("logs", "spans", "metrics", "metric_histograms"):
         files = deltalake.DeltaTable(f"{data}/tables/{table}").file_uris()
         duck.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({files}, hive_partitioning = true)")
     one = lambda sql: duck.sql(sql).fetchall()[0][0]

@@ -5,6 +5,7 @@ mod counter;
 mod fill;
 mod histogram;
 mod increment;
+mod percentile;
 mod points;
 mod rate;
 mod severity;
@@ -30,10 +31,10 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         state.register_udf(Arc::new(function))?;
     }
     let histograms = histogram::merges().into_iter().chain([histogram::increase()]);
-    for function in rate::udafs().into_iter().chain(histograms) {
+    for function in rate::udafs().into_iter().chain(percentile::udafs()).chain(histograms) {
         state.register_udaf(Arc::new(function))?;
     }
-    for function in [fill::locf(), fill::interpolate(), increment::udwf()] {
+    for function in [fill::locf(), fill::interpolate(), increment::udwf(), histogram::increment()] {
         state.register_udwf(Arc::new(function))?;
     }
     state.register_udtf("time_buckets", Arc::new(time_buckets::TimeBuckets));

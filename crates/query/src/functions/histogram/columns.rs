@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, ListArray, StructArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type, Int64Type};
 use datafusion::common::{Result, exec_err};
 
@@ -55,6 +55,7 @@ pub(super) fn is_struct_of<const N: usize>(
 pub(super) fn parts(columns: &[ArrayRef]) -> Vec<ArrayRef> {
     match columns {
         [one] => match one.as_struct_opt() {
+            Some(histogram) if histogram.null_count() == 0 => histogram.columns().to_vec(),
             // A null histogram has null parts.
             Some(histogram) => {
                 let part = |part: &ArrayRef| arrow::compute::nullif(part, &is_null(histogram)).ok();
@@ -74,25 +75,40 @@ fn is_null(histogram: &StructArray) -> arrow::array::BooleanArray {
     (0..histogram.len()).map(|row| Some(histogram.is_null(row))).collect()
 }
 
-/// One row's bounds and counts.
-pub(super) fn explicit_row<'a>(
-    parts: &'a [ArrayRef],
-    row: usize,
-    function: &str,
-) -> Result<(&'a [f64], &'a [i64])> {
-    let [bounds, counts] = parts else {
-        return exec_err!("{function} takes bounds and counts");
-    };
-    let bounds = row_of::<Float64Type>(lists(bounds, function)?, row, function)?;
-    let counts = row_of::<Int64Type>(lists(counts, function)?, row, function)?;
-    if !counts.is_empty() && counts.len() != bounds.len() + 1 {
-        return exec_err!(
-            "{function} needs one count more than bounds; a row has {} bounds and {} counts",
-            bounds.len(),
-            counts.len()
-        );
+/// Columns of bounds and counts, row by row.
+pub(super) struct ExplicitRows<'a> {
+    bounds: &'a ListArray,
+    counts: &'a ListArray,
+    function: &'static str,
+}
+
+impl<'a> ExplicitRows<'a> {
+    /// # Errors
+    /// When there are not two columns of lists.
+    pub(super) fn of(parts: &'a [ArrayRef], function: &'static str) -> Result<Self> {
+        let [bounds, counts] = parts else {
+            return exec_err!("{function} takes bounds and counts");
+        };
+        Ok(Self { bounds: lists(bounds, function)?, counts: lists(counts, function)?, function })
     }
-    Ok((bounds, counts))
+
+    /// One row's bounds and counts.
+    ///
+    /// # Errors
+    /// When there is not one count more than bounds.
+    pub(super) fn row(&self, row: usize) -> Result<(&'a [f64], &'a [i64])> {
+        let bounds = row_of::<Float64Type>(self.bounds, row, self.function)?;
+        let counts = row_of::<Int64Type>(self.counts, row, self.function)?;
+        if !counts.is_empty() && counts.len() != bounds.len() + 1 {
+            return exec_err!(
+                "{} needs one count more than bounds; a row has {} bounds and {} counts",
+                self.function,
+                bounds.len(),
+                counts.len()
+            );
+        }
+        Ok((bounds, counts))
+    }
 }
 
 /// One row's exponential histogram; none where its scale is null.
@@ -121,14 +137,28 @@ pub(super) fn exponential_row(parts: &[ArrayRef], row: usize, function: &str) ->
 
 /// A column of one row; null when there are no buckets.
 pub(super) fn explicit_column(histogram: &Explicit) -> Result<StructArray> {
-    if histogram.counts.is_empty() {
-        return Ok(StructArray::new_null(fields(explicit_types()), 1));
-    }
-    let columns: Vec<ArrayRef> = vec![
-        list(Arc::new(Float64Array::from(histogram.bounds.clone())))?,
-        list(Arc::new(Int64Array::from(histogram.counts.clone())))?,
+    explicit_columns(std::slice::from_ref(histogram))
+}
+
+/// A column of a row each; null where there are no buckets.
+pub(super) fn explicit_columns(histograms: &[Explicit]) -> Result<StructArray> {
+    let bounds: Float64Array = histograms.iter().flat_map(|one| one.bounds.iter().copied()).collect();
+    let counts: Int64Array = histograms.iter().flat_map(|one| one.counts.iter().copied()).collect();
+    let valid: NullBuffer = histograms.iter().map(|one| !one.counts.is_empty()).collect();
+    let of = |items: ArrayRef, lengths: Vec<usize>| -> Result<ArrayRef> {
+        let item = Arc::new(Field::new("item", items.data_type().clone(), true));
+        Ok(Arc::new(ListArray::try_new(
+            item,
+            OffsetBuffer::from_lengths(lengths),
+            items,
+            Some(valid.clone()),
+        )?))
+    };
+    let columns = vec![
+        of(Arc::new(bounds), histograms.iter().map(|one| one.bounds.len()).collect())?,
+        of(Arc::new(counts), histograms.iter().map(|one| one.counts.len()).collect())?,
     ];
-    Ok(StructArray::try_new(fields(explicit_types()), columns, None)?)
+    Ok(StructArray::try_new(fields(explicit_types()), columns, Some(valid))?)
 }
 
 /// A column of one row.

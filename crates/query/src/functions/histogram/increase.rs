@@ -11,7 +11,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
-use super::columns::{explicit_column, explicit_row, explicit_types, list, struct_type};
+use super::columns::{ExplicitRows, explicit_column, explicit_types, list, struct_type};
 use super::explicit::{Explicit, difference};
 use crate::functions::arguments::{list_type, lists, row_of, time_type};
 
@@ -138,8 +138,9 @@ impl Accumulator for Snapshots {
         let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
         let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
+        let rows = ExplicitRows::of(&values[..2], NAME)?;
         for row in (0..at.len()).filter(|row| at.is_valid(*row)) {
-            let (bounds, counts) = explicit_row(&values[..2], row, NAME)?;
+            let (bounds, counts) = rows.row(row)?;
             let snapshot = Snapshot {
                 at: at.value(row),
                 start: start.filter(|start| start.is_valid(row)).map(|start| start.value(row)),

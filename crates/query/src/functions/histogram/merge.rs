@@ -7,14 +7,17 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
+};
 
 use super::columns::{
-    explicit_column, explicit_row, explicit_types, exponential_column, exponential_row, exponential_types,
+    ExplicitRows, explicit_column, explicit_types, exponential_column, exponential_row, exponential_types,
     is_struct_of, parts, struct_type,
 };
 use super::explicit::Explicit;
 use super::exponential::Exponential;
+use super::merge_groups::{ExplicitSums, NAME, OTHER_BOUNDS};
 
 pub(in crate::functions) fn udafs() -> [AggregateUDF; 2] {
     [Kind::Explicit, Kind::Exponential].map(|kind| {
@@ -37,7 +40,7 @@ struct Merge {
 impl AggregateUDFImpl for Merge {
     fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Explicit => "histogram_merge",
+            Kind::Explicit => NAME,
             Kind::Exponential => "exp_histogram_merge",
         }
     }
@@ -85,6 +88,14 @@ impl AggregateUDFImpl for Merge {
         })
     }
 
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        self.kind == Kind::Explicit && !args.is_distinct
+    }
+
+    fn create_groups_accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(ExplicitSums::default()))
+    }
+
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         AggregateOrderSensitivity::Insensitive
     }
@@ -96,12 +107,11 @@ struct ExplicitSum(Explicit);
 impl Accumulator for ExplicitSum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let parts = parts(values);
+        let rows = ExplicitRows::of(&parts, NAME)?;
         for row in 0..parts.first().map_or(0, arrow::array::Array::len) {
-            let (bounds, counts) = explicit_row(&parts, row, "histogram_merge")?;
+            let (bounds, counts) = rows.row(row)?;
             if self.0.add(bounds, counts).is_err() {
-                return exec_err!(
-                    "histogram_merge met histograms with different bounds; add explicit_bounds to GROUP BY"
-                );
+                return exec_err!("{OTHER_BOUNDS}");
             }
         }
         Ok(())

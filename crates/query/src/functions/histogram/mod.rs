@@ -1,15 +1,18 @@
-//! `histogram_quantile`, `histogram_merge`, `histogram_increase`, `histogram_delta` and `exp_histogram_merge`.
+//! `histogram_quantile`, `histogram_merge`, `histogram_increase`, `histogram_increment`, `histogram_delta` and `exp_histogram_merge`.
 
 mod columns;
 mod explicit;
 mod exponential;
 mod increase;
+mod increment;
 mod merge;
+mod merge_groups;
 mod quantile;
 mod subtract;
 
 pub(super) use columns::list;
 pub(super) use increase::udaf as increase;
+pub(super) use increment::udwf as increment;
 pub(super) use merge::udafs as merges;
 pub(super) use quantile::udf as quantile;
 pub(super) use subtract::udf as subtract;

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 
 use super::columns::{
-    explicit_row, explicit_types, exponential_row, exponential_types, is_struct_of, parts, struct_type,
+    ExplicitRows, explicit_types, exponential_row, exponential_types, is_struct_of, parts, struct_type,
 };
 use super::explicit;
 use crate::functions::arguments::numbers;
@@ -70,7 +70,7 @@ impl ScalarUDFImpl for Quantile {
                 return Ok(None);
             }
             if parts.len() == 2 {
-                let (bounds, counts) = explicit_row(&parts, row, NAME)?;
+                let (bounds, counts) = ExplicitRows::of(&parts, NAME)?.row(row)?;
                 return Ok(explicit::quantile(q.value(row), bounds, counts));
             }
             let histogram = exponential_row(&parts, row, NAME)?;
