@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -49,7 +48,6 @@ struct Shared {
     base: SessionState,
     memory: Arc<EngineMemory>,
     disk: Arc<DiskManager>,
-    footers: Arc<FileMetadataCache>,
     slots: Arc<Semaphore>,
     log: Arc<QueryLog>,
     tables: Vec<TableInfo>,
@@ -72,25 +70,15 @@ impl QueryEngine {
         system.push(Arc::clone(&log) as Arc<dyn SystemTable>);
         check_names(&system)?;
         let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
-        let base = session::base(options.threads(), memory.share()).map_err(|error| setup(&error))?;
         let disk = spill::disk_manager(options.spill.as_ref())?;
         let footers = Arc::new(DefaultCache::new(options.footer_bytes).with_name("footers"));
+        let base = session::base(options.threads(), memory.share(), source.object_store(), footers)
+            .map_err(|error| setup(&error))?;
         let slots = Arc::new(Semaphore::new(options.concurrency()));
         // More than cores: a query that is long at one step shares a core with the others by the system's clock.
         let workers = Some(workers(options.threads() + options.concurrency())?);
-        let mut shared = Shared {
-            source,
-            system,
-            options,
-            base,
-            memory,
-            disk,
-            footers,
-            slots,
-            log,
-            tables: Vec::new(),
-            workers,
-        };
+        let mut shared =
+            Shared { source, system, options, base, memory, disk, slots, log, tables: Vec::new(), workers };
         shared.tables = shared.describe_tables()?;
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -253,10 +241,8 @@ impl Shared {
         let scope = QueryScope {
             tenant: request.tenant,
             snapshot,
-            object_store: self.source.object_store(),
             memory: Arc::clone(&memory),
             disk: Arc::clone(&self.disk),
-            footers: Arc::clone(&self.footers),
             counts: Arc::clone(&usage.counts),
             text_index: self.options.text_index.clone(),
             now,
@@ -305,7 +291,7 @@ impl Shared {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let schema = signal_schema::unmarked(&plan.schema());
         let held = MemoryConsumer::new("answer").register(memory);
-        let mut stream = execute_stream(plan, session.state.task_ctx()).map_err(explain)?;
+        let mut stream = execute_stream(plan, session.task_context()).map_err(explain)?;
         let (mut batches, mut rows) = (Vec::new(), 0_usize);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(explain)?;
@@ -327,10 +313,8 @@ impl Shared {
         let scope = QueryScope {
             tenant: hindsight_model::Tenant::default(),
             snapshot: Snapshot::default(),
-            object_store: self.source.object_store(),
             memory: self.memory.query_pool(false),
             disk: Arc::clone(&self.disk),
-            footers: Arc::clone(&self.footers),
             counts: Arc::default(),
             text_index: None,
             now: self.options.clock.now(),

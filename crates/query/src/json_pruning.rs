@@ -1,8 +1,8 @@
 //! Lets `attributes->>'http.route' = '/x'` rule out blocks as `http_route = '/x'` would.
 //!
-//! `coalesce(column, json) = v` tells the file statistics nothing. It is true exactly when
-//! `column = v OR (column IS NULL AND json = v)`, whose first part they know, and whose second they can exclude
-//! where no value is null.
+//! `coalesce(column, json) = v` tells the file statistics nothing, and its answer needs the JSON of every row.
+//! `(column = v OR column IS NULL)` beside it is never null and true wherever it is: they say the same in every
+//! context, the statistics know the first, and the JSON is read for the rows that it leaves.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -44,8 +44,8 @@ fn equality(expr: &Expr) -> Option<Expr> {
     if func.name() != "coalesce" || !is_attribute_text(json) {
         return None;
     }
-    let equals = |side: &Expr| binary_expr(side.clone(), Operator::Eq, value.clone());
-    Some(equals(column).or(column.clone().is_null().and(equals(json))))
+    let may_be = binary_expr(column.clone(), Operator::Eq, value.clone()).or(column.clone().is_null());
+    Some(may_be.and(expr.clone()))
 }
 
 fn is_attribute_text(expr: &Expr) -> bool {

@@ -9,14 +9,13 @@ use datafusion::catalog::{
     TableProvider,
 };
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use hindsight_model::{SystemTable, Table, Tenant, TextIndex, to_micros};
@@ -41,8 +40,13 @@ const SCHEMA: &str = "public";
 /// The name under which sessions know the object store; any scheme of our own will do.
 const STORE_URL: &str = "hindsight://blocks";
 
-/// What every query's session is cut from.
-pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
+/// What every query's session is cut from: functions, rules, the blocks' store and the footers that were read.
+pub(crate) fn base(
+    threads: usize,
+    share: usize,
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<FileMetadataCache>,
+) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_information_schema(true)
@@ -52,14 +56,15 @@ pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
     // Head and blocks must have one schema, and it says which texts are views.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
-    // Rows are filtered while they are read: other columns are then read for the rows that are left.
-    options.execution.parquet.pushdown_filters = true;
+    // Each scan says for itself whether its rows are filtered while they are read.
+    options.execution.parquet.pushdown_filters = false;
     options.execution.parquet.reorder_filters = true;
     options.execution.sort_spill_reservation_bytes = sort_reservation(share, threads);
     // A union keeps only the marks that all its inputs share, and the check would take that for a fault.
     options.execution.skip_physical_aggregate_schema_check = true;
     let mut state = SessionStateBuilder::new()
         .with_config(config)
+        .with_runtime_env(runtime(store, footers)?)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
         .build();
@@ -76,10 +81,8 @@ pub(crate) fn base(threads: usize, share: usize) -> Result<SessionState> {
 pub(crate) struct QueryScope {
     pub(crate) tenant: Tenant,
     pub(crate) snapshot: Snapshot,
-    pub(crate) object_store: Arc<dyn ObjectStore>,
     pub(crate) memory: Arc<dyn MemoryPool>,
     pub(crate) disk: Arc<DiskManager>,
-    pub(crate) footers: Arc<FileMetadataCache>,
     pub(crate) counts: Arc<ScanCounts>,
     pub(crate) text_index: Option<Arc<dyn TextIndex>>,
     /// What `now()` says.
@@ -101,26 +104,31 @@ pub(crate) fn for_query(
         CATALOG.to_owned(),
         Arc::new(catalog),
     );
-    let mut state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_runtime_env(runtime(scope.memory, scope.disk, scope.object_store, scope.footers)?)
-        .with_catalog_list(Arc::new(catalogs))
-        .build();
+    // The builder would put in every function anew, which takes longer than a small query.
+    let mut state = base.clone();
+    state.register_catalog_list(Arc::new(catalogs));
+    let runtime = RuntimeEnv {
+        memory_pool: scope.memory,
+        disk_manager: scope.disk,
+        ..base.runtime_env().as_ref().clone()
+    };
     state.mark_start_execution();
     state.execution_props_mut().query_execution_start_time =
         timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
-    let mut session = Session { state, tables };
+    let mut session = Session { state, runtime: Arc::new(runtime), tables };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
         session.register(table.name(), Arc::new(provider))?;
     }
     let Snapshot { tables, guard: _ } = scope.snapshot;
     for (table, snapshot) in Table::ALL.into_iter().zip(tables) {
-        let stored =
+        let signal =
             SignalTable::new(table, scope.tenant.clone(), snapshot, store_url()?, Arc::clone(&scope.counts))
                 .with_text_index(scope.text_index.clone());
-        let shown = session.register_signal(table, Arc::new(stored))?;
+        let signal: Arc<dyn TableProvider> = Arc::new(signal);
+        session.register(table.name(), Arc::clone(&signal))?;
         if table == Table::Spans {
-            functions::register_over_spans(&mut session.state, &shown);
+            functions::register_over_spans(&mut session.state, &signal);
         }
     }
     Ok(session)
@@ -128,7 +136,10 @@ pub(crate) fn for_query(
 
 /// A planned session: where names are looked up and plans are made.
 pub(crate) struct Session {
+    /// Plans; what it would run with is not this query's.
     pub(crate) state: SessionState,
+    /// The query's own memory and scratch files.
+    runtime: Arc<RuntimeEnv>,
     tables: Arc<MemorySchemaProvider>,
 }
 
@@ -138,6 +149,16 @@ impl Session {
         Ok(())
     }
 
+    /// What plans of this session run with.
+    pub(crate) fn task_context(&self) -> Arc<TaskContext> {
+        let id = self.state.session_id().to_owned();
+        let config = self.state.config().clone();
+        // Plans hold the functions they call.
+        let (scalar, higher, aggregate, window) = Default::default();
+        let runtime = Arc::clone(&self.runtime);
+        Arc::new(TaskContext::new(None, id, config, scalar, higher, aggregate, window, runtime))
+    }
+
     /// The names that can be asked.
     pub(crate) fn table_names(&self) -> Vec<String> {
         let mut names = self.tables.table_names();
@@ -145,20 +166,6 @@ impl Session {
         names.sort();
         names.dedup();
         names
-    }
-
-    /// Puts in a signal table as users see it: the stored columns and the computed one.
-    fn register_signal(
-        &self,
-        table: Table,
-        stored: Arc<dyn TableProvider>,
-    ) -> Result<Arc<dyn TableProvider>> {
-        let name = table.name();
-        let source = datafusion::datasource::provider_as_source(stored);
-        let plan = signal_plan(name, source)?;
-        let shown: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, None));
-        self.register(name, Arc::clone(&shown))?;
-        Ok(shown)
     }
 
     /// Plans the views that a statement may ask for. Views read signal tables only, so planning them on demand
@@ -208,34 +215,14 @@ impl Wanted {
     }
 }
 
-fn signal_plan(name: &str, source: Arc<dyn datafusion::logical_expr::TableSource>) -> Result<LogicalPlan> {
-    use datafusion::arrow::datatypes::DataType;
-    use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, col, lit};
-    let scan = LogicalPlanBuilder::scan(name, source, None)?;
-    let mut columns: Vec<Expr> = scan.schema().columns().into_iter().map(Expr::Column).collect();
-    let micros = cast(col("timestamp"), DataType::Int64);
-    let below = cast(col("timestamp_nanos"), DataType::Int64);
-    columns.push((micros * lit(1_000_i64) + below).alias("time_unix_nano"));
-    scan.project(columns)?.build()
-}
-
-fn runtime(
-    memory: Arc<dyn MemoryPool>,
-    disk: Arc<DiskManager>,
-    store: Arc<dyn ObjectStore>,
-    footers: Arc<FileMetadataCache>,
-) -> Result<Arc<RuntimeEnv>> {
-    // Replaced below; one of its own for each query could not bound them all together.
+/// The memory and the scratch files are put in for each query.
+fn runtime(store: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Result<Arc<RuntimeEnv>> {
     let nowhere = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let caches = CacheManagerConfig::default()
         .with_metadata_cache_limit(footers.cache_limit())
         .with_file_metadata_cache(Some(footers));
-    let mut runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(memory)
-        .with_disk_manager_builder(nowhere)
-        .with_cache_manager(caches)
-        .build()?;
-    runtime.disk_manager = disk;
+    let runtime =
+        RuntimeEnvBuilder::new().with_disk_manager_builder(nowhere).with_cache_manager(caches).build()?;
     runtime.register_object_store(store_url()?.as_ref(), store);
     Ok(Arc::new(runtime))
 }

@@ -30,15 +30,20 @@ pub(crate) fn is_attributes(field: &Field) -> bool {
     field.metadata().contains_key(JSON_OF)
 }
 
-/// All columns of a signal table, marked.
+/// Computed from what is stored: `timestamp` and the nanoseconds below its microsecond.
+pub(crate) const TIME_UNIX_NANO: &str = "time_unix_nano";
+
+/// All columns of a signal table, marked: those that are stored, then [`TIME_UNIX_NANO`].
 pub(crate) fn marked(table: Table) -> SchemaRef {
     static SCHEMAS: LazyLock<[SchemaRef; Table::ALL.len()]> = LazyLock::new(|| Table::ALL.map(mark));
     Arc::clone(&SCHEMAS[table.index()])
 }
 
 fn mark(table: Table) -> SchemaRef {
-    let fields = table.schema().fields().iter().map(|field| mark_field(table, field)).collect::<Vec<_>>();
-    Arc::new(Schema::new(fields))
+    let schema = table.schema();
+    let stored = schema.fields().iter().map(|field| mark_field(table, field));
+    let computed = Field::new(TIME_UNIX_NANO, DataType::Int64, true);
+    Arc::new(Schema::new(stored.chain([computed]).collect::<Vec<_>>()))
 }
 
 fn mark_field(table: Table, field: &Field) -> Field {

@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics, ToDFSchema as _};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -16,15 +16,16 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Fi
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, cast as cast_to, col, lit};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use hindsight_model::{Rows, Table, Tenant, TextIndex, to_micros};
 use hindsight_store::{BlockFile, BlockList, IdFilters};
 
 use crate::indexed_source::IndexedSource;
 use crate::prune::{self, Survivors};
-use crate::signal_schema::marked;
+use crate::signal_schema::{TIME_UNIX_NANO, marked};
 use crate::source::TableSnapshot;
 
 /// Columns that are in a block's path rather than in the file.
@@ -74,11 +75,13 @@ impl SignalTable {
         self
     }
 
-    /// The columns as a scan of files has them: those in the file, then those in its path.
-    fn table_schema(&self) -> TableSchema {
+    /// These columns as a scan of files has them: those in the file, then those in its path. Nothing is planned for
+    /// the other columns, of which there are many.
+    fn table_schema(&self, columns: &[usize]) -> TableSchema {
         let in_path = |field: &&Arc<Field>| PARTITION_COLUMNS.contains(&field.name().as_str());
         let fields = self.schema.fields();
-        let in_file: Vec<_> = fields.iter().filter(|field| !in_path(field)).cloned().collect();
+        let in_file: Vec<_> =
+            columns.iter().map(|column| &fields[*column]).filter(|field| !in_path(field)).cloned().collect();
         let partition: Vec<_> = fields.iter().filter(in_path).cloned().collect();
         TableSchema::builder(Arc::new(Schema::new(in_file))).with_table_partition_cols(partition).build()
     }
@@ -90,7 +93,7 @@ impl SignalTable {
         limit: Option<usize>,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.table_schema();
+        let files = self.table_schema(columns);
         let whole = Arc::clone(files.table_schema());
         let projection = columns
             .iter()
@@ -102,7 +105,9 @@ impl SignalTable {
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
-        let source = ParquetSource::new(files).with_parquet_file_reader_factory(Arc::new(reader));
+        let source = ParquetSource::new(files)
+            .with_parquet_file_reader_factory(Arc::new(reader))
+            .with_pushdown_filters(columns.iter().any(|column| is_dear(self.schema.field(*column))));
         let source: Arc<dyn FileSource> = match &self.text_index {
             Some(index) => Arc::new(IndexedSource::new(Arc::new(source), Arc::clone(index))),
             None => Arc::new(source),
@@ -168,15 +173,59 @@ impl TableProvider for SignalTable {
         self.counts.head_rows.fetch_add(head_rows as u64, Ordering::Relaxed);
         tracing::trace!(table = %self.table, files = blocks.len(), "planned scan");
         let limit = limit.filter(|_| filters.is_empty());
-        match (blocks.is_empty(), self.head.is_empty()) {
-            (true, _) => self.scan_head(&columns),
-            (false, true) => self.scan_blocks(&blocks, &columns, limit, session),
+        let stored = self.stored(&columns)?;
+        let scan = match (blocks.is_empty(), self.head.is_empty()) {
+            (true, _) => self.scan_head(&stored)?,
+            (false, true) => self.scan_blocks(&blocks, &stored, limit, session)?,
             (false, false) => UnionExec::try_new(vec![
-                self.scan_blocks(&blocks, &columns, limit, session)?,
-                self.scan_head(&columns)?,
-            ]),
-        }
+                self.scan_blocks(&blocks, &stored, limit, session)?,
+                self.scan_head(&stored)?,
+            ])?,
+        };
+        if stored == columns { Ok(scan) } else { self.computed(&columns, scan, session) }
     }
+}
+
+impl SignalTable {
+    /// The stored columns behind the wanted ones.
+    fn stored(&self, wanted: &[usize]) -> Result<Vec<usize>> {
+        let computed = self.schema.index_of(TIME_UNIX_NANO)?;
+        let mut stored: Vec<usize> = wanted.iter().copied().filter(|column| *column != computed).collect();
+        if stored.len() < wanted.len() {
+            for part in ["timestamp", "timestamp_nanos"] {
+                let part = self.schema.index_of(part)?;
+                if !stored.contains(&part) {
+                    stored.push(part);
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The wanted columns over a scan of the stored ones.
+    fn computed(
+        &self,
+        wanted: &[usize],
+        scan: Arc<dyn ExecutionPlan>,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = scan.schema().as_ref().clone().to_dfschema()?;
+        let micros = cast_to(col("timestamp"), DataType::Int64) * lit(1_000_i64);
+        let nanos = micros + cast_to(col("timestamp_nanos"), DataType::Int64);
+        let expression = |column: &usize| {
+            let name = self.schema.field(*column).name();
+            let expression = if name == TIME_UNIX_NANO { nanos.clone() } else { col(name) };
+            Ok((session.create_physical_expr(expression, &schema)?, name.clone()))
+        };
+        let expressions = wanted.iter().map(expression).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(ProjectionExec::try_new(expressions, scan)?))
+    }
+}
+
+/// Whether reading the column costs more than choosing which of its rows to read: long texts and lists. Rows are then
+/// filtered while they are read, and these columns are read for the rows that are left.
+fn is_dear(field: &Field) -> bool {
+    field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
 }
 
 fn partitioned_file(block: &BlockFile, file_schema: &SchemaRef) -> PartitionedFile {

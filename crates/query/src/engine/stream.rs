@@ -248,7 +248,7 @@ impl Shared {
             let _ = head.send(Arc::clone(&schema));
         }
         let held = MemoryConsumer::new("rows on their way").register(&opened.memory);
-        let mut stream = execute_stream(plan, opened.session.state.task_ctx()).map_err(explain)?;
+        let mut stream = execute_stream(plan, opened.session.task_context()).map_err(explain)?;
         let mut rows = 0_usize;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(explain)?;

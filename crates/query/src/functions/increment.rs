@@ -39,7 +39,7 @@ impl WindowUDFImpl for Increment {
                 "increment takes more to go by: increment(value[, temporality[, start_timestamp]])"
             );
         }
-        let wanted = [DataType::Float64, DataType::Utf8, time_type()];
+        let wanted = [DataType::Float64, DataType::Utf8View, time_type()];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -59,7 +59,7 @@ impl PartitionEvaluator for Increments {
     fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let [values, rest @ ..] = columns else { return exec_err!("increment was given no value") };
         let values: &Float64Array = numbers::<Float64Type>(values, "increment")?;
-        let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
+        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
         let start: Option<&Int64Array> = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
         let mut before: Option<Point> = None;

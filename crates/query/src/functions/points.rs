@@ -156,7 +156,7 @@ impl Points {
 struct Columns<'a> {
     value: &'a Float64Array,
     at: PrimitiveArray<Int64Type>,
-    temporality: Option<&'a arrow::array::StringArray>,
+    temporality: Option<&'a arrow::array::StringViewArray>,
     start: Option<PrimitiveArray<Int64Type>>,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Columns<'a> {
         Ok(Self {
             value: numbers::<Float64Type>(value, "a counter function")?,
             at: micros(at)?,
-            temporality: rest.first().and_then(|column| column.as_string_opt()),
+            temporality: rest.first().and_then(|column| column.as_string_view_opt()),
             start: rest.get(1).map(micros).transpose()?,
         })
     }
@@ -203,7 +203,7 @@ mod tests {
         let start = rows.iter().map(|row| row.3).collect::<TimestampMicrosecondArray>();
         let value: Float64Array = rows.iter().map(|row| row.2.map(f64::from)).collect();
         let word = |is_delta| if is_delta { "delta" } else { "cumulative" };
-        let temporality: arrow::array::StringArray = rows.iter().map(|row| row.4.map(word)).collect();
+        let temporality: arrow::array::StringViewArray = rows.iter().map(|row| row.4.map(word)).collect();
         let columns: Vec<ArrayRef> =
             vec![Arc::new(value), Arc::new(at), Arc::new(temporality), Arc::new(start)];
         (rows.iter().map(|row| row.0).collect(), columns)

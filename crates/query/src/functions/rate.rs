@@ -66,7 +66,7 @@ impl AggregateUDFImpl for Counter {
             let rest = if most == 4 { "[, temporality[, start_timestamp]]" } else { "" };
             return plan_err!("{0} takes more to go by: {0}(value, timestamp{rest})", self.name());
         }
-        let wanted = [DataType::Float64, time_type(), DataType::Utf8, time_type()];
+        let wanted = [DataType::Float64, time_type(), DataType::Utf8View, time_type()];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 

@@ -42,7 +42,7 @@ impl AggregateUDFImpl for Increase {
             return plan_err!("{NAME} takes bounds, counts, timestamp[, temporality[, start_timestamp]]");
         }
         let [(_, bounds), (_, counts)] = explicit_types();
-        let wanted = [bounds, counts, time_type(), DataType::Utf8, time_type()];
+        let wanted = [bounds, counts, time_type(), DataType::Utf8View, time_type()];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -135,7 +135,7 @@ impl Accumulator for Snapshots {
         let [_, _, at, rest @ ..] = values else { return exec_err!("{NAME} was given too little") };
         let at = cast(at, &DataType::Int64)?;
         let at = at.as_primitive::<Int64Type>();
-        let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
+        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
         let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
         let rows = ExplicitRows::of(&values[..2], NAME)?;

@@ -38,7 +38,7 @@ impl WindowUDFImpl for Increment {
         if !(1..=3).contains(&types.len()) {
             return plan_err!("{NAME} takes bucket_counts[, temporality[, start_timestamp]]");
         }
-        let wanted = [list_type(DataType::Int64), DataType::Utf8, time_type()];
+        let wanted = [list_type(DataType::Int64), DataType::Utf8View, time_type()];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -58,7 +58,7 @@ impl PartitionEvaluator for Increments {
     fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let [counts, rest @ ..] = columns else { return exec_err!("{NAME} was given no counts") };
         let snapshots = lists(counts, NAME)?;
-        let temporality = rest.first().and_then(|column| column.as_string_opt::<i32>());
+        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
         let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
         let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
         let started = |row| start.filter(|start| start.is_valid(row)).map(|start| start.value(row));

@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 pub(super) const EXACT_MAX: usize = 256;
 const MANTISSA_BITS: u32 = 6;
 const BUCKETS: usize = 1 << MANTISSA_BITS;
+const FEW: usize = 32;
 const DROPPED_BITS: u32 = f64::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
 
 /// Values of one group. NaN counts as greater than all others, as in `ORDER BY`.
@@ -24,18 +25,20 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
-    /// Adds one value. True when the sketch may have become larger.
+    /// Adds one value. Whether the sketch may have another size on the heap.
     pub(super) fn add(&mut self, value: f64) -> bool {
         let value = canonical(value);
-        if self.octaves.is_empty() {
-            self.values.push(value);
-            if self.values.len() > EXACT_MAX {
-                self.make_buckets();
-            }
+        if !self.octaves.is_empty() {
+            self.widen(value);
+            return self.count(place(value), 1);
+        }
+        let capacity = self.values.capacity();
+        self.values.push(value);
+        if self.values.len() > EXACT_MAX {
+            self.make_buckets();
             return true;
         }
-        self.widen(value);
-        self.count(place(value), 1)
+        self.values.capacity() > capacity
     }
 
     /// Adds what another one has seen.
@@ -111,19 +114,20 @@ impl Sketch {
     fn count(&mut self, place: i32, more: u64) -> bool {
         let octave = place >> MANTISSA_BITS;
         let bucket = place.rem_euclid(BUCKETS as i32) as usize;
-        match self.octaves.binary_search(&octave) {
-            Ok(at) => {
-                self.counts[at][bucket] += more;
-                false
-            }
-            Err(at) => {
-                self.octaves.insert(at, octave);
-                let mut counts = [0; BUCKETS];
-                counts[bucket] = more;
-                self.counts.insert(at, counts);
-                true
-            }
+        // Octaves are few and any may come next: counting those before it is faster than guessing halves.
+        let at = if self.octaves.len() <= FEW {
+            self.octaves.iter().map(|known| usize::from(*known < octave)).sum()
+        } else {
+            self.octaves.partition_point(|known| *known < octave)
+        };
+        if self.octaves.get(at) == Some(&octave) {
+            self.counts[at][bucket] += more;
+            return false;
         }
+        self.octaves.insert(at, octave);
+        self.counts.insert(at, [0; BUCKETS]);
+        self.counts[at][bucket] = more;
+        true
     }
 
     /// Buckets with values, ascending.
