@@ -73,7 +73,7 @@ QUESTIONS = {
         "SELECT service_name, b, histogram_quantile(0.95, histogram_merge(explicit_bounds, more)) AS p95 FROM (SELECT"
         " service_name, time_bucket('15 seconds', timestamp) AS b, explicit_bounds, histogram_increment(bucket_counts)"
         " OVER (PARTITION BY series_id ORDER BY timestamp) AS more FROM metric_histograms"
-        " WHERE metric_name = 'http.server.request.duration') AS points WHERE more IS NOT NULL GROUP BY 1, 2",
+        " WHERE metric_name = 'http.server.request.duration') AS points GROUP BY 1, 2 HAVING p95 IS NOT NULL",
         "WITH points AS (SELECT service_name, time_bucket(INTERVAL '15 seconds', timestamp) AS b, explicit_bounds AS"
         " bounds, bucket_counts AS counts, lag(bucket_counts) OVER (PARTITION BY series_id ORDER BY timestamp) AS earlier"
         " FROM metric_histograms WHERE metric_name = 'http.server.request.duration'),"
