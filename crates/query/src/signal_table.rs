@@ -22,6 +22,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use hindsight_model::{Rows, Table, Tenant, TextIndex, to_micros};
 use hindsight_store::{BlockFile, BlockList, IdFilters};
+use object_store::ObjectMeta;
 
 use crate::indexed_source::IndexedSource;
 use crate::prune::{self, Survivors};
@@ -82,7 +83,8 @@ impl SignalTable {
         let fields = self.schema.fields();
         let in_file: Vec<_> =
             columns.iter().map(|column| &fields[*column]).filter(|field| !in_path(field)).cloned().collect();
-        let partition: Vec<_> = fields.iter().filter(in_path).cloned().collect();
+        let partition: Vec<_> =
+            columns.iter().map(|column| &fields[*column]).filter(in_path).cloned().collect();
         TableSchema::builder(Arc::new(Schema::new(in_file))).with_table_partition_cols(partition).build()
     }
 
@@ -99,9 +101,7 @@ impl SignalTable {
             .iter()
             .map(|&column| Ok(whole.index_of(self.schema.field(column).name())?))
             .collect::<Result<Vec<_>>>()?;
-        let file_columns = files.file_schema().fields().len();
-        let group: FileGroup =
-            blocks.iter().map(|block| partitioned_file(block, files.file_schema())).collect();
+        let group: FileGroup = blocks.iter().map(|block| partitioned_file(block, &files)).collect();
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
@@ -114,7 +114,7 @@ impl SignalTable {
         };
         let config = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(group.split_files(session.config().target_partitions()))
-            .with_statistics(total_statistics(blocks, file_columns + PARTITION_COLUMNS.len()))
+            .with_statistics(total_statistics(blocks, whole.fields().len()))
             .with_projection_indices(Some(projection))?
             .with_limit(limit)
             .build();
@@ -228,11 +228,12 @@ fn is_dear(field: &Field) -> bool {
     field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
 }
 
-fn partitioned_file(block: &BlockFile, file_schema: &SchemaRef) -> PartitionedFile {
-    let mut statistics = Statistics::new_unknown(file_schema);
+/// Cheap to copy, which planning does many times to each.
+fn partitioned_file(block: &BlockFile, files: &TableSchema) -> PartitionedFile {
+    let mut statistics = Statistics::new_unknown(files.file_schema());
     statistics.num_rows = rows(block.rows);
     let range = block.min_timestamp.zip(block.max_timestamp);
-    if let (Some((min, max)), Ok(column)) = (range, file_schema.index_of("timestamp")) {
+    if let (Some((min, max)), Ok(column)) = (range, files.file_schema().index_of("timestamp")) {
         let (min, max) = (to_micros(min), to_micros(max));
         let utc = Some("UTC".into());
         statistics.column_statistics[column] = ColumnStatistics {
@@ -242,12 +243,19 @@ fn partitioned_file(block: &BlockFile, file_schema: &SchemaRef) -> PartitionedFi
             ..ColumnStatistics::new_unknown()
         };
     }
-    PartitionedFile::new(block.path.as_ref(), block.size_bytes)
-        .with_partition_values(vec![
-            ScalarValue::Utf8(Some(block.tenant.as_str().to_owned())),
-            ScalarValue::Date32(Some(prune::days(block.date))),
-        ])
-        .with_statistics(Arc::new(statistics))
+    let in_path = files.table_partition_cols().iter().map(|column| match column.name().as_str() {
+        "date" => ScalarValue::Date32(Some(prune::days(block.date))),
+        _ => ScalarValue::Utf8(Some(block.tenant.as_str().to_owned())),
+    });
+    // A block never changes, so when it was written says nothing.
+    let meta = ObjectMeta {
+        location: block.path.clone(),
+        last_modified: Default::default(),
+        size: block.size_bytes,
+        e_tag: None,
+        version: None,
+    };
+    PartitionedFile::from(meta).with_partition_values(in_path.collect()).with_statistics(Arc::new(statistics))
 }
 
 fn total_statistics(blocks: &[Arc<BlockFile>], columns: usize) -> Statistics {
