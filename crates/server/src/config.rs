@@ -632,8 +632,8 @@ mod tests {
 
     #[test]
     fn texts_are_indexed_by_table() {
-        assert!(with_file("").unwrap().search.options().tables.is_empty());
-        let config = with_file("[search]\nenabled = true\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
+        assert_eq!(with_file("").unwrap().search.options().tables, [Table::Logs]);
+        let config = with_file("[search]\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
         assert_eq!(config.search.options().tables, [Table::Spans]);
         assert_eq!(
             (&config.search.tables.value[..], config.search.bytes_max.value),
