@@ -34,9 +34,12 @@ fn search(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("build", format!("rows={ROWS}")), |bencher| {
         bencher.iter_batched(place, |dir| drop(build(dir.path(), &batches)), BatchSize::PerIteration);
     });
-    group.bench_function(BenchmarkId::new("build/rival/tantivy_row_a_document", format!("rows={ROWS}")), |bencher| {
-        bencher.iter_batched(place, |dir| drop(rival(dir.path(), &bodies)), BatchSize::PerIteration);
-    });
+    group.bench_function(
+        BenchmarkId::new("build/rival/tantivy_row_a_document", format!("rows={ROWS}")),
+        |bencher| {
+            bencher.iter_batched(place, |dir| drop(rival(dir.path(), &bodies)), BatchSize::PerIteration);
+        },
+    );
     let (ours_dir, rival_dir) = (place(), place());
     let (ours, bytes) = build(ours_dir.path(), &batches);
     let (index, field) = rival(rival_dir.path(), &bodies);
@@ -58,10 +61,14 @@ fn search(criterion: &mut Criterion) {
         eprintln!("bytes a row: {:.1}, tantivy {:.1}", per_row(bytes), per_row(rival_bytes));
     }
     group.throughput(Throughput::Elements(1));
-    group.bench_function(BenchmarkId::new("look_up", format!("rows={ROWS}")), |bencher| bencher.iter(look_up));
-    group.bench_function(BenchmarkId::new("look_up/rival/tantivy_row_a_document", format!("rows={ROWS}")), |bencher| {
-        bencher.iter(rival_look_up);
-    });
+    group
+        .bench_function(BenchmarkId::new("look_up", format!("rows={ROWS}")), |bencher| bencher.iter(look_up));
+    group.bench_function(
+        BenchmarkId::new("look_up/rival/tantivy_row_a_document", format!("rows={ROWS}")),
+        |bencher| {
+            bencher.iter(rival_look_up);
+        },
+    );
     group.finish();
 }
 

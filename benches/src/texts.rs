@@ -17,7 +17,8 @@ const SENTENCES: [&str; 12] = [
     "certificate of {s} at {p} expires in {i} hours: issued by an authority that {u} added, serial {h}, key of 2048 bits, used by {i} listeners, renewal is tried again after {i} minutes with some jitter",
 ];
 
-const SERVICES: [&str; 8] = ["cart", "catalog", "checkout", "frontend", "inventory", "payment", "search", "shipping"];
+const SERVICES: [&str; 8] =
+    ["cart", "catalog", "checkout", "frontend", "inventory", "payment", "search", "shipping"];
 
 /// So many bodies, the same ones each time.
 pub fn bodies(rows: usize) -> Vec<String> {
@@ -27,7 +28,8 @@ pub fn bodies(rows: usize) -> Vec<String> {
 
 /// The identifier in a body, if it has one.
 pub fn identifier(body: &str) -> Option<&str> {
-    body.split(|sign: char| !sign.is_ascii_alphanumeric()).find(|word| word.len() == 16 && word.starts_with("0a"))
+    body.split(|sign: char| !sign.is_ascii_alphanumeric())
+        .find(|word| word.len() == 16 && word.starts_with("0a"))
 }
 
 fn body(random: &mut Random) -> String {

@@ -9,6 +9,7 @@ use crate::manifest::Manifest;
 use crate::part_reader::{Documents, PartReader, Term};
 use crate::part_writer::part_dir;
 use crate::rows::{intersection, union};
+use crate::term::Word;
 use crate::{Error, Result};
 
 /// One part of this many rows at most is worth picking: with more, picking costs more than it saves.
@@ -93,12 +94,13 @@ impl BlockIndex {
     fn documents(&self, wanted: &Wanted) -> Result<Option<Vec<u32>>> {
         match wanted {
             Wanted::Everything => Ok(None),
-            Wanted::Word { column, word } => self.documents_with(column, Term::Word(&kept(word))),
+            Wanted::Word { column, word } => self.documents_with(column, Term::Word(Word::new(&kept(word)))),
             Wanted::Prefix { column, start } => {
                 let kept = kept(start);
                 // Of a longer beginning the index knows the words' own beginning, which is all it has of them.
                 let is_cut = kept.len() < start.len();
-                self.documents_with(column, if is_cut { Term::Word(&kept) } else { Term::Prefix(&kept) })
+                let kept = Word::new(&kept);
+                self.documents_with(column, if is_cut { Term::Word(kept) } else { Term::Prefix(kept) })
             }
             Wanted::All(parts) => self.documents_of_all(parts),
             Wanted::Any(parts) => {

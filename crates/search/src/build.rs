@@ -20,12 +20,7 @@ pub(crate) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Begins the index of `block` over these columns in `dir`, which is made.
-    pub(crate) fn create(
-        dir: &'a Path,
-        block: &str,
-        columns: Vec<String>,
-        layout: Layout,
-    ) -> Result<Self> {
+    pub(crate) fn create(dir: &'a Path, block: &str, columns: Vec<String>, layout: Layout) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(Error::io("create the directory", dir))?;
         let block = block.to_owned();
         let group_rows = layout.group_rows;

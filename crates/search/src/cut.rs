@@ -2,6 +2,8 @@
 
 use hindsight_model::{WORD_BYTES_MAX, indexed_part, lower_word, words};
 
+use crate::term::{FIRST_BYTES, Word};
+
 /// Cuts texts into words; keeps its memory from text to text.
 #[derive(Debug, Default)]
 pub(crate) struct Cutter {
@@ -11,18 +13,25 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     /// Hands over each word of a text, in its order.
-    pub(crate) fn each(&mut self, text: &str, mut take: impl FnMut(&[u8])) {
+    pub(crate) fn each(&mut self, text: &str, mut take: impl FnMut(Word<'_>)) {
         if !text.is_ascii() {
             for word in words(text) {
                 put(&mut self.word, word);
-                take(self.word.as_bytes());
+                take(Word::new(self.word.as_bytes()));
             }
             return;
         }
         self.plain.clear();
         self.plain.extend(text.bytes().map(plain));
-        for word in self.plain.split(|byte| *byte == 0).filter(|word| !word.is_empty()) {
-            take(&word[..word.len().min(WORD_BYTES_MAX)]);
+        // A word is looked at together with what follows it.
+        self.plain.extend([0; FIRST_BYTES]);
+        let mut rest = self.plain.as_slice();
+        while let Some(window) = rest.first_chunk() {
+            let length = rest.iter().take_while(|byte| **byte != 0).count();
+            if length > 0 {
+                take(Word::within(&rest[..length.min(WORD_BYTES_MAX)], window));
+            }
+            rest = &rest[length + 1..];
         }
     }
 }
@@ -60,7 +69,7 @@ mod tests {
             let mut cutter = Cutter::default();
             for text in &texts {
                 let mut found = Vec::new();
-                cutter.each(text, |word| found.push(word.to_vec()));
+                cutter.each(text, |word| found.push(word.bytes().to_vec()));
                 let expected: Vec<_> = words(text).map(kept).collect();
                 prop_assert_eq!(&found, &expected);
                 let lower = words(text).map(|word| lower_word(word).collect::<String>());

@@ -33,6 +33,7 @@ mod gaps;
 mod keep;
 mod manifest;
 mod options;
+mod packed_words;
 mod part_reader;
 mod part_writer;
 mod plan;

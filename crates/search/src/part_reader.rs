@@ -15,7 +15,7 @@ use crate::gaps;
 use crate::manifest::{Part, PartColumn};
 use crate::part_writer::{DICTIONARY, LISTED_ONE_IN, LISTS};
 use crate::rows::union;
-use crate::term::{bucket_key, is_identifier, number, stem, stem_key, word_key};
+use crate::term::{Word, bucket_key, stem_key, word_key};
 use crate::{Error, Result};
 
 /// Words that a beginning may stand for; one that stands for more is not looked up.
@@ -24,8 +24,8 @@ const PREFIX_WORDS_MAX: usize = 4096;
 /// A word or its beginning, as an index keeps it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Term<'a> {
-    Word(&'a [u8]),
-    Prefix(&'a [u8]),
+    Word(Word<'a>),
+    Prefix(Word<'a>),
 }
 
 /// Documents of a part, rising.
@@ -62,10 +62,10 @@ impl PartReader {
     pub(crate) fn documents(&self, column: usize, term: Term<'_>) -> io::Result<Documents> {
         let is_full = self.columns.get(column).is_none_or(|column| column.is_full);
         match term {
-            Term::Word(word) if is_identifier(word) => self.with_number(column, word),
+            Term::Word(word) if word.is_identifier() => self.with_number(column, word.number()),
             Term::Word(word) => {
-                let listed = self.with_key(&word_key(column, word))?;
-                Ok(if is_full { either(listed, self.with_number(column, word)?) } else { listed })
+                let listed = self.with_key(&word_key(column, word.bytes()))?;
+                Ok(if is_full { either(listed, self.with_number(column, word.number())?) } else { listed })
             }
             // Any word might be among the identifiers.
             Term::Prefix(_) if is_full => Ok(Documents::Most),
@@ -81,12 +81,12 @@ impl PartReader {
         }
     }
 
-    /// Documents with an identifier.
-    fn with_number(&self, column: usize, word: &[u8]) -> io::Result<Documents> {
-        let number = number(word);
-        let shape = self.columns.get(column).and_then(|column| {
-            Buckets::new((column.bucket_bits, column.tag_bits), self.documents)
-        });
+    /// Documents with an identifier of this number.
+    fn with_number(&self, column: usize, number: u32) -> io::Result<Documents> {
+        let shape = self
+            .columns
+            .get(column)
+            .and_then(|column| Buckets::new((column.bucket_bits, column.tag_bits), self.documents));
         let shape = shape.ok_or_else(|| damaged("the buckets have no shape"))?;
         let mut documents = Vec::new();
         if let Some(found) = self.dictionary.get(bucket_key(column, shape.bucket(number)))? {
@@ -104,8 +104,8 @@ impl PartReader {
     }
 
     /// Documents with a word that begins like this, or with an identifier that may.
-    fn with_beginning(&self, column: usize, start: &[u8]) -> io::Result<Documents> {
-        let key = word_key(column, start);
+    fn with_beginning(&self, column: usize, start: Word<'_>) -> io::Result<Documents> {
+        let key = word_key(column, start.bytes());
         let mut lists = Vec::new();
         let mut words = self.dictionary.range().ge(&key).into_stream()?;
         while let Some((word, found)) = words.next() {
@@ -119,8 +119,8 @@ impl PartReader {
             lists.push(documents);
         }
         // A stem that is longer than the beginning was among those; one that is shorter is not.
-        if stem(start).len() < start.len() {
-            let Documents::These(documents) = self.with_key(&stem_key(column, stem(start)))? else {
+        if start.stem().len() < start.bytes().len() {
+            let Documents::These(documents) = self.with_key(&stem_key(column, start.stem()))? else {
                 return Ok(Documents::Most);
             };
             lists.push(documents);

@@ -92,8 +92,7 @@ impl PartWriter {
             columns.push(lists.write(number, &column.finish()).map_err(failed)?);
         }
         let dictionary = lists.dictionary.finish().map_err(failed)?;
-        let files =
-            vec![write(&self.dir, DICTIONARY, &dictionary)?, write(&self.dir, LISTS, &lists.bytes)?];
+        let files = vec![write(&self.dir, DICTIONARY, &dictionary)?, write(&self.dir, LISTS, &lists.bytes)?];
         Ok(Part { rows: self.rows, columns, files })
     }
 }
@@ -133,7 +132,8 @@ impl Lists {
             self.list(&word_key(column, word), places.count(), &documents, u64::from(self.documents))?;
         }
         let bits = buckets::bits(noted.identifiers.len());
-        let shape = Buckets::new(bits, self.documents).ok_or_else(|| std::io::Error::other("too many bits"))?;
+        let shape =
+            Buckets::new(bits, self.documents).ok_or_else(|| std::io::Error::other("too many bits"))?;
         let mut entries = Vec::new();
         for pairs in noted.identifiers.chunk_by(|a, b| shape.bucket(number(*a)) == shape.bucket(number(*b))) {
             entries.clear();

@@ -56,12 +56,15 @@ fn is_wanted(text: Option<&str>, wanted: &Wanted) -> bool {
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {
-    option::weighted(0.9, prop_oneof![
-        4 => "([a-cA-CäÄ]{1,3}[ .-]?){0,6}",
-        4 => "([aAäÄ]{0,5}[01]{0,5}b?[ .-]?){0,4}",
-        1 => "[aä]{60,70}1?( b)?",
-        1 => "\\PC{0,20}",
-    ])
+    option::weighted(
+        0.9,
+        prop_oneof![
+            4 => "([a-cA-CäÄ]{1,3}[ .-]?){0,6}",
+            4 => "([aAäÄ]{0,5}[01]{0,5}b?[ .-]?){0,4}",
+            1 => "[aä]{60,70}1?( b)?",
+            1 => "\\PC{0,20}",
+        ],
+    )
 }
 
 fn some_wanted() -> impl Strategy<Value = Wanted> {
@@ -95,8 +98,11 @@ fn some_layout() -> impl Strategy<Value = Layout> {
     let whole = Layout::default();
     let part_bytes = prop_oneof![Just(0), Just(whole.part_bytes)];
     let words_max = prop_oneof![1 => 0_usize..20, 2 => Just(whole.words_max)];
-    (1_u32..5, part_bytes, words_max)
-        .prop_map(|(group_rows, part_bytes, words_max)| Layout { group_rows, part_bytes, words_max })
+    (1_u32..5, part_bytes, words_max).prop_map(|(group_rows, part_bytes, words_max)| Layout {
+        group_rows,
+        part_bytes,
+        words_max,
+    })
 }
 
 /// A part for each batch.
