@@ -1,10 +1,11 @@
 //! The words of one column of a part that is being written, in memory: which documents have each of them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use foldhash::quality::RandomState;
 
-use crate::packed_words::PackedWords;
+use crate::packed_words::{Noted, PackedWords};
 use crate::term::{Word, unpacked};
 
 /// Different words that are kept as they are; further ones are kept as identifiers are. Texts of a language whose
@@ -12,36 +13,34 @@ use crate::term::{Word, unpacked};
 pub(crate) const WORDS_MAX: usize = 1 << 16;
 /// Identifiers that are remembered, so that one that keeps coming is noted once a document.
 const SEEN_MAX: usize = 1024;
-/// Memory that a word takes beside its list, about.
+/// Memory that a word takes, about.
 const WORD_BYTES: usize = 128;
 
 /// Words and where they are.
+///
+/// That a document has a word is noted at the end of one list, whatever the word: lists of their own would be one
+/// place in memory each, and going to all those places costs more than putting the notes in order in the end.
 pub(crate) struct ColumnWords {
     short: PackedWords,
-    long: HashMap<Box<[u8]>, u32, RandomState>,
-    /// Of each word; those of short and long ones are mixed.
-    places: Vec<Places>,
+    long: HashMap<Box<[u8]>, Noted, RandomState>,
     words_max: usize,
+    /// The words of the documents, document by document, each by the place it was given when it was first met.
+    notes: Vec<u32>,
+    /// The documents with words, each with where its notes end.
+    ends: Vec<(u32, usize)>,
     /// Each the number of a word and a document, see [`pair`].
     identifiers: Vec<u64>,
     seen: Box<[u64; SEEN_MAX]>,
     /// Whether a word had to be kept as an identifier that is none.
     is_full: bool,
-    lists_bytes: usize,
-}
-
-/// The documents with a word: each as its distance from the one before, less one, seven bits a byte.
-#[derive(Debug, Default)]
-pub(crate) struct Places {
-    next: u32,
-    count: u32,
-    distances: Vec<u8>,
 }
 
 /// What a column's words are written from.
-pub(crate) struct Noted {
+pub(crate) struct Finished {
     /// Words and stems in their order.
-    pub(crate) words: Vec<(Vec<u8>, Places)>,
+    pub(crate) words: Vec<(Vec<u8>, Range<usize>)>,
+    /// The documents of each word, rising, where its range says.
+    pub(crate) documents: Vec<u32>,
     /// Numbers of words with a document each, in their order, each once.
     pub(crate) identifiers: Vec<u64>,
     pub(crate) is_full: bool,
@@ -57,13 +56,13 @@ impl ColumnWords {
         Self {
             short: PackedWords::default(),
             long: HashMap::default(),
-            places: Vec::new(),
             words_max,
+            notes: Vec::new(),
+            ends: Vec::new(),
             identifiers: Vec::new(),
             // A pair that is in the place of another number.
             seen: Box::new(std::array::from_fn(|place| pair(u32::from(place == 0), 0))),
             is_full: false,
-            lists_bytes: 0,
         }
     }
 
@@ -97,95 +96,87 @@ impl ColumnWords {
     /// Whether there was room.
     fn add_short(&mut self, document: u32, word: u128) -> bool {
         let found = self.short.find(word);
-        let place = match self.short.noted(found) {
-            Some(noted) if noted.next > document => return true,
-            Some(noted) => {
-                noted.next = document + 1;
-                noted.place
-            }
+        match self.short.noted(found) {
+            Some(noted) => note(noted, document, &mut self.notes, &mut self.ends),
             None => {
-                let Some(place) = self.new_place() else { return false };
-                self.short.insert(found, word, place, document + 1);
-                place
+                let Some(mut noted) = self.new_word() else { return false };
+                note(&mut noted, document, &mut self.notes, &mut self.ends);
+                self.short.insert(found, word, noted);
             }
-        };
-        self.lists_bytes += self.places[place as usize].add(document);
+        }
         true
     }
 
     /// Whether there was room.
     fn add_long(&mut self, document: u32, word: &[u8]) -> bool {
-        let place = match self.long.get(word) {
-            Some(place) => *place,
-            None => {
-                let Some(place) = self.new_place() else { return false };
-                self.long.insert(word.into(), place);
-                place
-            }
-        };
-        self.lists_bytes += self.places[place as usize].add(document);
+        if let Some(noted) = self.long.get_mut(word) {
+            note(noted, document, &mut self.notes, &mut self.ends);
+            return true;
+        }
+        let Some(mut noted) = self.new_word() else { return false };
+        note(&mut noted, document, &mut self.notes, &mut self.ends);
+        self.long.insert(word.into(), noted);
         true
     }
 
-    fn new_place(&mut self) -> Option<u32> {
-        let place = u32::try_from(self.places.len()).ok().filter(|_| self.places.len() < self.words_max)?;
-        self.places.push(Places::default());
-        Some(place)
+    fn words(&self) -> usize {
+        self.short.len() + self.long.len()
     }
 
-    /// What it takes in memory, about.
+    fn new_word(&self) -> Option<Noted> {
+        let place = u32::try_from(self.words()).ok().filter(|_| self.words() < self.words_max)?;
+        Some(Noted { place, next: 0, count: 0 })
+    }
+
+    /// What it takes in memory, about; putting the notes in order takes as much again for those.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.lists_bytes + self.places.len() * WORD_BYTES + self.identifiers.len() * size_of::<u64>()
+        size_of_val(&self.notes[..])
+            + size_of_val(&self.ends[..])
+            + size_of_val(&self.identifiers[..])
+            + self.words() * WORD_BYTES
     }
 
-    pub(crate) fn finish(self) -> Noted {
-        let Self { short, long, mut places, mut identifiers, is_full, .. } = self;
-        let mut take = |place: u32| std::mem::take(&mut places[place as usize]);
-        let mut words: Vec<_> = short.words().map(|(word, place)| (unpacked(word), take(place))).collect();
-        words.extend(long.into_iter().map(|(word, place)| (word.into_vec(), take(place))));
+    pub(crate) fn finish(self) -> Finished {
+        let count = self.words();
+        let Self { short, long, notes, ends, mut identifiers, is_full, .. } = self;
+        let mut words: Vec<_> = short.words().map(|(word, noted)| (unpacked(word), noted)).collect();
+        words.extend(long.into_iter().map(|(word, noted)| (word.into_vec(), noted)));
         words.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        // Where the next document of each word goes, by the word's place.
+        let (mut next, mut end) = (vec![0; count], 0);
+        let mut ranges = Vec::with_capacity(count);
+        for (word, noted) in words {
+            let start = end;
+            end += noted.count as usize;
+            next[noted.place as usize] = start;
+            ranges.push((word, start..end));
+        }
+        let (mut documents, mut start) = (vec![0; notes.len()], 0);
+        for (document, end) in ends {
+            for place in &notes[start..end] {
+                let at = &mut next[*place as usize];
+                documents[*at] = document;
+                *at += 1;
+            }
+            start = end;
+        }
         identifiers.sort_unstable();
         identifiers.dedup();
-        Noted { words, identifiers, is_full }
+        Finished { words: ranges, documents, identifiers, is_full }
     }
 }
 
-impl Places {
-    /// Notes a document, if it is not the last one. Bytes it took.
-    fn add(&mut self, document: u32) -> usize {
-        if document < self.next {
-            return 0;
-        }
-        let before = self.distances.len();
-        let mut distance = document - self.next;
-        while distance >= 0x80 {
-            self.distances.push(distance as u8 | 0x80);
-            distance >>= 7;
-        }
-        self.distances.push(distance as u8);
-        self.next = document + 1;
-        self.count += 1;
-        self.distances.len() - before
+/// Notes that a document has a word, if it was not noted before.
+fn note(word: &mut Noted, document: u32, notes: &mut Vec<u32>, ends: &mut Vec<(u32, usize)>) {
+    if word.next > document {
+        return;
     }
-
-    /// How many there are.
-    pub(crate) fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Puts the documents into `documents`.
-    pub(crate) fn read(&self, documents: &mut Vec<u64>) {
-        documents.clear();
-        let (mut next, mut distance, mut bits) = (0, 0, 0);
-        for byte in &self.distances {
-            distance |= u64::from(byte & 0x7F) << bits;
-            bits += 7;
-            if *byte < 0x80 {
-                documents.push(next + distance);
-                next += distance + 1;
-                (distance, bits) = (0, 0);
-            }
-        }
+    word.next = document + 1;
+    word.count += 1;
+    notes.push(word.place);
+    match ends.last_mut() {
+        Some((last, end)) if *last == document => *end = notes.len(),
+        _ => ends.push((document, notes.len())),
     }
 }
 
@@ -199,18 +190,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_come_back(documents in proptest::collection::btree_set(0_u32..3_000_000, 0..40)) {
-            let (mut places, mut bytes) = (Places::default(), 0);
-            for document in &documents {
-                bytes += places.add(*document) + places.add(*document);
-            }
-            let mut read = Vec::new();
-            places.read(&mut read);
-            prop_assert_eq!(read, documents.iter().map(|document| u64::from(*document)).collect::<Vec<_>>());
-            prop_assert_eq!((places.count() as usize, bytes), (documents.len(), places.distances.len()));
-        }
-
-        #[test]
         fn every_word_of_every_document_is_noted_in_one_way_or_the_other(
             texts in proptest::collection::vec(proptest::collection::vec("[ab0]{1,6}|[ab]{16,18}0?", 0..8), 0..9), words_max in 0_usize..9,
         ) {
@@ -218,24 +197,24 @@ mod tests {
             for (document, words) in (0..).zip(&texts) {
                 words.iter().for_each(|word| column.add(document, Word::new(word.as_bytes())));
             }
-            let Noted { words, identifiers, is_full } = column.finish();
+            let Finished { words, documents, identifiers, is_full } = column.finish();
             prop_assert!(words.len() <= words_max && words.is_sorted_by(|(a, _), (b, _)| a < b));
             prop_assert!(identifiers.is_sorted_by(|a, b| a < b));
             let mut noted = BTreeSet::new();
-            for (word, places) in &words {
-                let mut documents = Vec::new();
-                places.read(&mut documents);
-                noted.extend(documents.into_iter().map(|document| (word.to_vec(), document)));
+            for (word, range) in &words {
+                let documents = &documents[range.clone()];
+                prop_assert!(!documents.is_empty() && documents.is_sorted_by(|a, b| a < b));
+                noted.extend(documents.iter().map(|document| (word.clone(), *document)));
             }
             for (document, text) in (0..).zip(&texts) {
                 for word in text {
                     let term = Word::new(word.as_bytes());
                     let by_number = identifiers.binary_search(&pair(term.number(), document)).is_ok();
-                    let by_word = noted.contains(&(word.as_bytes().to_vec(), u64::from(document)));
+                    let by_word = noted.contains(&(word.as_bytes().to_vec(), document));
                     let is_noted =
                         if term.is_identifier() { by_number } else { by_word || by_number && is_full };
                     prop_assert!(is_noted, "{}", word);
-                    let by_stem = noted.contains(&(unpacked(term.packed_stem()), u64::from(document)));
+                    let by_stem = noted.contains(&(unpacked(term.packed_stem()), document));
                     prop_assert!(!term.is_identifier() || by_stem || is_full);
                 }
             }

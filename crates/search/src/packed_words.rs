@@ -25,10 +25,12 @@ struct Slot {
 /// What is known of a word.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Noted {
-    /// Where its documents are.
+    /// Which word it is, in the order in which words were met.
     pub(crate) place: u32,
     /// The document after the last one that has it.
     pub(crate) next: u32,
+    /// How many documents have it.
+    pub(crate) count: u32,
 }
 
 impl Default for PackedWords {
@@ -56,8 +58,8 @@ impl PackedWords {
     }
 
     /// Puts a word into the slot that was found for it.
-    pub(crate) fn insert(&mut self, slot: usize, word: u128, place: u32, next: u32) {
-        self.slots[slot] = Slot { word, noted: Noted { place, next } };
+    pub(crate) fn insert(&mut self, slot: usize, word: u128, noted: Noted) {
+        self.slots[slot] = Slot { word, noted };
         self.count += 1;
         if self.count * 2 > self.slots.len() {
             let twice = vec![Slot::default(); self.slots.len() * 2];
@@ -70,9 +72,13 @@ impl PackedWords {
         }
     }
 
-    /// All words, each with the place of its documents, in no order.
-    pub(crate) fn words(&self) -> impl Iterator<Item = (u128, u32)> {
-        self.slots.iter().filter(|slot| slot.word != 0).map(|slot| (slot.word, slot.noted.place))
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// All words with what is known of them, in no order.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (u128, Noted)> {
+        self.slots.iter().filter(|slot| slot.word != 0).map(|slot| (slot.word, slot.noted))
     }
 }
 
@@ -92,12 +98,16 @@ mod tests {
             match (words.noted(slot).map(|noted| noted.place), expected.get(&word)) {
                 (Some(found), Some(place)) => assert_eq!(found, *place),
                 (None, None) => {
-                    words.insert(slot, word, number, 0);
+                    words.insert(slot, word, Noted { place: number, ..Noted::default() });
                     expected.insert(word, number);
                 }
                 (found, place) => panic!("{word} {found:?} {place:?}"),
             }
         }
-        assert_eq!(words.words().collect::<BTreeMap<_, _>>(), expected);
+        assert_eq!(
+            words.words().map(|(word, noted)| (word, noted.place)).collect::<BTreeMap<_, _>>(),
+            expected
+        );
+        assert_eq!(words.len(), expected.len());
     }
 }

@@ -9,7 +9,7 @@ use tantivy::postings::TermInfo;
 use tantivy::termdict::TermDictionaryBuilder;
 
 use crate::buckets::{self, Buckets};
-use crate::column_words::{ColumnWords, Noted, WORDS_MAX};
+use crate::column_words::{ColumnWords, Finished, WORDS_MAX};
 use crate::cut::Cutter;
 use crate::gaps;
 use crate::manifest::{Part, PartColumn, PartFile};
@@ -122,14 +122,15 @@ impl Lists {
     }
 
     /// Writes the words and identifiers of one column, which come in this order in the dictionary.
-    fn write(&mut self, column: usize, noted: &Noted) -> std::io::Result<PartColumn> {
+    fn write(&mut self, column: usize, noted: &Finished) -> std::io::Result<PartColumn> {
         let mut documents = Vec::new();
-        for (word, places) in &noted.words {
+        for (word, range) in &noted.words {
+            let count = u32::try_from(range.len()).map_err(std::io::Error::other)?;
             documents.clear();
-            if places.count() <= self.documents / LISTED_ONE_IN {
-                places.read(&mut documents);
+            if count <= self.documents / LISTED_ONE_IN {
+                documents.extend(noted.documents[range.clone()].iter().map(|document| u64::from(*document)));
             }
-            self.list(&word_key(column, word), places.count(), &documents, u64::from(self.documents))?;
+            self.list(&word_key(column, word), count, &documents, u64::from(self.documents))?;
         }
         let bits = buckets::bits(noted.identifiers.len());
         let shape =
