@@ -2,3 +2,4 @@
 //! measures and how to run it is in `README.md`.
 
 pub mod sample;
+pub mod texts;

@@ -154,6 +154,8 @@ pub struct SqlStats {
     pub files_pruned: u64,
     /// Of these, the ones that only the resident filters of trace and span ids ruled out.
     pub files_pruned_by_id: u64,
+    /// Rows of the files that were left that a full-text index ruled out.
+    pub rows_skipped_by_index: u64,
     /// The most memory it held at a time, in bytes.
     pub memory_peak_bytes: u64,
     /// Bytes written to temporary files, because they did not fit the memory.

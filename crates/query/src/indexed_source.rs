@@ -26,7 +26,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
-const ROWS_SKIPPED: &str = "rows_skipped_by_index";
+pub(crate) const ROWS_SKIPPED: &str = "rows_skipped_by_index";
 
 /// A source of Parquet files with an index of their texts beside it.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 use hindsight_model::SqlStats;
 
+use crate::indexed_source::ROWS_SKIPPED;
 use crate::memory::QueryMemory;
 use crate::signal_table::ScanCounts;
 
@@ -35,6 +36,7 @@ impl Usage {
             files_scanned: count(&self.counts.files_scanned),
             files_pruned: count(&self.counts.files_pruned),
             files_pruned_by_id: count(&self.counts.files_pruned_by_id),
+            rows_skipped_by_index: operators.skipped,
             memory_peak_bytes: self.memory.get().map_or(0, |memory| memory.peak() as u64),
             spilled_bytes: operators.spilled,
         }
@@ -46,6 +48,7 @@ impl Usage {
 struct Operators {
     rows: u64,
     bytes: u64,
+    skipped: u64,
     spilled: u64,
 }
 
@@ -59,6 +62,7 @@ impl ExecutionPlanVisitor for Operators {
             if plan.name() == "DataSourceExec" && metrics.sum_by_name("bytes_scanned").is_some() {
                 self.rows += metrics.output_rows().unwrap_or(0) as u64;
                 self.bytes += sum("bytes_scanned");
+                self.skipped += sum(ROWS_SKIPPED);
             }
             self.spilled += metrics.spilled_bytes().unwrap_or(0) as u64;
         }

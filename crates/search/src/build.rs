@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use crate::manifest::{FORMAT, Manifest};
-use crate::part_writer::{GROUP_ROWS, PartWriter, part_dir};
+use crate::part_writer::{Layout, PartWriter, part_dir};
 use crate::{Error, Result};
 
 /// An index that is being built in a directory of its own.
@@ -15,23 +15,17 @@ pub(crate) struct Builder<'a> {
     dir: &'a Path,
     manifest: Manifest,
     part: Option<PartWriter>,
-    /// Memory at which a part is closed.
-    part_bytes: usize,
+    layout: Layout,
 }
 
 impl<'a> Builder<'a> {
     /// Begins the index of `block` over these columns in `dir`, which is made.
-    pub(crate) fn create(
-        dir: &'a Path,
-        block: &str,
-        columns: Vec<String>,
-        part_bytes: usize,
-    ) -> Result<Self> {
+    pub(crate) fn create(dir: &'a Path, block: &str, columns: Vec<String>, layout: Layout) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(Error::io("create the directory", dir))?;
         let block = block.to_owned();
-        let manifest =
-            Manifest { format: FORMAT, block, rows: 0, group_rows: GROUP_ROWS, columns, parts: Vec::new() };
-        Ok(Self { dir, manifest, part: None, part_bytes })
+        let group_rows = layout.group_rows;
+        let manifest = Manifest { format: FORMAT, block, rows: 0, group_rows, columns, parts: Vec::new() };
+        Ok(Self { dir, manifest, part: None, layout })
     }
 
     /// Adds the rows that follow, of which `batch` has the indexed columns by name.
@@ -44,11 +38,12 @@ impl<'a> Builder<'a> {
         let mut part = match self.part.take() {
             Some(part) => part,
             None => {
-                PartWriter::create(part_dir(self.dir, self.manifest.parts.len()), &self.manifest.columns)?
+                let dir = part_dir(self.dir, self.manifest.parts.len());
+                PartWriter::create(dir, self.manifest.columns.len(), self.layout)?
             }
         };
-        part.add(&texts)?;
-        if part.memory_bytes() >= self.part_bytes {
+        part.add(&texts);
+        if part.is_full() {
             self.manifest.parts.push(part.finish()?);
         } else {
             self.part = Some(part);

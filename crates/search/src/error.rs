@@ -14,17 +14,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The index library.
-    #[error("{operation} the index in {path}")]
-    Index {
-        /// What was tried.
-        operation: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why it failed.
-        #[source]
-        source: Box<tantivy::TantivyError>,
-    },
     /// The block that an index is of.
     #[error("read the texts of block {path}")]
     Block {
@@ -56,13 +45,6 @@ impl Error {
         path: &'a Path,
     ) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |source| Self::Io { operation, path: path.to_owned(), source }
-    }
-
-    pub(crate) fn index<'a>(
-        operation: &'static str,
-        path: &'a Path,
-    ) -> impl FnOnce(tantivy::TantivyError) -> Self + 'a {
-        move |source| Self::Index { operation, path: path.to_owned(), source: Box::new(source) }
     }
 
     pub(crate) fn damaged(path: &Path, problem: impl Into<String>) -> Self {

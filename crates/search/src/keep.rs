@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::block_file::BlockReader;
 use crate::build::Builder;
 use crate::manifest::Manifest;
-use crate::part_writer::PART_MEMORY_BYTES;
+use crate::part_writer::Layout;
 use crate::plan::{Candidate, Plan, plan};
 use crate::search_index::{SearchIndex, remove};
 use crate::{Error, Result, SearchOptions, indexed_columns};
@@ -84,9 +84,7 @@ impl Keeper {
         let candidates = self.candidates(&blocks);
         let Plan { remove, crowded_out, build } =
             plan(&candidates, &self.index.indexed(), &self.given_up, self.options.bytes_max);
-        for path in &remove {
-            self.index.remove(path);
-        }
+        self.remove(remove).await;
         self.given_up.extend(crowded_out);
         let found = build.and_then(|path| blocks.into_iter().find(|block| block.path.as_ref() == path));
         let Some(block) = found else { return false };
@@ -120,36 +118,33 @@ impl Keeper {
         candidates
     }
 
+    async fn remove(&self, paths: Vec<String>) {
+        if paths.is_empty() {
+            return;
+        }
+        let index = self.index.clone();
+        let removed = on_thread(move || {
+            paths.iter().for_each(|path| index.remove(path));
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(error = error.chain(), "could not remove the indexes of blocks that are gone");
+        }
+    }
+
     async fn build(&self, block: Arc<BlockFile>) -> Result<()> {
         let path = block.path.to_string();
-        let Some(place) = self.index.workplace(&path) else {
-            return Err(Error::Block { path, source: "its name cannot be a directory's".into() });
-        };
-        remove(&place);
         let began = Instant::now();
         let work = Work {
+            index: self.index.clone(),
             store: self.store.clone(),
             stopping: Arc::clone(&self.stopping),
             runtime: Handle::current(),
             block,
         };
-        let workplace = place.clone();
-        // A thread of its own: the system's allocator keeps what a thread of a pool gave back.
-        let built = on_thread(move || work.build(&workplace)).await.and_then(|manifest| {
-            self.index.adopt(&place, &manifest)?;
-            Ok(manifest)
-        });
-        match built {
-            Ok(manifest) => {
-                let (rows, bytes) = (manifest.rows, manifest.bytes());
-                tracing::info!(block = path, rows, bytes, took = ?began.elapsed(), "indexed the texts of a block");
-                Ok(())
-            }
-            Err(error) => {
-                remove(&place);
-                Err(error)
-            }
-        }
+        let (rows, bytes) = on_thread(move || work.run()).await?;
+        tracing::info!(block = path, rows, bytes, took = ?began.elapsed(), "indexed the texts of a block");
+        Ok(())
     }
 
     fn is_stopping(&self) -> bool {
@@ -164,6 +159,7 @@ impl Keeper {
     }
 }
 
+/// A thread of its own, which may wait for files: the system's allocator keeps what a thread of a pool gave back.
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (reply, done) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("search-builder".to_owned()).spawn(move || {
@@ -177,6 +173,7 @@ async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 
 
 /// One block to index.
 struct Work {
+    index: SearchIndex,
     store: Store,
     stopping: Arc<AtomicBool>,
     runtime: Handle,
@@ -184,6 +181,24 @@ struct Work {
 }
 
 impl Work {
+    /// Builds the index and takes it in; its rows and bytes.
+    fn run(&self) -> Result<(u32, u64)> {
+        let path = self.block.path.as_ref();
+        let place = self.index.workplace(path).ok_or_else(|| Error::Block {
+            path: path.to_owned(),
+            source: "its name cannot be a directory's".into(),
+        })?;
+        remove(&place);
+        let built = self.build(&place).and_then(|manifest| {
+            self.index.adopt(&place, &manifest)?;
+            Ok((manifest.rows, manifest.bytes()))
+        });
+        if built.is_err() {
+            remove(&place);
+        }
+        built
+    }
+
     fn build(&self, place: &Path) -> Result<Manifest> {
         let failed = |source: parquet::errors::ParquetError| Error::Block {
             path: self.block.path.to_string(),
@@ -197,7 +212,7 @@ impl Work {
         let names = columns.iter().map(String::as_str);
         let mask = ProjectionMask::columns(reader.parquet_schema(), names);
         let mut batches = reader.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed)?;
-        let mut builder = Builder::create(place, self.block.path.as_ref(), columns, PART_MEMORY_BYTES)?;
+        let mut builder = Builder::create(place, self.block.path.as_ref(), columns, Layout::default())?;
         let mut since = Instant::now();
         while let Some(batch) = self.runtime.block_on(batches.next()) {
             builder.add(&batch.map_err(failed)?)?;

@@ -7,8 +7,9 @@
 //!
 //! What this crate is not: it answers no query and ranks nothing. Blocks without an index are read whole.
 //!
-//! Reading order: `search_index` (what there is), `keep` → `plan` → `build` → `part_writer` (one index),
-//! `block_index` (one look-up). The bytes are told in `docs/format/search-index.md`.
+//! Reading order: `search_index` (what there is), `keep` → `plan` → `build` → `part_writer` → `column_words` (one
+//! index), `block_index` → `part_reader` (one look-up); `term`, `buckets` and `gaps` are the format, which
+//! `docs/format/search-index.md` tells.
 //!
 //! ```
 //! use hindsight_model::{TextIndex, Wanted};
@@ -23,16 +24,22 @@
 
 mod block_file;
 mod block_index;
+mod buckets;
 mod build;
+mod column_words;
+mod cut;
 mod error;
+mod gaps;
 mod keep;
 mod manifest;
 mod options;
+mod packed_words;
+mod part_reader;
 mod part_writer;
 mod plan;
 mod rows;
 mod search_index;
-mod tokenizer;
+mod term;
 
 #[cfg(test)]
 mod tests;

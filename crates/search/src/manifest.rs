@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// The layout of an index. Another number: the index is built anew.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const FILE: &str = "manifest.json";
 /// Longest manifest; a longer file is not one.
 const BYTES_MAX: u64 = 1 << 20;
@@ -33,7 +33,20 @@ pub(crate) struct Manifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub(crate) rows: u32,
+    /// One for each column of the manifest.
+    pub(crate) columns: Vec<PartColumn>,
     pub(crate) files: Vec<PartFile>,
+}
+
+/// How the words of a column lie in a part.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PartColumn {
+    /// Bits of an identifier's number that choose its bucket.
+    pub(crate) bucket_bits: u32,
+    /// Bits of it that are kept in the bucket.
+    pub(crate) tag_bits: u32,
+    /// Whether there were more words than are kept as they are, so that some are kept as identifiers.
+    pub(crate) is_full: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +74,9 @@ impl Manifest {
         let rows: u64 = manifest.parts.iter().map(|part| u64::from(part.rows)).sum();
         if rows != u64::from(manifest.rows) {
             return Err(Error::damaged(dir, "its parts do not have the block's rows"));
+        }
+        if manifest.parts.iter().any(|part| part.columns.len() != manifest.columns.len()) {
+            return Err(Error::damaged(dir, "a part does not have its columns"));
         }
         Ok(manifest)
     }
@@ -91,25 +107,6 @@ impl Manifest {
             }
         }
         Ok(())
-    }
-}
-
-impl Part {
-    /// The part whose files are in `dir`.
-    pub(crate) fn of(dir: &Path, rows: u32) -> Result<Self> {
-        let mut files = Vec::new();
-        let entries = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
-        for entry in entries {
-            let entry = entry.map_err(Error::io("list", dir))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Lock files are empty, and nobody locks an index that is only read.
-            if !name.ends_with(".lock") {
-                let (bytes, crc32c) = measure(&entry.path())?;
-                files.push(PartFile { name, bytes, crc32c });
-            }
-        }
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { rows, files })
     }
 }
 

@@ -18,7 +18,7 @@ impl Default for SearchOptions {
 /// The columns of a table whose words an index has; none for a table without texts.
 pub fn indexed_columns(table: Table) -> &'static [&'static str] {
     match table {
-        Table::Logs => &["body", "exception_message"],
+        Table::Logs => &["body", "exception_message", "event_name"],
         Table::Spans => &["name", "status_message"],
         _ => &[],
     }

@@ -5,10 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::RecordBatch;
 use hindsight_model::{RowSet, Table, TextIndex, Wanted};
 
 use crate::block_index::BlockIndex;
+use crate::build::Builder;
 use crate::manifest::Manifest;
+use crate::part_writer::Layout;
 use crate::{Error, Result};
 
 /// Indexes that are open at most; the one not asked for longest is closed for another.
@@ -89,6 +92,24 @@ impl SearchIndex {
         Some(place.with_file_name(name))
     }
 
+    /// Indexes a block whose rows are in memory, over those of the columns that they have. Bytes of the index.
+    ///
+    /// # Errors
+    /// When a column has no texts, or the disk refuses.
+    pub fn add(&self, block: &str, columns: &[&str], rows: &[RecordBatch]) -> Result<u64> {
+        let place = self
+            .workplace(block)
+            .ok_or_else(|| Error::damaged(&self.shared.dir, format!("{block} cannot be a directory")))?;
+        remove(&place);
+        let there = |column: &&&str| rows.iter().all(|rows| rows.column_by_name(column).is_some());
+        let columns = columns.iter().filter(there).map(|column| (*column).to_owned()).collect();
+        let mut builder = Builder::create(&place, block, columns, Layout::default())?;
+        rows.iter().try_for_each(|rows| builder.add(rows))?;
+        let manifest = builder.finish()?;
+        self.adopt(&place, &manifest)?;
+        Ok(manifest.bytes())
+    }
+
     /// Takes in a whole index from the place where it was built.
     pub(crate) fn adopt(&self, built: &Path, manifest: &Manifest) -> Result<()> {
         let block = &manifest.block;
@@ -104,11 +125,17 @@ impl SearchIndex {
     pub(crate) fn remove(&self, block: &str) {
         let mut state = self.state();
         state.open.remove(block);
-        if state.indexed.remove(block).is_some()
-            && let Some(place) = place_of(&self.shared.dir, block)
-        {
-            remove(&place);
+        state.turn += 1;
+        let turn = state.turn;
+        if state.indexed.remove(block).is_none() {
+            return;
         }
+        let Some(place) = place_of(&self.shared.dir, block) else { return };
+        // Another index may come to its place at once, and nobody should wait for its files to go.
+        let gone = place.with_file_name(format!("{turn}-{}{UNFINISHED}", std::process::id()));
+        let renamed = std::fs::rename(&place, &gone);
+        drop(state);
+        remove(if renamed.is_ok() { &gone } else { &place });
     }
 
     /// The index of a block, opened if it is not open yet; `None` when there is none.

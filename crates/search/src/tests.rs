@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::SearchIndex;
 use crate::block_index::BlockIndex;
 use crate::build::Builder;
-use crate::part_writer::{GROUP_ROWS, PART_MEMORY_BYTES};
+use crate::part_writer::Layout;
 
 const BLOCK: &str = "logs/tenant=default/date=2026-05-04/00000000000000000001-c1-a.parquet";
 
@@ -23,9 +23,9 @@ fn batch(texts: &[Option<String>]) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable([("body", texts, true)]).unwrap()
 }
 
-fn build(indexes: &SearchIndex, texts: &[Option<String>], batch_rows: usize, part_bytes: usize) {
+fn build(indexes: &SearchIndex, texts: &[Option<String>], batch_rows: usize, layout: Layout) {
     let place = indexes.workplace(BLOCK).unwrap();
-    let mut builder = Builder::create(&place, BLOCK, vec!["body".to_owned()], part_bytes).unwrap();
+    let mut builder = Builder::create(&place, BLOCK, vec!["body".to_owned()], layout).unwrap();
     for texts in texts.chunks(batch_rows) {
         builder.add(&batch(texts)).unwrap();
     }
@@ -56,16 +56,26 @@ fn is_wanted(text: Option<&str>, wanted: &Wanted) -> bool {
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {
-    option::weighted(0.9, prop_oneof!["([a-cA-CäÄ]{1,3}[ .-]?){0,6}", "a{60,70}( b)?", "\\PC{0,20}"])
+    option::weighted(
+        0.9,
+        prop_oneof![
+            4 => "([a-cA-CäÄ]{1,3}[ .-]?){0,6}",
+            4 => "([aAäÄ]{0,5}[01]{0,5}b?[ .-]?){0,4}",
+            1 => "[aä]{60,70}1?( b)?",
+            1 => "\\PC{0,20}",
+        ],
+    )
 }
 
 fn some_wanted() -> impl Strategy<Value = Wanted> {
     let leaf = prop_oneof![
         1 => Just(Wanted::Everything),
         6 => "[a-cä]{1,3}".prop_map(|text| word(&text)),
+        6 => "[aä]{0,5}[01]{1,5}b?".prop_map(|text| word(&text)),
         4 => "[a-cä]{1,2}".prop_map(|text| prefix(&text)),
-        1 => "a{60,70}".prop_map(|text| word(&text)),
-        1 => "a{60,70}".prop_map(|text| prefix(&text)),
+        6 => "[aä]{0,5}[01]{1,3}|[aä]{1,6}".prop_map(|text| prefix(&text)),
+        1 => "[aä]{60,70}1?".prop_map(|text| word(&text)),
+        1 => "[aä]{60,70}1?".prop_map(|text| prefix(&text)),
         1 => Just(Wanted::Word { column: "other".to_owned(), word: "a".to_owned() }),
     ];
     leaf.prop_recursive(3, 12, 3, |part| {
@@ -83,17 +93,40 @@ fn may_be_wanted(text: Option<&str>, wanted: &Wanted) -> bool {
     }
 }
 
+/// Small documents, so that some words are in few of them; parts of one batch or of all; few words or many.
+fn some_layout() -> impl Strategy<Value = Layout> {
+    let whole = Layout::default();
+    let part_bytes = prop_oneof![Just(0), Just(whole.part_bytes)];
+    let words_max = prop_oneof![1 => 0_usize..20, 2 => Just(whole.words_max)];
+    (1_u32..5, part_bytes, words_max).prop_map(|(group_rows, part_bytes, words_max)| Layout {
+        group_rows,
+        part_bytes,
+        words_max,
+    })
+}
+
+/// A part for each batch.
+fn parted() -> Layout {
+    Layout { group_rows: GROUP_ROWS, part_bytes: 0, ..Layout::default() }
+}
+
+fn one_part() -> Layout {
+    Layout { group_rows: GROUP_ROWS, ..Layout::default() }
+}
+
+const GROUP_ROWS: u32 = 16;
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn no_row_that_is_wanted_is_left_out(
         texts in vec(some_text(), 1..60), searches in vec(some_wanted(), 1..12),
-        batch_rows in 1_usize..40, is_parted in any::<bool>(),
+        batch_rows in 1_usize..40, layout in some_layout(),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let indexes = SearchIndex::open(dir.path()).unwrap();
-        build(&indexes, &texts, batch_rows, if is_parted { 0 } else { PART_MEMORY_BYTES });
+        build(&indexes, &texts, batch_rows, layout);
         let place = dir.path().join("logs/00000000000000000001-c1-a");
         let index = BlockIndex::open(&place, BLOCK).unwrap();
         for wanted in &searches {
@@ -127,7 +160,7 @@ fn beside(rows: &[u32]) -> Vec<u32> {
 fn a_word_leads_to_its_rows_and_a_common_one_to_none() {
     let dir = tempfile::tempdir().unwrap();
     let indexes = SearchIndex::open(dir.path()).unwrap();
-    build(&indexes, &many_texts(), 512, 0);
+    build(&indexes, &many_texts(), 512, parted());
     let rows = |wanted: &Wanted| indexes.candidates(BLOCK, wanted).map(|set| set.rows);
     assert_eq!(rows(&word("1234")), Some(beside(&[1234])));
     assert_eq!(rows(&word("absent")), Some(Vec::new()));
@@ -143,7 +176,7 @@ fn a_word_leads_to_its_rows_and_a_common_one_to_none() {
 #[test]
 fn indexes_are_found_again_and_go_when_they_are_removed() {
     let dir = tempfile::tempdir().unwrap();
-    build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 512, 0);
+    build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 512, parted());
     std::fs::create_dir_all(dir.path().join("logs/half-done-1.tmp/0")).unwrap();
     let indexes = SearchIndex::open(dir.path()).unwrap();
     assert!(!dir.path().join("logs/half-done-1.tmp").try_exists().unwrap());
@@ -163,7 +196,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn a_damaged_index_counts_as_none_and_is_removed() {
     let whole = tempfile::tempdir().unwrap();
-    build(&SearchIndex::open(whole.path()).unwrap(), &many_texts(), 1000, PART_MEMORY_BYTES);
+    build(&SearchIndex::open(whole.path()).unwrap(), &many_texts(), 1000, one_part());
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 3] = [
         ("a flipped bit", |bytes| {
@@ -176,7 +209,7 @@ fn a_damaged_index_counts_as_none_and_is_removed() {
     for file in files(whole.path()).iter().filter(|file| !file.to_str().unwrap().ends_with(".lock")) {
         for (what, damage) in damages {
             let dir = tempfile::tempdir().unwrap();
-            build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 1000, PART_MEMORY_BYTES);
+            build(&SearchIndex::open(dir.path()).unwrap(), &many_texts(), 1000, one_part());
             let name = file.file_name().unwrap();
             // Names of segments differ from build to build, their ends do not.
             let is_same = |other: &&std::path::PathBuf| {
@@ -204,7 +237,7 @@ fn a_damaged_index_counts_as_none_and_is_removed() {
 fn an_index_whose_files_are_gone_counts_as_none() {
     let dir = tempfile::tempdir().unwrap();
     let indexes = SearchIndex::open(dir.path()).unwrap();
-    build(&indexes, &many_texts(), 1000, 0);
+    build(&indexes, &many_texts(), 1000, parted());
     std::fs::remove_dir_all(dir.path().join("logs")).unwrap();
     assert_eq!(indexes.candidates(BLOCK, &word("1234")), None);
     assert_eq!(indexes.size(), (0, 0), "so that it is built anew");

@@ -33,7 +33,7 @@ impl SearchSettings {
         let default = SearchOptions::default();
         let tables = file.tables.as_ref().map(|names| names.iter().map(|name| table(name)).collect());
         Ok(Self {
-            enabled: Setting::pick(None, file.enabled, false),
+            enabled: Setting::pick(None, file.enabled, true),
             tables: Setting::pick(None, tables.transpose()?, default.tables),
             bytes_max: Setting::pick(None, file.bytes_max, default.bytes_max),
         })

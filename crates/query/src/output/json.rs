@@ -13,7 +13,7 @@ use crate::output::sql_type;
 ///
 /// 64-bit integers are JSON numbers; timestamps are RFC 3339 in UTC with microseconds; NaN and the infinities are
 /// strings; lists are arrays and structs objects. Stats: `elapsed_ms`, `rows`, `rows_scanned`, `files_scanned`,
-/// `files_pruned`, `files_pruned_by_id`, `bytes_scanned`, `memory_peak_bytes`,
+/// `files_pruned`, `files_pruned_by_id`, `rows_skipped_by_index`, `bytes_scanned`, `memory_peak_bytes`,
 /// `spilled_bytes`.
 ///
 /// # Errors
@@ -32,6 +32,7 @@ pub fn to_json(answer: &SqlAnswer) -> Result<Value> {
         "files_scanned": answer.stats.files_scanned,
         "files_pruned": answer.stats.files_pruned,
         "files_pruned_by_id": answer.stats.files_pruned_by_id,
+        "rows_skipped_by_index": answer.stats.rows_skipped_by_index,
         "bytes_scanned": answer.stats.bytes_scanned,
         "memory_peak_bytes": answer.stats.memory_peak_bytes,
         "spilled_bytes": answer.stats.spilled_bytes,

@@ -131,5 +131,8 @@ async fn explain_says_how_many_rows_the_index_spared() {
     let none = "EXPLAIN ANALYZE SELECT body FROM logs WHERE NOT match(body, '17')";
     assert!(!format!("{:?}", answer(&with, none).await).contains("index=asked"));
     let read = with.sql(SqlRequest::new("SELECT body FROM logs WHERE match(body, '17')")).await.unwrap();
-    assert_eq!(read.row_count(), 1);
+    assert_eq!((read.row_count(), read.stats.rows_skipped_by_index), (1, 97));
+    let log =
+        "SELECT rows_skipped_by_index FROM query_log WHERE sql LIKE '%''17'')' ORDER BY id DESC LIMIT 1";
+    assert_eq!(answer(&with, log).await, [[SqlValue::Int(97)]]);
 }

@@ -69,8 +69,8 @@ fn tables_are_on_this_disk_unless_a_place_that_this_program_can_reach_is_named()
 
 #[test]
 fn texts_are_indexed_by_table() {
-    assert!(with_file("").unwrap().search.options().tables.is_empty());
-    let config = with_file("[search]\nenabled = true\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
+    assert_eq!(with_file("").unwrap().search.options().tables, [Table::Logs]);
+    let config = with_file("[search]\ntables = [\"spans\"]\nbytes_max = 7\n").unwrap();
     assert_eq!(config.search.options().tables, [Table::Spans]);
     assert_eq!((&config.search.tables.value[..], config.search.bytes_max.value), (&[Table::Spans][..], 7));
     let error = with_file("[search]\ntables = [\"metrics\"]\n").unwrap_err().to_string();
