@@ -145,6 +145,7 @@ impl Remote {
         let outcome = self.post("/api/v1/sql", &question).await.unwrap_or(Value::Null);
         match outcome["rows"][0][0].as_str() {
             Some("cancelled") => SqlError::Cancelled,
+            Some("invalid") => broken("one of its rows makes the query invalid"),
             Some("failed") => broken("the query failed; the server's log has the cause"),
             Some("ok" | "dropped" | "partial") | None => broken(&error.to_string()),
             Some(limit) => broken(&format!("the query reached the limit `{limit}`")),
