@@ -64,7 +64,14 @@ async fn psql_asks_and_is_shown_what_there_is() -> anyhow::Result<()> {
         assert!(line.is_some_and(|line| line.contains(kind)), "{column}: {logs}");
     }
     assert!(said(pg, &["-c", r"\d span_events"])?.contains("View \"public.span_events\""));
-    assert!(said(pg, &["-c", r"\d+ logs"])?.contains("the message; JSON text"));
+    for (table, doc) in [
+        ("logs", "the message; JSON text"),
+        ("query_log", "the limit that ended it"),
+        ("traces", "its first span"),
+    ] {
+        let shown = said(pg, &["-c", &format!(r"\d+ {table}")])?;
+        assert!(shown.contains(doc), "{shown}");
+    }
 
     let wrong = psql(pg, TOKEN, &["-v", "VERBOSITY=verbose", "-c", "SELECT * FROM lgos"])?;
     let words = String::from_utf8_lossy(&wrong.stderr);

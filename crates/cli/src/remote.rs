@@ -10,6 +10,13 @@ use serde_json::{Map, Value, json};
 /// Longest that a connection may take; a server on this machine answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Most rows of an answer; they are all held.
+const ROWS_MAX: u64 = 1_000_000;
+/// The header with the id of the query that is answered.
+const QUERY_ID: &str = "x-hindsight-query-id";
+/// With this an Arrow stream ends when nothing is missing.
+const ARROW_END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
 /// A server's web port.
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
@@ -85,7 +92,7 @@ impl Remote {
     async fn ask(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
         let params: Map<String, Value> =
             request.params.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
-        let mut body = json!({"sql": request.sql, "params": params});
+        let mut body = json!({"sql": request.sql, "params": params, "rows_max": ROWS_MAX});
         if let Some(timeout) = request.timeout {
             body["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         }
@@ -98,7 +105,11 @@ impl Remote {
         let failed = |message: String| SqlError::Failed { message };
         let response = self.authorised(call).send().await.map_err(|_| failed(self.unreachable()))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|error| failed(format!("read the answer: {error}")))?;
+        let id = response.headers().get(QUERY_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => return Err(self.why_broken(id, &error).await),
+        };
         if status == reqwest::StatusCode::CONFLICT {
             return Err(SqlError::Cancelled);
         }
@@ -112,12 +123,33 @@ impl Remote {
             return Err(failed(refusal(status.as_u16(), &body)));
         }
         let broken = |error: arrow::error::ArrowError| failed(format!("read the answer: {error}"));
+        if !body.ends_with(&ARROW_END) {
+            return Err(failed("read the answer: its end is missing".to_owned()));
+        }
         let reader = StreamReader::try_new(body.as_ref(), None).map_err(broken)?;
         let schema = reader.schema();
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let mut answer = SqlAnswer::new(schema, batches);
         answer.stats.elapsed = asked.elapsed();
         Ok(answer)
+    }
+}
+
+impl Remote {
+    /// What the server's list of queries says of one whose answer broke off.
+    async fn why_broken(&self, id: Option<i64>, error: &reqwest::Error) -> SqlError {
+        let broken = |why: &str| SqlError::Failed { message: format!("the answer broke off: {why}") };
+        let Some(id) = id else { return broken(&error.to_string()) };
+        let sql = "SELECT outcome FROM query_log WHERE id = $id";
+        let question = json!({"sql": sql, "params": {"id": id}});
+        let outcome = self.post("/api/v1/sql", &question).await.unwrap_or(Value::Null);
+        match outcome["rows"][0][0].as_str() {
+            Some("cancelled") => SqlError::Cancelled,
+            Some("invalid") => broken("one of its rows makes the query invalid"),
+            Some("failed") => broken("the query failed; the server's log has the cause"),
+            Some("ok" | "dropped" | "partial") | None => broken(&error.to_string()),
+            Some(limit) => broken(&format!("the query reached the limit `{limit}`")),
+        }
     }
 }
 

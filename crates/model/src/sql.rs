@@ -123,7 +123,7 @@ pub enum SqlError {
     /// A limit stopped it (QRY-2). The message names the limit and its value.
     #[error("{message}")]
     Limit {
-        /// `timeout`, `memory`, `rows` or `concurrency`.
+        /// `timeout`, `memory`, `spill`, `rows`, `concurrency` or `reader`.
         limit: &'static str,
         /// A sentence that names the limit, its value and what to do.
         message: String,

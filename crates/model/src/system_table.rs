@@ -9,8 +9,14 @@ pub trait SystemTable: std::fmt::Debug + Send + Sync {
     /// The name that users type.
     fn name(&self) -> &'static str;
 
+    /// What a row of it is, in one sentence.
+    fn doc(&self) -> &'static str;
+
     /// Column names and types, in order.
     fn schema(&self) -> SchemaRef;
+
+    /// What each column holds, in one sentence by its name; every column has one.
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)>;
 
     /// The rows that this tenant may see (QRY-3), in no particular order.
     ///

@@ -94,6 +94,10 @@ impl SystemTable for PostmortemsTable {
         "postmortems"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each post-mortem in the workspace"
+    }
+
     fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(vec![
             text("tenant"),
@@ -114,6 +118,28 @@ impl SystemTable for PostmortemsTable {
             Field::new("action_items", DataType::Int64, true),
             text("path"),
         ]))
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("tenant", "whose row it is"),
+            ("id", "its id, as PM-2026-014"),
+            ("title", "its title"),
+            ("status", "draft, in_review, approved, published or closed"),
+            ("severity", "SEV1, the worst, to SEV4"),
+            ("visibility", "internal, restricted or public"),
+            ("incidents", "the incidents it is about, with commas between"),
+            ("services", "the services it is about, with commas between"),
+            ("owner", "the person who answers for it"),
+            ("owner_team", "the team that answers for it"),
+            ("impact_start_at", "when it began to hurt"),
+            ("detected_at", "when it was noticed"),
+            ("mitigated_at", "when it stopped hurting"),
+            ("resolved_at", "when it was over"),
+            ("failed_total", "first figure of the impact"),
+            ("action_items", "its action items, their number"),
+            ("path", "the document"),
+        ]
     }
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
@@ -170,6 +196,10 @@ impl SystemTable for ActionItemsTable {
         "action_items"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each action item of a post-mortem"
+    }
+
     fn schema(&self) -> SchemaRef {
         Arc::new(Schema::new(vec![
             text("tenant"),
@@ -187,6 +217,25 @@ impl SystemTable for ActionItemsTable {
             text("path"),
             Field::new("line", DataType::Int64, true),
         ]))
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("tenant", "whose row it is"),
+            ("postmortem", "id of the document it stands in"),
+            ("id", "its id there"),
+            ("action", "what is to be done"),
+            ("owner", "who does it"),
+            ("due", "by when"),
+            ("priority", "how urgent it is"),
+            ("status", "where it stands"),
+            ("lessons", "lessons it follows from, with commas between"),
+            ("whys", "whys it answers, with commas between"),
+            ("tracker", "where it is tracked"),
+            ("verify", "the query that shows that it worked"),
+            ("path", "the document"),
+            ("line", "its line there"),
+        ]
     }
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {

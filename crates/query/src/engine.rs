@@ -1,3 +1,4 @@
+mod hand_over;
 mod stream;
 
 use std::fmt;
@@ -15,25 +16,27 @@ use futures::StreamExt;
 use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource, SystemTable, Table};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::answer;
+use crate::documentation::Documentation;
 use crate::error::{Error, Result};
 use crate::fault;
-use crate::limits::{self, QueryOptions, THREAD_STACK_BYTES};
+use crate::limits::{self, QueryOptions, READER_PATIENCE, THREAD_STACK_BYTES, TURN_LOOK};
 use crate::memory::EngineMemory;
-use crate::query_log::{QueryInfo, QueryLog, Ticket};
+use crate::query_log::{Finished, QueryInfo, QueryLog, Ticket};
 use crate::session::{self, QueryScope, Session};
 use crate::signal_schema;
 use crate::source::{BlockSource, Guard, Snapshot};
 use crate::spill;
 use crate::statement;
 use crate::suggest::closest;
-use crate::table_info::TableInfo;
+use crate::table_info::{self, TableInfo};
 use crate::usage::Usage;
 use crate::views::VIEWS;
 
-pub use stream::{Description, Pending, RowStream};
+pub use hand_over::Shape;
+pub use stream::{Answered, Description, Ended, Pending, RowStream, Terms, Whole};
 
 /// Answers SQL over blocks, head and system tables. Clones share one engine.
 #[derive(Clone)]
@@ -56,8 +59,8 @@ struct Shared {
 }
 
 impl QueryEngine {
-    /// An engine over this storage and these system tables, with worker threads of its own; `query_log` is added
-    /// to the system tables.
+    /// An engine over this storage and these system tables, with worker threads of its own; `query_log` and
+    /// `documentation` are added to the system tables.
     ///
     /// # Errors
     /// When the threads do not start, or two tables have one name.
@@ -68,6 +71,8 @@ impl QueryEngine {
     ) -> Result<Self> {
         let log = QueryLog::new(Arc::clone(&options.clock));
         system.push(Arc::clone(&log) as Arc<dyn SystemTable>);
+        let documentation = Arc::new(Documentation::default());
+        system.push(Arc::clone(&documentation) as Arc<dyn SystemTable>);
         check_names(&system)?;
         let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
         let disk = spill::disk_manager(options.spill.as_ref())?;
@@ -80,6 +85,7 @@ impl QueryEngine {
         let mut shared =
             Shared { source, system, options, base, memory, disk, slots, log, tables: Vec::new(), workers };
         shared.tables = shared.describe_tables()?;
+        documentation.fill(&shared.tables);
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -91,6 +97,11 @@ impl QueryEngine {
     /// Stops a running query, which then fails with [`SqlError::Cancelled`]. False when there is none with this id.
     pub fn cancel(&self, id: u64) -> bool {
         self.shared.log.cancel(id)
+    }
+
+    /// Most rows of an answer that is held whole.
+    pub fn rows_max(&self) -> usize {
+        self.shared.options.rows_max
     }
 
     /// All tables and views with their columns, sorted by name.
@@ -117,7 +128,7 @@ impl SqlSource for QueryEngine {
         let ticket = self.shared.log.begin(&request.tenant, &request.sql);
         let result = self.bounded(request, &ticket).await;
         match &result {
-            Ok(answer) => ticket.finish(Ok(answer.row_count() as u64)),
+            Ok(answer) => ticket.finish(Ok(Finished { rows: answer.row_count() as u64, partial: false })),
             Err(error) => {
                 tracing::debug!(error = %error, "query failed");
                 ticket.finish(Err(error));
@@ -140,7 +151,7 @@ impl QueryEngine {
         };
         let mut answer = tokio::select! {
             biased;
-            () = ticket.cancelled() => return Err(SqlError::Cancelled),
+            error = ticket.stopped() => return Err(error),
             answer = work => answer?,
         };
         answer.stats = ticket.usage().stats(ticket.elapsed());
@@ -148,11 +159,27 @@ impl QueryEngine {
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+        if let Ok(slot) = Arc::clone(&self.shared.slots).try_acquire_owned() {
+            return Ok(slot);
+        }
         let wait: Duration = self.shared.options.concurrency_wait;
-        match tokio::time::timeout(wait, Arc::clone(&self.shared.slots).acquire_owned()).await {
+        match tokio::time::timeout(wait, self.turn()).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(_)) => Err(SqlError::Failed { message: "the query engine is shut down".to_owned() }),
             Err(_) => Err(limits::concurrency_reached(self.shared.options.concurrency(), wait)),
+        }
+    }
+
+    /// Waits for a slot. Whoever holds one for a reader who takes no rows has to give it up meanwhile.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let mut slot = std::pin::pin!(Arc::clone(&self.shared.slots).acquire_owned());
+        loop {
+            self.shared.log.stop_slowest_reader(READER_PATIENCE);
+            tokio::select! {
+                biased;
+                slot = slot.as_mut() => return slot,
+                () = tokio::time::sleep(TURN_LOOK) => {}
+            }
         }
     }
 
@@ -324,7 +351,9 @@ impl Shared {
             session.register_views(&session::Wanted::All).await?;
             session.describe().await
         };
-        futures::executor::block_on(describe).map_err(|error| setup(&error))
+        let mut tables = futures::executor::block_on(describe).map_err(|error| setup(&error))?;
+        table_info::document(&mut tables, &self.system);
+        Ok(tables)
     }
 }
 

@@ -26,6 +26,7 @@
 mod answer;
 mod attribute_text;
 mod chain;
+mod documentation;
 mod engine;
 mod error;
 mod fault;
@@ -46,6 +47,7 @@ mod spill;
 mod statement;
 mod suggest;
 mod system;
+mod table_docs;
 mod table_info;
 mod time_range;
 mod usage;
@@ -53,10 +55,9 @@ mod views;
 mod wanted;
 mod yielding;
 
-pub mod documentation;
 pub mod output;
 
-pub use engine::{Description, Pending, QueryEngine, RowStream};
+pub use engine::{Answered, Description, Ended, Pending, QueryEngine, RowStream, Shape, Terms, Whole};
 pub use error::{Error, Result};
 pub use limits::QueryOptions;
 pub use query_log::QueryInfo;

@@ -17,6 +17,10 @@ pub(crate) const SQL_SET_CHAIN_MAX: usize = 100;
 pub(crate) const SQL_DEPTH_MAX: usize = 100;
 /// Stack of a query thread. Address space, touched only as far as a deep expression needs it.
 pub(crate) const THREAD_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// How long a reader of rows may take none while other queries wait for their turn.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(1);
+/// How often a query that waits for its turn looks for such a reader.
+pub(crate) const TURN_LOOK: Duration = Duration::from_millis(100);
 /// How many finished queries `query_log` remembers.
 pub(crate) const QUERY_LOG_ROWS_MAX: usize = 1_000;
 /// How much of each SQL text `query_log` keeps.
@@ -41,8 +45,11 @@ pub struct QueryOptions {
     pub concurrency: usize,
     /// How long a query waits for its turn before it is refused. Default 2 s.
     pub concurrency_wait: Duration,
-    /// Most rows in one answer. Default one million.
+    /// Most rows in an answer that is held whole, here or by whoever reads it as one document. Default one million.
     pub rows_max: usize,
+    /// Most rows in an answer that is handed on as it comes: it takes the memory of a few batches however long it is,
+    /// and the timeout bounds it too. Default one thousand million.
+    pub stream_rows_max: usize,
     /// Threads that do the work of all queries; 0 means one for each core. Default 0.
     pub threads: usize,
     /// What time `now()`, `current_date` and `query_log` say. Default the machine's clock.
@@ -61,6 +68,7 @@ impl Default for QueryOptions {
             concurrency: 8,
             concurrency_wait: Duration::from_secs(2),
             rows_max: 1_000_000,
+            stream_rows_max: 1_000_000_000,
             threads: 0,
             clock: Arc::new(SystemClock),
             text_index: None,
@@ -97,6 +105,16 @@ pub(crate) fn rows_reached(limit: usize) -> SqlError {
         limit: "rows",
         message: format!(
             "query has more than the limit of {limit} rows; add a LIMIT, a filter or a GROUP BY"
+        ),
+    }
+}
+
+pub(crate) fn reader_too_slow() -> SqlError {
+    SqlError::Limit {
+        limit: "reader",
+        message: format!(
+            "the reader of the rows took none for {READER_PATIENCE:?} while other queries waited for their turn; read \
+             faster, or ask for fewer rows"
         ),
     }
 }

@@ -1,6 +1,7 @@
 //! What is running and what ran lately.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use hindsight_model::{Clock, SqlError, SqlStats, SystemTable, Tenant, to_micros}
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::limits::{QUERY_LOG_ROWS_MAX, QUERY_LOG_SQL_BYTES_MAX};
+use crate::limits::{QUERY_LOG_ROWS_MAX, QUERY_LOG_SQL_BYTES_MAX, reader_too_slow};
 use crate::usage::Usage;
 
 /// A query that is running.
@@ -45,9 +46,17 @@ struct Inner {
 #[derive(Debug)]
 struct Running {
     info: QueryInfo,
-    cancel: Arc<Notify>,
+    stop: Arc<Stop>,
     began: Instant,
     usage: Arc<Usage>,
+}
+
+/// How a running query is told to stop.
+#[derive(Debug, Default)]
+struct Stop {
+    told: Notify,
+    /// Not because somebody cancelled it, but because its reader is too slow.
+    slow_reader: AtomicBool,
 }
 
 impl Running {
@@ -76,10 +85,10 @@ impl QueryLog {
         let id = inner.last_id;
         let stats = SqlStats::default();
         let info = QueryInfo { id, tenant: tenant.clone(), started, sql: beginning(sql), stats };
-        let (cancel, usage, began) = (Arc::new(Notify::new()), Arc::new(Usage::default()), Instant::now());
-        let running = Running { info, cancel: Arc::clone(&cancel), began, usage: Arc::clone(&usage) };
+        let (stop, usage, began) = (Arc::new(Stop::default()), Arc::new(Usage::default()), Instant::now());
+        let running = Running { info, stop: Arc::clone(&stop), began, usage: Arc::clone(&usage) };
         inner.running.insert(id, running);
-        Ticket { log: Arc::clone(self), id, cancel, began, usage, outcome: "dropped", rows: 0 }
+        Ticket { log: Arc::clone(self), id, stop, began, usage, outcome: "dropped", rows: 0 }
     }
 
     pub(crate) fn running(&self) -> Vec<QueryInfo> {
@@ -90,8 +99,22 @@ impl QueryLog {
     pub(crate) fn cancel(&self, id: u64) -> bool {
         let inner = self.lock();
         let Some(running) = inner.running.get(&id) else { return false };
-        running.cancel.notify_one();
+        running.stop.told.notify_one();
         true
+    }
+
+    /// Stops the query that has waited longest for its reader, if it has for so long.
+    pub(crate) fn stop_slowest_reader(&self, patience: Duration) {
+        let inner = self.lock();
+        let waiting =
+            inner.running.values().filter(|running| !running.stop.slow_reader.load(Ordering::Relaxed));
+        let waiting = waiting.filter_map(|running| Some((running.usage.reader.waited()?, running)));
+        if let Some((waited, slowest)) = waiting.max_by_key(|(waited, _)| *waited)
+            && waited >= patience
+        {
+            slowest.stop.slow_reader.store(true, Ordering::Relaxed);
+            slowest.stop.told.notify_one();
+        }
     }
 
     fn end(&self, id: u64, rows: u64, outcome: &'static str) {
@@ -110,12 +133,20 @@ impl QueryLog {
     }
 }
 
+/// How a query ended that gave an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finished {
+    pub(crate) rows: u64,
+    /// Whether a limit cut it short, and that was asked for.
+    pub(crate) partial: bool,
+}
+
 /// One running query's place in the list.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     log: Arc<QueryLog>,
     id: u64,
-    cancel: Arc<Notify>,
+    stop: Arc<Stop>,
     began: Instant,
     usage: Arc<Usage>,
     outcome: &'static str,
@@ -127,9 +158,13 @@ impl Ticket {
         self.id
     }
 
-    /// Resolves when somebody cancels the query.
-    pub(crate) async fn cancelled(&self) {
-        self.cancel.notified().await;
+    /// Resolves when the query has to stop, with the reason.
+    pub(crate) async fn stopped(&self) -> SqlError {
+        self.stop.told.notified().await;
+        match self.stop.slow_reader.load(Ordering::Relaxed) {
+            true => reader_too_slow(),
+            false => SqlError::Cancelled,
+        }
     }
 
     /// Where the query notes what it takes.
@@ -142,9 +177,10 @@ impl Ticket {
     }
 
     /// Notes how it ended; a ticket dropped without this was dropped by its caller.
-    pub(crate) fn finish(mut self, result: Result<u64, &SqlError>) {
-        self.rows = *result.as_ref().unwrap_or(&0);
+    pub(crate) fn finish(mut self, result: Result<Finished, &SqlError>) {
+        self.rows = result.as_ref().map_or(0, |finished| finished.rows);
         self.outcome = match result {
+            Ok(Finished { partial: true, .. }) => "partial",
             Ok(_) => "ok",
             Err(SqlError::Invalid { .. }) => "invalid",
             Err(SqlError::Limit { limit, .. }) => limit,
@@ -171,6 +207,10 @@ impl SystemTable for QueryLog {
         "query_log"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each query that ended lately, of the asking tenant"
+    }
+
     fn schema(&self) -> SchemaRef {
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         Arc::new(Schema::new(vec![
@@ -188,6 +228,29 @@ impl SystemTable for QueryLog {
             Field::new("outcome", DataType::Utf8, false),
             Field::new("sql", DataType::Utf8, false),
         ]))
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("id", "its number, as in the header x-hindsight-query-id"),
+            ("started", "when it was asked"),
+            (
+                "duration_nano",
+                "how long it took, waiting for its turn and for its reader included, in nanoseconds",
+            ),
+            ("rows", "rows of the answer"),
+            ("rows_scanned", "rows read from blocks and head, before filters"),
+            ("bytes_scanned", "bytes read from blocks"),
+            ("files_scanned", "files that had to be opened"),
+            ("files_pruned", "files that planning ruled out"),
+            ("memory_peak_bytes", "the most memory it held at a time"),
+            ("spilled_bytes", "bytes written to temporary files"),
+            (
+                "outcome",
+                "ok, partial, invalid, failed, cancelled, dropped by its asker, or the limit that ended it: timeout, memory, spill, rows, concurrency or reader",
+            ),
+            ("sql", "its text, the first 4 KiB"),
+        ]
     }
 
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError> {

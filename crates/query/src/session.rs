@@ -31,7 +31,8 @@ use crate::source::Snapshot;
 use crate::spill::sort_reservation;
 use crate::statement;
 use crate::system::SystemProvider;
-use crate::table_info::{ColumnInfo, TableInfo, column_doc, table_doc};
+use crate::table_docs;
+use crate::table_info::{ColumnInfo, TableInfo};
 use crate::views::VIEWS;
 use crate::yielding::YieldAfterJoins;
 
@@ -237,16 +238,15 @@ impl Session {
         let mut tables = Vec::new();
         for name in self.table_names() {
             let Some(table) = self.tables.table(&name).await? else { continue };
-            let signal = Table::from_name(&name);
-            let view = VIEWS.iter().find(|view| view.name == name);
-            let doc = signal.map_or_else(|| view.map_or("", |view| view.doc), table_doc);
+            let is_view = VIEWS.iter().any(|view| view.name == name);
+            let doc = table_docs::of_table(&name);
             let column = |field: &Arc<datafusion::arrow::datatypes::Field>| ColumnInfo {
                 name: field.name().clone(),
                 sql_type: sql_type(field.data_type()),
-                doc: column_doc(field.name()),
+                doc: table_docs::of_column(&name, field.name()),
             };
             let columns = table.schema().fields().iter().map(column).collect();
-            tables.push(TableInfo { name, doc, is_view: view.is_some(), columns });
+            tables.push(TableInfo { name, doc, is_view, columns });
         }
         Ok(tables)
     }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod documentation;
+mod encoded;
 mod fixture;
 mod footers;
 mod layout;

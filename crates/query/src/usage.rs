@@ -1,8 +1,8 @@
 //! What one query has taken so far: asked while it runs, and kept when it ends, however it ends.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 use hindsight_model::SqlStats;
@@ -18,9 +18,45 @@ pub(crate) struct Usage {
     pub(crate) memory: OnceLock<Arc<QueryMemory>>,
     /// Its operators count for themselves.
     pub(crate) plan: OnceLock<Arc<dyn ExecutionPlan>>,
+    /// Rows handed on so far.
+    rows: AtomicU64,
+    /// Whoever reads them.
+    pub(crate) reader: Reader,
+}
+
+/// Since when a query waits for the reader of its rows.
+#[derive(Debug, Default)]
+pub(crate) struct Reader(Mutex<Option<Instant>>);
+
+impl Reader {
+    pub(crate) fn wait_begins(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    pub(crate) fn wait_ends(&self) {
+        self.set(None);
+    }
+
+    /// None when it does not wait.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|since| since.elapsed())
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
 }
 
 impl Usage {
+    pub(crate) fn add_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Rows handed on so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
     /// The figures as of now.
     pub(crate) fn stats(&self, elapsed: Duration) -> SqlStats {
         let mut operators = Operators::default();

@@ -1,13 +1,17 @@
 //! What a crowd of senders may take of this server: connections, bytes of bodies, time (LIM-1). Everything beyond is
 //! told to come back, before it costs memory.
 
+mod accept;
+mod activity;
 mod body;
 mod budget;
 mod connections;
 
+pub(crate) use accept::{TURN_AWAY_TIMEOUT, accept};
+pub(crate) use activity::{Exchange, TakenBy};
 pub(crate) use body::{BodyReader, collect};
 pub(crate) use budget::{Budget, Charge};
-pub(crate) use connections::{Admission, Connections, serve};
+pub(crate) use connections::{Connections, serve};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,7 +13,7 @@ use crate::error::{Error, failed};
 mod columns;
 mod list;
 
-use columns::{Cell, Columns, schema};
+use columns::{Cell, Columns, docs, schema};
 use list::{INCIDENTS, QUERIED, Queried};
 
 impl State {
@@ -43,8 +43,16 @@ impl SystemTable for QueriedTable {
         self.table.name
     }
 
+    fn doc(&self) -> &'static str {
+        self.table.doc
+    }
+
     fn schema(&self) -> SchemaRef {
         schema(self.table.columns)
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        docs(self.table.columns)
     }
 
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError> {
@@ -71,8 +79,16 @@ impl SystemTable for IncidentsTable {
         "incidents"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each incident"
+    }
+
     fn schema(&self) -> SchemaRef {
         schema(INCIDENTS)
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        docs(INCIDENTS)
     }
 
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError> {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use hindsight_model::{SqlAnswer, SqlParam, SqlRequest};
-use hindsight_query::{documentation, output};
+use hindsight_query::output;
 use serde_json::Value;
 
 use crate::args::OutputFormat;
@@ -129,13 +129,10 @@ impl Session {
     }
 
     async fn tables(&mut self) -> Result<(), Stop> {
-        let sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+        let sql = "SELECT DISTINCT table_name, table_doc FROM documentation ORDER BY table_name";
         let answer = self.answer(SqlRequest::new(sql)).await?;
-        let rows = first_column(&answer)?.into_iter().map(|name| {
-            let doc = documentation::of_table(&name).unwrap_or("");
-            vec![Value::from(name), Value::from(doc)]
-        });
-        self.print_texts(["table", "holds"], &rows.collect::<Vec<_>>())
+        let rows = output::to_rows(&answer).map_err(|error| Stop::Failed(error.into()))?;
+        self.print_texts(["table", "holds"], &rows)
     }
 
     async fn columns(&mut self, table: &str) -> Result<(), Stop> {
@@ -143,11 +140,16 @@ impl Session {
             return Err(Stop::Failed(anyhow::anyhow!("`{table}` cannot be a table's name; \\d lists them")));
         }
         let answer = self.answer(SqlRequest::new(format!("SELECT * FROM {table} LIMIT 0"))).await?;
+        let asked = "SELECT column_name, column_doc FROM documentation WHERE table_name = $table";
+        let docs = self.answer(SqlRequest::new(asked).param("table", table)).await?;
+        let docs = output::to_rows(&docs).map_err(|error| Stop::Failed(error.into()))?;
+        let doc = |name: &str| {
+            docs.iter().find(|row| row[0] == name).map_or_else(|| Value::from(""), |row| row[1].clone())
+        };
         let rows = answer.schema.fields().iter().map(|field| {
             let null = if field.is_nullable() { "null" } else { "" };
-            let doc = documentation::of_column(field.name());
             let kind = output::sql_type(field.data_type());
-            vec![Value::from(field.name().as_str()), Value::from(kind), Value::from(null), Value::from(doc)]
+            vec![Value::from(field.name().as_str()), Value::from(kind), Value::from(null), doc(field.name())]
         });
         self.print_texts(["column", "type", "may be", "holds"], &rows.collect::<Vec<_>>())
     }

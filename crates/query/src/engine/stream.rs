@@ -7,22 +7,20 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::DataFusionError;
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::physical_plan::execute_stream;
-use futures::StreamExt as _;
-use hindsight_model::{SqlError, SqlRequest};
+use hindsight_model::{SqlError, SqlRequest, SqlStats};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::hand_over::{AsTheyAre, Beginning, Output, Piece, Sent, Shape};
 use super::{QueryEngine, Shared};
-use crate::query_log::Ticket;
+use crate::query_log::{Finished, Ticket};
 use crate::source::Snapshot;
 use crate::usage::Usage;
-use crate::{answer, fault, limits, signal_schema, statement};
+use crate::{fault, limits, signal_schema, statement};
 
-/// Batches that may wait for whoever reads the rows; the query stands still beyond it.
-const BATCHES_AHEAD_MAX: usize = 1;
+/// Pieces that may wait for whoever reads them; the query stands still beyond it.
+const PIECES_AHEAD_MAX: usize = 1;
 
 /// A query that is listed as running and can be cancelled by its id, before its first row is asked for.
 #[derive(Debug)]
@@ -30,6 +28,50 @@ pub struct Pending {
     engine: QueryEngine,
     request: SqlRequest,
     ticket: Ticket,
+}
+
+/// How an answer is handed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Most rows; the engine's own limit on streams when there is none or it is lower.
+    pub rows_max: Option<usize>,
+    /// Whether the rows that have come are the answer, marked as partial, when the limit of time or of rows ends the
+    /// query. Without it such an end is an error.
+    pub partial: bool,
+    /// An answer that takes no more than so many bytes is given whole, with no hand-over between threads. 0 streams
+    /// every answer, its columns before its first row.
+    pub whole_bytes_max: usize,
+}
+
+/// An answer that was short, or the beginning of a long one.
+#[derive(Debug)]
+pub enum Answered<T> {
+    /// All of it.
+    Whole(Whole<T>),
+    /// To be read as it comes.
+    Rows(RowStream<T>),
+}
+
+/// A whole answer, in parts.
+#[derive(Debug)]
+pub struct Whole<T> {
+    /// Column names and types.
+    pub schema: SchemaRef,
+    /// The rows, in order.
+    pub parts: Vec<T>,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// How an answer that is no error ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ended {
+    /// Rows that were given.
+    pub rows: u64,
+    /// The limit that cut it short, `timeout` or `rows`; only when [`Terms::partial`] asked for it.
+    pub partial: Option<&'static str>,
+    /// What it cost.
+    pub stats: SqlStats,
 }
 
 /// What a statement will give, known before it runs.
@@ -41,15 +83,22 @@ pub struct Description {
     pub params: BTreeMap<String, Option<DataType>>,
 }
 
-/// The rows of a running query, batch by batch. Dropping it stops the query.
+/// The rows of a running query, part by part. Dropping it stops the query.
 #[derive(Debug)]
-pub struct RowStream {
+pub struct RowStream<T = RecordBatch> {
     schema: SchemaRef,
-    rows: mpsc::Receiver<RecordBatch>,
+    /// Those that were there when it was handed over.
+    first: std::vec::IntoIter<Piece<T>>,
+    rows: mpsc::Receiver<Piece<T>>,
+    taken: u64,
     /// How it ended, until that was seen.
-    end: Option<oneshot::Receiver<Result<(), SqlError>>>,
-    /// Whoever watches the time and the list of cancelled queries.
-    _watch: Task<()>,
+    end: Option<oneshot::Receiver<Result<Ended, SqlError>>>,
+    ended: Option<Ended>,
+    /// Whether the last part was taken.
+    is_over: bool,
+    deadline: Instant,
+    /// Whoever watches the time and the list of cancelled queries, unless the work was over before.
+    _watch: Option<Task<()>>,
 }
 
 /// A task that ends when nobody waits for it any more.
@@ -66,6 +115,9 @@ impl<T> Drop for Task<T> {
         self.0.abort();
     }
 }
+
+/// What the engine's thread says when it is done; the engine itself comes along, since it must not be dropped there.
+type Work<T> = Task<(Result<Sent<T>, SqlError>, Arc<Shared>)>;
 
 impl QueryEngine {
     /// Enters a query into the list of running ones. It takes its turn when its rows are asked for.
@@ -122,6 +174,18 @@ impl Pending {
     /// # Errors
     /// As [`hindsight_model::SqlSource::sql`], for everything that is known before the first row.
     pub async fn rows(self) -> Result<RowStream, SqlError> {
+        match self.parts(AsTheyAre, Terms::default()).await? {
+            Answered::Rows(rows) => Ok(rows),
+            // Nothing is gathered.
+            Answered::Whole(_) => Err(engine_fault()),
+        }
+    }
+
+    /// As [`Pending::rows`], with the rows given the wanted shape on the engine's threads, and a short answer whole.
+    ///
+    /// # Errors
+    /// As [`Pending::rows`]; what goes wrong with a short answer is always told here.
+    pub async fn parts<S: Shape>(self, shape: S, terms: Terms) -> Result<Answered<S::Part>, SqlError> {
         let Self { engine, request, ticket } = self;
         let limit = engine.shared.options.timeout;
         let limit = request.timeout.map_or(limit, |asked| asked.min(limit));
@@ -134,71 +198,148 @@ impl Pending {
         };
         let ready = tokio::select! {
             biased;
-            () = ticket.cancelled() => Err(SqlError::Cancelled),
+            error = ticket.stopped() => Err(error),
             ready = ready => ready,
         };
         let (slot, deadline, snapshot) = match ready {
             Ok(ready) => ready,
-            Err(error) => {
-                ticket.finish(Err(&error));
-                return Err(error);
-            }
+            Err(error) => return Err(refused(ticket, error)),
         };
-        let (head, mut columns) = oneshot::channel();
-        let (batches, rows) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let time = Time { deadline, limit, partial: false };
+        let (first, mut begun) = oneshot::channel();
+        let (pieces, rows) = mpsc::channel(PIECES_AHEAD_MAX);
         let (shared, usage) = (Arc::clone(&engine.shared), Arc::clone(ticket.usage()));
-        let work = engine.spawn(async move {
-            let output = Output { head: Some(head), batches };
+        let mut work = engine.spawn(async move {
+            let output = Output::new(first, pieces, shape, terms, Arc::clone(&usage));
             let outcome = shared.send(request, snapshot, &usage, output).await;
             // A query that was given up counts until it has really stopped.
             drop(slot);
             // The engine must not be dropped by one of its own threads.
             (outcome, shared)
         })?;
-        let (tell, mut end) = oneshot::channel();
-        // Beside the engine's threads, since these may all be busy when the time is over.
-        let watch = Task(tokio::runtime::Handle::current().spawn(async move {
-            let outcome = watch(&ticket, work, deadline, limit).await;
-            if let Err(error) = &outcome {
-                tracing::debug!(error = %error, "query failed");
-            }
-            ticket.finish(outcome.as_ref().copied());
-            // Nobody listens any more when this fails.
-            let _ = tell.send(outcome.map(drop));
-        }));
-        let schema = tokio::select! {
+        let outcome = tokio::select! {
             biased;
-            Ok(schema) = &mut columns => schema,
-            end = &mut end => match end {
-                Ok(Err(error)) => return Err(error),
-                // It ended before we looked: the columns are there.
-                Ok(Ok(())) => columns.await.map_err(|_| engine_fault())?,
-                Err(_) => return Err(engine_fault()),
-            },
+            Ok(beginning) = &mut begun => {
+                let time = Time { partial: terms.partial, ..time };
+                return Ok(Answered::Rows(watched(beginning, rows, ticket, work, time)));
+            }
+            outcome = watch(&ticket, &mut work, time) => outcome,
         };
-        Ok(RowStream { schema, rows, end: Some(end), _watch: watch })
+        match outcome {
+            Ok(Sent { whole: Some(beginning), partial }) => {
+                let ended = finished(ticket, partial);
+                let Beginning { schema, pieces } = beginning;
+                let parts = pieces.into_iter().map(|piece| piece.part).collect();
+                Ok(Answered::Whole(Whole { schema, parts, ended }))
+            }
+            Ok(Sent { whole: None, partial }) => {
+                // It ended before we looked: what it began with is there.
+                let beginning = begun.await.map_err(|_| engine_fault())?;
+                let ended = finished(ticket, partial);
+                Ok(Answered::Rows(RowStream::over(beginning, rows, ended, deadline)))
+            }
+            Err(error) => Err(refused(ticket, error)),
+        }
     }
 }
 
-impl RowStream {
+/// Leaves the query to somebody who watches it while its rows are read.
+fn watched<T: Send + 'static>(
+    beginning: Beginning<T>,
+    rows: mpsc::Receiver<Piece<T>>,
+    ticket: Ticket,
+    mut work: Work<T>,
+    time: Time,
+) -> RowStream<T> {
+    let (tell, end) = oneshot::channel();
+    // Beside the engine's threads, since these may all be busy when the time is over.
+    let watch = Task(tokio::runtime::Handle::current().spawn(async move {
+        let outcome = match watch(&ticket, &mut work, time).await {
+            Ok(sent) => Ok(finished(ticket, sent.partial)),
+            Err(error) => Err(refused(ticket, error)),
+        };
+        // Nobody listens any more when this fails.
+        let _ = tell.send(outcome);
+    }));
+    let Beginning { schema, pieces } = beginning;
+    RowStream {
+        schema,
+        first: pieces.into_iter(),
+        rows,
+        taken: 0,
+        end: Some(end),
+        ended: None,
+        is_over: false,
+        deadline: time.deadline,
+        _watch: Some(watch),
+    }
+}
+
+impl<T> RowStream<T> {
+    /// One whose query is over.
+    fn over(
+        beginning: Beginning<T>,
+        rows: mpsc::Receiver<Piece<T>>,
+        ended: Ended,
+        deadline: Instant,
+    ) -> Self {
+        let Beginning { schema, pieces } = beginning;
+        let (first, ended) = (pieces.into_iter(), Some(ended));
+        Self { schema, first, rows, taken: 0, end: None, ended, is_over: false, deadline, _watch: None }
+    }
+
     /// Column names and types.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
+    /// When the time limit ends the query, wherever its reader is then.
+    pub fn deadline(&self) -> std::time::Instant {
+        self.deadline.into_std()
+    }
+
+    /// How it ended, after the last row; `None` before that and after an error.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref().filter(|_| self.is_over)
+    }
+
     /// The next rows; `None` after the last. After an error there are no more.
-    pub async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+    pub async fn next(&mut self) -> Option<Result<T, SqlError>> {
+        let piece = match self.next_piece().await {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Some(Err(error)),
+            None => {
+                self.is_over = true;
+                if let Some(ended) = &mut self.ended {
+                    // The last that was sent may not have been counted when the time was over.
+                    ended.rows = self.taken;
+                }
+                return None;
+            }
+        };
+        self.taken += piece.rows as u64;
+        Some(Ok(piece.part))
+    }
+
+    async fn next_piece(&mut self) -> Option<Result<Piece<T>, SqlError>> {
+        if let Some(piece) = self.first.next() {
+            return Some(Ok(piece));
+        }
         if let Some(end) = &mut self.end {
             let end = tokio::select! {
                 biased;
-                Some(batch) = self.rows.recv() => return Some(Ok(batch)),
+                Some(piece) = self.rows.recv() => return Some(Ok(piece)),
                 end = end => end,
             };
             self.end = None;
-            if let Err(error) = end.unwrap_or_else(|_| Err(engine_fault())) {
-                self.rows.close();
-                while self.rows.try_recv().is_ok() {}
-                return Some(Err(error));
+            // What the work still wants to send when it was cut short is too late.
+            self.rows.close();
+            match end.unwrap_or_else(|_| Err(engine_fault())) {
+                Ok(ended) => self.ended = Some(ended),
+                Err(error) => {
+                    while self.rows.try_recv().is_ok() {}
+                    return Some(Err(error));
+                }
             }
         }
         // It has ended well; what waits is the rest.
@@ -206,68 +347,43 @@ impl RowStream {
     }
 }
 
-/// How the work ended, or why it was not waited for. It stops when this returns.
-async fn watch(
-    ticket: &Ticket,
-    mut work: Task<(Result<u64, SqlError>, Arc<Shared>)>,
+/// Until when a query may run, and whether what it has given by then will do.
+#[derive(Clone, Copy)]
+struct Time {
     deadline: Instant,
     limit: Duration,
-) -> Result<u64, SqlError> {
+    partial: bool,
+}
+
+/// How the work ended, or why it was not waited for. It stops when it is dropped.
+async fn watch<T>(ticket: &Ticket, work: &mut Work<T>, time: Time) -> Result<Sent<T>, SqlError> {
     tokio::select! {
         biased;
-        () = ticket.cancelled() => Err(SqlError::Cancelled),
-        () = tokio::time::sleep_until(deadline) => Err(limits::timeout_reached(limit)),
+        error = ticket.stopped() => Err(error),
+        () = tokio::time::sleep_until(time.deadline) => match time.partial {
+            true => Ok(Sent { whole: None, partial: Some("timeout") }),
+            false => Err(limits::timeout_reached(time.limit)),
+        },
         ended = &mut work.0 => ended.map_or_else(|_| Err(engine_fault()), |(outcome, _)| outcome),
     }
 }
 
-/// Where the columns, then the rows go.
-struct Output {
-    head: Option<oneshot::Sender<SchemaRef>>,
-    batches: mpsc::Sender<RecordBatch>,
+/// Notes in the log that the query ended well.
+fn finished(ticket: Ticket, partial: Option<&'static str>) -> Ended {
+    let stats = ticket.usage().stats(ticket.elapsed());
+    let rows = ticket.usage().rows();
+    ticket.finish(Ok(Finished { rows, partial: partial.is_some() }));
+    Ended { rows, partial, stats }
+}
+
+/// Notes in the log that it did not.
+fn refused(ticket: Ticket, error: SqlError) -> SqlError {
+    tracing::debug!(error = %error, "query failed");
+    ticket.finish(Err(&error));
+    error
 }
 
 impl Shared {
-    /// Runs a query into `output`; the number of rows that went there.
-    async fn send(
-        &self,
-        request: SqlRequest,
-        snapshot: Snapshot,
-        usage: &Usage,
-        mut output: Output,
-    ) -> Result<u64, SqlError> {
-        let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
-        let now = self.options.clock.now();
-        let statement = statement::parse(&request.sql, &request.params, now)?;
-        let opened = self.open(request, snapshot, usage, now)?;
-        let plan = self.plan(&opened.session, statement).await?;
-        let plan = Arc::clone(usage.plan.get_or_init(|| plan));
-        let schema = signal_schema::unmarked(&plan.schema());
-        if let Some(head) = output.head.take() {
-            // A reader who has left is noticed at the first batch.
-            let _ = head.send(Arc::clone(&schema));
-        }
-        let held = MemoryConsumer::new("rows on their way").register(&opened.memory);
-        let mut stream = execute_stream(plan, opened.session.task_context()).map_err(explain)?;
-        let mut rows = 0_usize;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(explain)?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            rows += batch.num_rows();
-            if rows > self.options.rows_max {
-                return Err(limits::rows_reached(self.options.rows_max));
-            }
-            let batch = answer::plain(&schema, &batch)?;
-            held.try_resize(answer::bytes(&batch)?).map_err(explain)?;
-            if output.batches.send(batch).await.is_err() {
-                return Err(SqlError::Cancelled);
-            }
-        }
-        Ok(rows as u64)
-    }
-
     async fn describe(&self, request: SqlRequest, snapshot: Snapshot) -> Result<Description, SqlError> {
         let explain = |error: DataFusionError| fault::explain(&error, self.memory.limit());
         let now = self.options.clock.now();

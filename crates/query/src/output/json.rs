@@ -1,9 +1,13 @@
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt64Type};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use hindsight_model::{SqlAnswer, timestamp_from_micros};
+use hindsight_model::{SqlAnswer, SqlStats, timestamp_from_micros};
 use serde_json::{Map, Number, Value, json};
 
 use crate::error::{Error, Result};
@@ -19,25 +23,28 @@ use crate::output::sql_type;
 /// # Errors
 /// When a column is not what its type says.
 pub fn to_json(answer: &SqlAnswer) -> Result<Value> {
-    let columns: Vec<Value> = answer
-        .schema
-        .fields()
-        .iter()
-        .map(|field| json!({"name": field.name(), "type": sql_type(field.data_type())}))
-        .collect();
-    let stats = json!({
-        "elapsed_ms": answer.stats.elapsed.as_secs_f64() * 1_000.0,
-        "rows": answer.row_count(),
-        "rows_scanned": answer.stats.rows_scanned,
-        "files_scanned": answer.stats.files_scanned,
-        "files_pruned": answer.stats.files_pruned,
-        "files_pruned_by_id": answer.stats.files_pruned_by_id,
-        "rows_skipped_by_index": answer.stats.rows_skipped_by_index,
-        "bytes_scanned": answer.stats.bytes_scanned,
-        "memory_peak_bytes": answer.stats.memory_peak_bytes,
-        "spilled_bytes": answer.stats.spilled_bytes,
-    });
-    Ok(json!({"columns": columns, "rows": to_rows(answer)?, "stats": stats}))
+    let stats = stats(&answer.stats, answer.row_count() as u64);
+    Ok(json!({"columns": columns(&answer.schema), "rows": to_rows(answer)?, "stats": stats}))
+}
+
+pub(super) fn columns(schema: &Schema) -> Vec<Value> {
+    let column = |field: &Arc<Field>| json!({"name": field.name(), "type": sql_type(field.data_type())});
+    schema.fields().iter().map(column).collect()
+}
+
+pub(super) fn stats(stats: &SqlStats, rows: u64) -> Value {
+    json!({
+        "elapsed_ms": stats.elapsed.as_secs_f64() * 1_000.0,
+        "rows": rows,
+        "rows_scanned": stats.rows_scanned,
+        "files_scanned": stats.files_scanned,
+        "files_pruned": stats.files_pruned,
+        "files_pruned_by_id": stats.files_pruned_by_id,
+        "rows_skipped_by_index": stats.rows_skipped_by_index,
+        "bytes_scanned": stats.bytes_scanned,
+        "memory_peak_bytes": stats.memory_peak_bytes,
+        "spilled_bytes": stats.spilled_bytes,
+    })
 }
 
 /// Each row as JSON cells in column order, as in [`to_json`].
@@ -99,9 +106,12 @@ pub fn cells(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
         }
         DataType::List(_) => {
             let list = column.as_list::<i32>();
-            let items = cells(list.values())?;
             let offsets = list.value_offsets();
-            let place = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
+            let at_place = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
+            // Of a window on a large list only what shows in it.
+            let (first, last) = (at_place(0), at_place(list.len()));
+            let items = cells(&list.values().slice(first, last - first))?;
+            let place = |row: usize| at_place(row) - first;
             at(&|row| Value::Array(items[place(row)..place(row + 1)].to_vec()))
         }
         DataType::LargeList(_) | DataType::FixedSizeList(_, _) | DataType::ListView(_) => {
@@ -110,7 +120,7 @@ pub fn cells(column: &dyn Array) -> Result<Vec<Value>, ArrowError> {
             else {
                 return Err(ArrowError::CastError("not a list".to_owned()));
             };
-            cells(&cast(column, &DataType::List(std::sync::Arc::clone(item)))?)?
+            cells(&cast(column, &DataType::List(Arc::clone(item)))?)?
         }
         DataType::Struct(fields) => {
             let parts =

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use hindsight_model::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource as _};
 
 use super::layout::{Layout, lay};
-use crate::{QueryEngine, QueryOptions, RowStream, SpillOptions};
+use crate::{Answered, QueryEngine, QueryOptions, RowStream, Shape, SpillOptions, Terms};
 
 const MANY: &str = "SELECT value FROM generate_series(1, 100000)";
 const ENDLESS: &str = "SELECT value FROM generate_series(1, 1000000000000) WHERE value < 0";
@@ -62,7 +62,7 @@ async fn an_answer_larger_than_the_memory_limit_goes_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_beyond_the_limit_end_the_stream() {
-    let laid = lay(Layout::Half, QueryOptions { rows_max: 50_000, ..Default::default() });
+    let laid = lay(Layout::Half, QueryOptions { stream_rows_max: 50_000, ..Default::default() });
     let error = count(&mut begin(&laid.engine, MANY).await).await.unwrap_err();
     assert!(matches!(error, SqlError::Limit { limit: "rows", .. }), "{error}");
 }
@@ -186,4 +186,90 @@ async fn a_stream_spills_what_does_not_fit_and_leaves_nothing_behind() {
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+/// The rows of an answer that may be partial, and the limit that cut it short.
+async fn so_far(
+    engine: &QueryEngine,
+    request: SqlRequest,
+    rows_max: Option<usize>,
+) -> (usize, Option<&'static str>) {
+    let terms = Terms { rows_max, partial: true, whole_bytes_max: 0 };
+    let Answered::Rows(mut rows) = engine.begin(request).parts(Plain, terms).await.unwrap() else {
+        panic!("nothing is gathered")
+    };
+    let mut count = 0;
+    while let Some(part) = rows.next().await {
+        count += part.unwrap();
+    }
+    let ended = rows.ended().unwrap();
+    assert_eq!(ended.rows, count as u64);
+    (count, ended.partial)
+}
+
+/// Counts rows.
+struct Plain;
+
+impl Shape for Plain {
+    type Part = usize;
+    const ROWS_BYTES: usize = 1_000;
+
+    fn part(&mut self, rows: &arrow::array::RecordBatch) -> Result<usize, SqlError> {
+        Ok(rows.num_rows())
+    }
+
+    fn bytes(_: &usize) -> usize {
+        0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_by_the_limit_is_an_answer_when_that_was_asked_for() {
+    let laid = lay(Layout::Half, QueryOptions { stream_rows_max: 50_000, ..Default::default() });
+    assert_eq!(so_far(&laid.engine, SqlRequest::new(MANY), Some(12)).await, (12, Some("rows")));
+    assert_eq!(outcome(&laid.engine, MANY).await, ("partial".to_owned(), 12));
+    assert_eq!(so_far(&laid.engine, SqlRequest::new(MANY), None).await, (50_000, Some("rows")));
+    assert_eq!(so_far(&laid.engine, SqlRequest::new("SELECT 1"), Some(1)).await, (1, None));
+    let mut endless = SqlRequest::new(ENDLESS);
+    endless.timeout = Some(Duration::from_millis(300));
+    assert_eq!(so_far(&laid.engine, endless, None).await, (0, Some("timeout")));
+    assert_eq!(outcome(&laid.engine, ENDLESS).await, ("partial".to_owned(), 0));
+    // An error stays one.
+    let wrong = "SELECT 1 / (5 - value) FROM generate_series(1, 10)";
+    let terms = Terms { partial: true, ..Terms::default() };
+    let Answered::Rows(mut rows) =
+        laid.engine.begin(SqlRequest::new(wrong)).parts(Plain, terms).await.unwrap()
+    else {
+        panic!("nothing is gathered")
+    };
+    assert!(matches!(rows.next().await, Some(Err(SqlError::Invalid { .. }))));
+    assert!(rows.next().await.is_none() && rows.ended().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_stops_reading_gives_up_his_place_when_others_wait_for_it() {
+    let wait = Duration::from_secs(60);
+    let laid = lay(
+        Layout::Half,
+        QueryOptions { timeout: wait, concurrency: 1, concurrency_wait: wait, ..Default::default() },
+    );
+    let mut stalled = begin(&laid.engine, LARGE).await;
+    assert!(stalled.next().await.unwrap().is_ok());
+    let answer = tokio::time::timeout(Duration::from_secs(20), laid.engine.sql(SqlRequest::new("SELECT 1")));
+    assert_eq!(answer.await.expect("it waits for the stalled one").unwrap().row_count(), 1);
+    let error = count(&mut stalled).await.unwrap_err();
+    assert!(matches!(error, SqlError::Limit { limit: "reader", .. }), "{error}");
+    assert_eq!(outcome(&laid.engine, LARGE).await.0, "reader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_stops_reading_keeps_his_place_while_nobody_wants_it() {
+    let laid = lay(Layout::Half, QueryOptions { concurrency: 2, ..Default::default() });
+    let mut stalled = begin(&laid.engine, LARGE).await;
+    assert!(stalled.next().await.unwrap().is_ok());
+    let until = std::time::Instant::now() + Duration::from_millis(1_500);
+    while std::time::Instant::now() < until {
+        assert_eq!(laid.engine.sql(SqlRequest::new("SELECT 1")).await.unwrap().row_count(), 1);
+    }
+    assert!(count(&mut stalled).await.unwrap() > 200_000);
 }

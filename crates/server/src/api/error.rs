@@ -2,7 +2,7 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
 use hindsight_model::SqlError;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::fault::chain;
@@ -39,6 +39,20 @@ impl ApiError {
         tracing::error!(error = chain(error), "API call failed");
         let hint = "the server's log has the cause under this request id; try again, then report it";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server could not answer", hint)
+    }
+}
+
+impl ApiError {
+    /// A fresh request id, and the error as the caller hears it; the log hears of it too where it is our fault.
+    pub(crate) fn told(&self) -> (String, Value) {
+        let request_id = Uuid::new_v4().to_string();
+        if self.status.is_server_error() {
+            tracing::error!(request_id, code = self.code, "answered {}: {}", self.status, self.message);
+        }
+        let error = json!({
+            "code": self.code, "message": self.message, "hint": self.hint, "request_id": request_id,
+        });
+        (request_id, error)
     }
 }
 
@@ -89,13 +103,8 @@ impl From<hindsight_state::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
-        let request_id = Uuid::new_v4().to_string();
-        if self.status.is_server_error() {
-            tracing::error!(request_id, code = self.code, "answered {}: {}", self.status, self.message);
-        }
-        let body = json!({"error": {
-            "code": self.code, "message": self.message, "hint": self.hint, "request_id": request_id,
-        }});
+        let (request_id, error) = self.told();
+        let body = json!({"error": error});
         let mut response = Response::builder()
             .status(self.status)
             .header(header::CONTENT_TYPE, "application/json")

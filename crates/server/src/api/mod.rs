@@ -5,6 +5,7 @@ mod idempotency;
 mod incidents;
 mod lists;
 mod sql;
+mod sql_answer;
 mod status;
 
 pub(crate) use error::ApiError;

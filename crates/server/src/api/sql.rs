@@ -1,20 +1,23 @@
-//! `POST /api/v1/sql`: a query with named parameters, answered in the format that `Accept` asks for.
+//! `POST /api/v1/sql`: a query with named parameters, answered in the format that `Accept` asks for
+//! (`docs/sql-over-http.md`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
-use hindsight_model::{SqlAnswer, SqlParam, SqlRequest, SqlSource as _, Tenant};
-use hindsight_query::output;
+use axum::{Extension, Json};
+use hindsight_model::{SqlParam, SqlRequest, Tenant};
+use hindsight_query::output::Format;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiError;
+use super::sql_answer::{Wish, answer};
 use crate::app::App;
+use crate::pressure::Exchange;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,14 +26,18 @@ struct Question {
     #[serde(default)]
     params: BTreeMap<String, Value>,
     timeout_ms: Option<u64>,
+    rows_max: Option<usize>,
+    #[serde(default)]
+    partial: bool,
 }
 
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
+    exchange: Option<Extension<Exchange>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response<Body>, ApiError> {
-    let format = Format::of(&headers)?;
+    let format = wanted_format(&headers)?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| {
         let hint = r#"send {"sql": "SELECT …", "params": {"name": value}, "timeout_ms": 10000}"#;
         ApiError::bad_request(format!("the body is not a question: {error}"), hint)
@@ -40,14 +47,8 @@ pub(crate) async fn run(
     for (name, value) in &question.params {
         request = request.param(name.clone(), param(name, value)?);
     }
-    let answer = app.query.sql(request).await?;
-    // Formatting up to a million rows would hold an I/O thread for too long.
-    let body = tokio::task::spawn_blocking(move || format.body(&answer));
-    let body = body.await.map_err(|error| ApiError::internal(&error))??;
-    Ok(Response::builder()
-        .header(header::CONTENT_TYPE, format.content_type())
-        .body(Body::from(body))
-        .expect("fixed headers and bytes make a response"))
+    let wish = Wish { format, rows_max: question.rows_max, partial: question.partial };
+    answer(&app.query, request, wish, exchange.map(|Extension(exchange)| exchange)).await
 }
 
 pub(crate) async fn running(State(app): State<Arc<App>>) -> Json<Value> {
@@ -98,52 +99,23 @@ fn param(name: &str, value: &Value) -> Result<SqlParam, ApiError> {
     })
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Csv,
-    Arrow,
-    NdJson,
-}
-
-impl Format {
-    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        for wanted in accept.split(',').map(|item| item.split(';').next().unwrap_or("").trim()) {
-            match wanted {
-                "application/json" | "application/*" | "*/*" | "" => return Ok(Self::Json),
-                "text/csv" => return Ok(Self::Csv),
-                "application/vnd.apache.arrow.stream" => return Ok(Self::Arrow),
-                "application/x-ndjson" => return Ok(Self::NdJson),
-                _ => {}
-            }
-        }
-        Err(ApiError::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "not_acceptable",
-            "none of the formats in `Accept` can be given",
-            "ask for application/json, text/csv, application/x-ndjson or application/vnd.apache.arrow.stream",
-        ))
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Csv => "text/csv; charset=utf-8",
-            Self::Arrow => "application/vnd.apache.arrow.stream",
-            Self::NdJson => "application/x-ndjson",
+fn wanted_format(headers: &HeaderMap) -> Result<Format, ApiError> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+    for wanted in accept.split(',').map(|item| item.split(';').next().unwrap_or("").trim()) {
+        match wanted {
+            "application/json" | "application/*" | "*/*" | "" => return Ok(Format::Json),
+            "text/csv" => return Ok(Format::Csv),
+            "application/vnd.apache.arrow.stream" => return Ok(Format::Arrow),
+            "application/x-ndjson" => return Ok(Format::NdJson),
+            _ => {}
         }
     }
-
-    fn body(self, answer: &SqlAnswer) -> Result<Vec<u8>, ApiError> {
-        let text = match self {
-            Self::Json => output::to_json(answer).map(|value| value.to_string().into_bytes()),
-            Self::Csv => output::to_csv(answer).map(String::into_bytes),
-            Self::NdJson => output::to_ndjson(answer).map(String::into_bytes),
-            Self::Arrow => output::to_arrow_stream(answer),
-        };
-        text.map_err(|error| ApiError::internal(&error))
-    }
+    Err(ApiError::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "not_acceptable",
+        "none of the formats in `Accept` can be given",
+        "ask for application/json, text/csv, application/x-ndjson or application/vnd.apache.arrow.stream",
+    ))
 }
 
 #[cfg(test)]
@@ -160,11 +132,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            assert_eq!(Format::of(&headers).unwrap(), expected, "{accept}");
+            assert_eq!(wanted_format(&headers).unwrap(), expected, "{accept}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, "image/png".parse().unwrap());
-        assert!(Format::of(&headers).is_err());
+        assert!(wanted_format(&headers).is_err());
     }
 
     #[test]

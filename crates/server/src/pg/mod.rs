@@ -27,23 +27,17 @@ use std::time::Duration;
 
 use hindsight_query::QueryEngine;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::TokenSetting;
 use crate::app::App;
-use crate::pressure::{Admission, Connections};
+use crate::pressure::{Connections, TURN_AWAY_TIMEOUT, accept};
 use cancel::Cancels;
 use fault::PgFault;
 use wire::Wire;
 
 pub(crate) use tls::acceptor;
-
-/// How long to wait when the machine has no room for another connection.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// How long one that is turned away may take to listen.
-const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the connections of this port share.
 struct Port {
@@ -73,48 +67,22 @@ pub(crate) async fn serve(
         idle_timeout: app.config.limits.idle_timeout.value,
     });
     drop(app);
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        let port = Arc::clone(&port);
-        match connections.admit() {
-            Admission::Place(place) => {
-                let stop = stop.clone();
-                open.spawn(async move {
-                    connection::run(stream, port, stop).await;
-                    tracing::debug!(%peer, "a connection ended");
-                    drop(place);
-                });
-            }
-            Admission::Refusal(place) => {
-                open.spawn(async move {
-                    let _ = tokio::time::timeout(TURN_AWAY_TIMEOUT, turn_away(stream, &port)).await;
-                    drop(place);
-                });
-            }
-            Admission::None => {}
+    let open = |stream, peer, place| {
+        let (port, stop) = (Arc::clone(&port), stop.clone());
+        async move {
+            connection::run(stream, port, stop).await;
+            tracing::debug!(%peer, "a connection ended");
+            drop(place);
         }
-    }
-    drop(listener);
-    while open.join_next().await.is_some() {}
+    };
+    let turn_away = |stream| turn_away(stream, Arc::clone(&port));
+    accept(listener, &connections, &stop, open, turn_away).await;
 }
 
 /// Tells one connection too many to come back. A cancel request is still heard: it may be what makes room.
-async fn turn_away(stream: TcpStream, port: &Port) {
+async fn turn_away(stream: TcpStream, port: Arc<Port>) {
     let mut wire = Wire::new(stream, TURN_AWAY_TIMEOUT);
-    if let Ok(Some(_)) = connection::hear_opening(&mut wire, port).await {
+    if let Ok(Some(_)) = connection::hear_opening(&mut wire, &port).await {
         let fault = PgFault::new("53300", "too many connections").hint("try again a little later");
         connection::refuse(&mut wire, fault).await;
     }

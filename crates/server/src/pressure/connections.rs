@@ -1,12 +1,13 @@
 //! Accepting connections: so many at once, each with something to do.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::Version;
 use axum::middleware::{self, Next};
 use hindsight_otlp::Encoding;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,10 +16,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::accept;
+use super::activity::{Activity, Exchange, Patience, watched};
 use crate::fault::Fault;
 use crate::limits::LimitSettings;
 
@@ -40,8 +42,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Refused connections that hear why; beyond it they are just closed.
 const TURNED_AWAY_MAX: usize = 64;
-/// How long one that is turned away may take to listen.
-const TURN_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of its request that are looked at.
 const HEARD_BYTES_MAX: usize = 4 << 10;
 /// How long a connection that is ended for being idle may take to end by itself.
@@ -50,8 +50,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// may send again what it sent.
 const HTTP2_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 const HTTP2_GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-/// How long to wait when the machine has no room for another connection.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Files that the store and the state need beside connections.
 const FILES_RESERVED: usize = 256;
 
@@ -144,29 +142,11 @@ pub(crate) async fn serve(
     connections: Arc<Connections>,
     stop: CancellationToken,
 ) {
-    let mut open = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            _ = open.join_next(), if !open.is_empty() => continue,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => match Arc::clone(&connections.free).try_acquire_owned() {
-                Ok(place) => {
-                    let (router, limits) = (router.clone(), Arc::clone(&connections));
-                    open.spawn(connection(stream, peer, router, limits, stop.clone(), place));
-                }
-                Err(_) => connections.turn_away(stream),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-    drop(listener);
-    while open.join_next().await.is_some() {}
+    let open = |stream, peer, place| {
+        connection(stream, peer, router.clone(), Arc::clone(&connections), stop.clone(), place)
+    };
+    let turn_away = |stream| say_full(stream);
+    accept(listener, &connections, &stop, open, turn_away).await;
 }
 
 async fn connection(
@@ -177,21 +157,27 @@ async fn connection(
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
+    // An answer is written in as few pieces as it can; none of them gains by waiting for the last to arrive.
+    let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::new());
     let seen = Arc::clone(&activity);
     let router = router.layer(middleware::from_fn(move |mut request: Request, next: Next| {
-        let busy = Activity::begin(&seen);
+        let (seen, busy) = (Arc::clone(&seen), Activity::begin(&seen));
         request.extensions_mut().insert(ConnectInfo(peer));
+        if request.version() <= Version::HTTP_11 {
+            request.extensions_mut().insert(Exchange::new(&seen));
+        }
         async move {
             let response = next.run(request).await;
             drop(busy);
-            response
+            response.map(|body| watched(body, &seen))
         }
     }));
     let builder = builder();
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = std::pin::pin!(served);
-    let (mut stopping, mut until) = (false, activity.deadline(&limits));
+    let limits = Patience { header: limits.header_timeout, idle: limits.idle_timeout };
+    let (mut stopping, mut until) = (false, activity.deadline(limits));
     loop {
         tokio::select! {
             ended = served.as_mut() => {
@@ -204,8 +190,9 @@ async fn connection(
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }
+            () = activity.changed() => until = activity.deadline(limits),
             () = tokio::time::sleep_until(until) => {
-                until = activity.deadline(&limits);
+                until = activity.deadline(limits);
                 if until <= Instant::now() {
                     served.as_mut().graceful_shutdown();
                     // A client that hears it ends the connection; for the others it ends here.
@@ -235,73 +222,6 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
-}
-
-/// Whether a connection has something to do.
-#[derive(Debug)]
-struct Activity {
-    state: Mutex<ActivityState>,
-}
-
-#[derive(Debug)]
-struct ActivityState {
-    /// Requests under way.
-    requests: usize,
-    /// Whether there ever was one.
-    begun: bool,
-    /// When the connection was made or its last request ended.
-    idle_since: Instant,
-}
-
-/// A request under way.
-struct Busy(Arc<Activity>);
-
-impl Activity {
-    fn new() -> Self {
-        let state = ActivityState { requests: 0, begun: false, idle_since: Instant::now() };
-        Self { state: Mutex::new(state) }
-    }
-
-    fn begin(this: &Arc<Self>) -> Busy {
-        let mut state = this.lock();
-        state.requests += 1;
-        state.begun = true;
-        Busy(Arc::clone(this))
-    }
-
-    /// When it is time to end the connection, unless something happens before.
-    fn deadline(&self, limits: &Connections) -> Instant {
-        let state = self.lock();
-        match (state.requests, state.begun) {
-            (0, false) => state.idle_since + limits.header_timeout,
-            (0, true) => state.idle_since + limits.idle_timeout,
-            _ => Instant::now() + limits.idle_timeout,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ActivityState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.requests -= 1;
-        state.idle_since = Instant::now();
-    }
-}
-
-impl Connections {
-    /// Tells one connection too many to come back, if it listens.
-    fn turn_away(&self, stream: TcpStream) {
-        self.turned_away.fetch_add(1, Ordering::Relaxed);
-        let Ok(place) = Arc::clone(&self.turning_away).try_acquire_owned() else { return };
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(TURN_AWAY_TIMEOUT, say_full(stream)).await;
-            drop(place);
-        });
-    }
 }
 
 /// Reads the beginning of a request, answers in its language, and listens until the client hangs up, since a

@@ -12,8 +12,8 @@ use sqlx::sqlite::SqliteRow;
 /// Most bytes of text in one answer, far from where Arrow's 32-bit offsets end (QRY-2).
 const TEXT_BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// A column's name and type.
-pub(super) type Column = (&'static str, Kind);
+/// A column's name and type, and what it holds.
+pub(super) type Column = (&'static str, Kind, &'static str);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -46,7 +46,7 @@ impl Cell {
 
 /// Every column may be null: what SQLite holds is checked as it is read, not trusted.
 pub(super) fn schema(columns: &[Column]) -> SchemaRef {
-    let field = |(name, kind): &Column| {
+    let field = |(name, kind, _): &Column| {
         let data_type = match kind {
             Kind::Text => DataType::Utf8,
             Kind::Int => DataType::Int64,
@@ -56,6 +56,11 @@ pub(super) fn schema(columns: &[Column]) -> SchemaRef {
         Field::new(*name, data_type, true)
     };
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The columns' docs by name.
+pub(super) fn docs(columns: &[Column]) -> Vec<(&'static str, &'static str)> {
+    columns.iter().map(|(name, _, doc)| (*name, *doc)).collect()
 }
 
 /// A batch under construction.
@@ -77,7 +82,7 @@ enum Builder {
 
 impl Columns {
     pub(super) fn new(table: &'static str, columns: &'static [Column]) -> Self {
-        let builder = |(_, kind): &Column| match kind {
+        let builder = |(_, kind, _): &Column| match kind {
             Kind::Text => Builder::Text(StringBuilder::new()),
             Kind::Int => Builder::Int(Int64Builder::new()),
             Kind::Double => Builder::Double(Float64Builder::new()),
@@ -88,7 +93,7 @@ impl Columns {
 
     /// Adds a row whose cells are in the order of the columns.
     pub(super) fn push_row(&mut self, row: &SqliteRow) -> Result<(), SqlError> {
-        for (index, (name, kind)) in self.columns.iter().enumerate() {
+        for (index, (name, kind, _)) in self.columns.iter().enumerate() {
             let cell = read(row, index, *kind).map_err(|error| SqlError::Failed {
                 message: format!("read {}.{name} from the state database: {error}", self.table),
             })?;
@@ -124,7 +129,7 @@ impl Columns {
             (Builder::Double(column), Cell::Null) => column.append_null(),
             (Builder::Time(column), Cell::Null) => column.append_null(),
             (_, cell) => {
-                let (name, kind) = self.columns[index];
+                let (name, kind, _) = self.columns[index];
                 let message = format!("{}.{name} is {kind:?}, which {cell:?} is not", self.table);
                 return Err(SqlError::Failed { message });
             }

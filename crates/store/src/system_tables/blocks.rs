@@ -43,8 +43,27 @@ impl SystemTable for BlocksTable {
         "blocks"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each sealed file"
+    }
+
     fn schema(&self) -> SchemaRef {
         Arc::clone(&SCHEMA)
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("table_name", "the table whose rows it holds"),
+            ("path", "where it lies, below the table's folder"),
+            ("date", "UTC date of its rows"),
+            ("rows", "its rows, their number"),
+            ("size_bytes", "its size in bytes"),
+            ("min_timestamp", "earliest timestamp of its rows"),
+            ("max_timestamp", "latest timestamp of its rows"),
+            ("wal_position", "last position of the log that it covers"),
+            ("level", "how often its rows were merged"),
+            ("held", "whether a hold keeps it"),
+        ]
     }
 
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError> {

@@ -40,8 +40,25 @@ impl SystemTable for RejectedTelemetryTable {
         "rejected_telemetry"
     }
 
+    fn doc(&self) -> &'static str {
+        "one row for each refused item, and for each minute and reason of refused requests"
+    }
+
     fn schema(&self) -> SchemaRef {
         Arc::clone(&SCHEMA)
+    }
+
+    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("time", "when it was refused; of several the minute"),
+            ("tenant", "who sent it"),
+            ("signal", "logs, traces or metrics"),
+            ("reason", "why, in a word"),
+            ("occurrences", "how many this row stands for"),
+            ("service", "the service that sent it, where known"),
+            ("sender", "the address it came from, where known"),
+            ("excerpt", "its beginning, or what its sender was told"),
+        ]
     }
 
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError> {
