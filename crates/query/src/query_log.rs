@@ -243,6 +243,7 @@ impl SystemTable for QueryLog {
             ("bytes_scanned", "bytes read from blocks"),
             ("files_scanned", "files that had to be opened"),
             ("files_pruned", "files that planning ruled out"),
+            ("rows_skipped_by_index", "rows of opened files that the text index left out"),
             ("memory_peak_bytes", "the most memory it held at a time"),
             ("spilled_bytes", "bytes written to temporary files"),
             (

@@ -57,7 +57,7 @@ async fn pieces_of_any_size_make_the_whole() {
 async fn a_short_answer_comes_whole_and_a_long_one_in_small_parts() {
     let laid = lay(Layout::Half, QueryOptions::default());
     let terms = Terms { whole_bytes_max: 100_000, ..Terms::default() };
-    for (rows, is_whole) in [(0, true), (10, true), (10_000, true), (30_000, false), (1_000_000, false)] {
+    for (rows, is_whole) in [(0, true), (10, true), (5_000, true), (30_000, false), (1_000_000, false)] {
         let sql = format!("SELECT value FROM generate_series(1, {rows})");
         let expected = laid.engine.sql(SqlRequest::new(&sql)).await.unwrap();
         let pending = laid.engine.begin(SqlRequest::new(&sql));
