@@ -12,7 +12,6 @@ mod demo_once;
 mod differential;
 mod disk_full;
 mod every_table;
-mod exact_totals;
 mod flight;
 mod floods;
 mod formats;
