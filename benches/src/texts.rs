@@ -58,6 +58,6 @@ impl Random {
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         let mixed = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        (u128::from(mixed) * u128::from(bound) >> 64) as u64
+        ((u128::from(mixed) * u128::from(bound)) >> 64) as u64
     }
 }

@@ -63,7 +63,7 @@ fn header(response: &reqwest::Response, name: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn millions_of_rows_take_the_memory_of_a_few() -> anyhow::Result<()> {
     let server = Home::new(CONFIG)?.serve()?;
-    let sql = format!("SELECT value, repeat('x', 40) AS pad FROM generate_series(1, {ROWS})");
+    let sql = format!("SELECT value, repeat('x', 60) AS pad FROM generate_series(1, {ROWS})");
     // What is made once, and what the first answers take, is not counted.
     let few = format!("{sql} LIMIT 20000");
     for accept in [CSV, LINES, ARROW, JSON] {

@@ -1,5 +1,7 @@
 //! Answers made into bytes a piece at a time are the bytes of the whole.
 
+use std::sync::Arc;
+
 use arrow::ipc::reader::StreamReader;
 use hindsight_model::{SqlAnswer, SqlRequest, SqlSource as _, Table};
 use serde_json::Value;
@@ -47,7 +49,7 @@ async fn pieces_of_any_size_make_the_whole() {
             let reader = StreamReader::try_new(arrow.as_slice(), None).unwrap();
             assert_eq!(reader.schema(), answer.schema);
             let batches = reader.collect::<Result<Vec<_>, _>>().unwrap();
-            let read = SqlAnswer::new(answer.schema.clone(), batches);
+            let read = SqlAnswer::new(Arc::clone(&answer.schema), batches);
             assert_eq!(output::to_rows(&read).unwrap(), output::to_rows(&answer).unwrap(), "{sql}");
         }
     }
