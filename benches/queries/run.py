@@ -63,6 +63,21 @@ class Server:
         return pyarrow.ipc.open_stream(body).read_all()
 
 
+def wait_for_text_index(server, data):
+    """Until every block of logs that gets an index has one: it is built in the background."""
+    rows = deltalake.DeltaTable(f"{data}/tables/logs").get_add_actions(flatten=True).column("num_records").to_pylist()
+    wanted = sum(count >= 1_000 for count in rows)
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline:
+        server.connection.request("GET", "/metrics")
+        metrics = server.connection.getresponse().read().decode()
+        found = re.search(r"^hindsight_search_index_blocks (\d+)", metrics, re.MULTILINE)
+        if found and int(found.group(1)) >= wanted:
+            return
+        time.sleep(0.5)
+    sys.exit(f"no index of {wanted} blocks of logs within 15 minutes")
+
+
 def load(binary, data, counts):
     with Server(binary, data) as server:
         end = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -163,6 +178,9 @@ def main():
         "now": one("SELECT max(timestamp)::VARCHAR FROM metrics").split("+")[0],
     }
     wanted = {name: question for name, question in QUESTIONS.items() if args.only in name}
+    with Server(binary, data) as server:
+        print("waiting for the text index", file=sys.stderr)
+        wait_for_text_index(server, data)
     results = {}
     for name, (mine, theirs, ordered, tolerance) in wanted.items():
         mine, theirs = mine.format(**facts), (theirs or mine).format(**facts)
