@@ -1,7 +1,8 @@
 //! What several functions do with their arguments.
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, PrimitiveArray};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, PrimitiveArray, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Int64Type, TimeUnit};
 use datafusion::common::{Result, exec_err};
 use std::sync::Arc;
 
@@ -55,4 +56,39 @@ pub(super) fn row_of<'a, T: ArrowPrimitiveType>(
     let range = ends.and_then(|(from, to)| Some(usize::try_from(*from).ok()?..usize::try_from(*to).ok()?));
     let held = range.and_then(|range| values.get(range)).filter(|_| lists.is_valid(row));
     Ok(held.unwrap_or_default())
+}
+
+/// What the columns `[temporality[, start_timestamp]]` say of how each row counts; nothing where they were not given.
+pub(super) struct Counting<'a> {
+    temporality: Option<&'a StringViewArray>,
+    start: Option<Int64Array>,
+}
+
+impl<'a> Counting<'a> {
+    /// The types that [`Counting::of`] takes.
+    pub(super) fn types() -> [DataType; 2] {
+        [DataType::Utf8View, time_type()]
+    }
+
+    /// # Errors
+    /// When the start is no time.
+    pub(super) fn of(columns: &'a [ArrayRef]) -> Result<Self> {
+        let micros = |column: &ArrayRef| -> Result<Int64Array> {
+            Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        };
+        Ok(Self {
+            temporality: columns.first().and_then(|column| column.as_string_view_opt()),
+            start: columns.get(1).map(micros).transpose()?,
+        })
+    }
+
+    /// Whether the row tells what came since the row before, not since the start.
+    pub(super) fn is_delta(&self, row: usize) -> bool {
+        self.temporality.is_some_and(|texts| texts.is_valid(row) && texts.value(row) == "delta")
+    }
+
+    /// From when on the row counts, in microseconds.
+    pub(super) fn start(&self, row: usize) -> Option<i64> {
+        self.start.as_ref().filter(|start| start.is_valid(row)).map(|start| start.value(row))
+    }
 }

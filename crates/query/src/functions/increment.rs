@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
+use arrow::array::{Array, ArrayRef, Float64Array};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 
-use super::arguments::{numbers, time_type};
+use super::arguments::{Counting, numbers};
 use super::counter::{self, Point};
 
 pub(super) fn udwf() -> WindowUDF {
@@ -39,7 +38,8 @@ impl WindowUDFImpl for Increment {
                 "increment takes more to go by: increment(value[, temporality[, start_timestamp]])"
             );
         }
-        let wanted = [DataType::Float64, DataType::Utf8View, time_type()];
+        let [temporality, start] = Counting::types();
+        let wanted = [DataType::Float64, temporality, start];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -59,9 +59,7 @@ impl PartitionEvaluator for Increments {
     fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let [values, rest @ ..] = columns else { return exec_err!("increment was given no value") };
         let values: &Float64Array = numbers::<Float64Type>(values, "increment")?;
-        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
-        let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
-        let start: Option<&Int64Array> = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
+        let counting = Counting::of(rest)?;
         let mut before: Option<Point> = None;
         let increments = (0..rows).map(|row| {
             if values.is_null(row) || values.value(row).is_nan() {
@@ -70,8 +68,8 @@ impl PartitionEvaluator for Increments {
             let point = Point {
                 at: 0, // The window's own order says which came first.
                 value: values.value(row),
-                start: start.filter(|start| start.is_valid(row)).map(|start| start.value(row)),
-                is_delta: temporality.is_some_and(|texts| texts.is_valid(row) && texts.value(row) == "delta"),
+                start: counting.start(row),
+                is_delta: counting.is_delta(row),
             };
             let more = counter::increment(before.as_ref(), &point);
             before = Some(point);

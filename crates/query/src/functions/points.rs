@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::EmitTo;
 
-use super::arguments::{list_type, lists, numbers};
+use super::arguments::{Counting, list_type, lists, numbers};
 use super::counter::Point;
 
 /// The types of what [`Points::state`] gives.
@@ -156,8 +156,7 @@ impl Points {
 struct Columns<'a> {
     value: &'a Float64Array,
     at: PrimitiveArray<Int64Type>,
-    temporality: Option<&'a arrow::array::StringViewArray>,
-    start: Option<PrimitiveArray<Int64Type>>,
+    counting: Counting<'a>,
 }
 
 impl<'a> Columns<'a> {
@@ -165,26 +164,21 @@ impl<'a> Columns<'a> {
         let [value, at, rest @ ..] = columns else {
             return exec_err!("a counter function takes a value and a timestamp");
         };
-        let micros = |column: &ArrayRef| -> Result<Int64Array> {
-            Ok(cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-        };
         Ok(Self {
             value: numbers::<Float64Type>(value, "a counter function")?,
-            at: micros(at)?,
-            temporality: rest.first().and_then(|column| column.as_string_view_opt()),
-            start: rest.get(1).map(micros).transpose()?,
+            at: cast(at, &DataType::Int64)?.as_primitive::<Int64Type>().clone(),
+            counting: Counting::of(rest)?,
         })
     }
 
     fn point(&self, row: usize) -> Option<Point> {
         let value =
             self.value.is_valid(row).then(|| self.value.value(row)).filter(|value| !value.is_nan())?;
-        let temporality = self.temporality.filter(|column| column.is_valid(row));
         Some(Point {
             at: self.at.is_valid(row).then(|| self.at.value(row))?,
             value,
-            start: self.start.as_ref().filter(|start| start.is_valid(row)).map(|start| start.value(row)),
-            is_delta: temporality.is_some_and(|temporality| temporality.value(row) == "delta"),
+            start: self.counting.start(row),
+            is_delta: self.counting.is_delta(row),
         })
     }
 }

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::arguments::time_type;
+use super::arguments::{Counting, time_type};
 use super::counter::{self, Point};
 use super::points::{Points, state_types};
 
@@ -66,7 +66,8 @@ impl AggregateUDFImpl for Counter {
             let rest = if most == 4 { "[, temporality[, start_timestamp]]" } else { "" };
             return plan_err!("{0} takes more to go by: {0}(value, timestamp{rest})", self.name());
         }
-        let wanted = [DataType::Float64, time_type(), DataType::Utf8View, time_type()];
+        let [temporality, start] = Counting::types();
+        let wanted = [DataType::Float64, time_type(), temporality, start];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 

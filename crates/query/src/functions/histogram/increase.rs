@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 
 use super::columns::{ExplicitRows, explicit_column, explicit_types, list, struct_type};
 use super::explicit::{Explicit, difference};
-use crate::functions::arguments::{list_type, lists, row_of, time_type};
+use crate::functions::arguments::{Counting, list_type, lists, row_of, time_type};
 
 const NAME: &str = "histogram_increase";
 const OTHER_BOUNDS: &str =
@@ -42,7 +42,8 @@ impl AggregateUDFImpl for Increase {
             return plan_err!("{NAME} takes bounds, counts, timestamp[, temporality[, start_timestamp]]");
         }
         let [(_, bounds), (_, counts)] = explicit_types();
-        let wanted = [bounds, counts, time_type(), DataType::Utf8View, time_type()];
+        let [temporality, start] = Counting::types();
+        let wanted = [bounds, counts, time_type(), temporality, start];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -135,16 +136,14 @@ impl Accumulator for Snapshots {
         let [_, _, at, rest @ ..] = values else { return exec_err!("{NAME} was given too little") };
         let at = cast(at, &DataType::Int64)?;
         let at = at.as_primitive::<Int64Type>();
-        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
-        let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
-        let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
+        let counting = Counting::of(rest)?;
         let rows = ExplicitRows::of(&values[..2], NAME)?;
         for row in (0..at.len()).filter(|row| at.is_valid(*row)) {
             let (bounds, counts) = rows.row(row)?;
             let snapshot = Snapshot {
                 at: at.value(row),
-                start: start.filter(|start| start.is_valid(row)).map(|start| start.value(row)),
-                is_delta: temporality.is_some_and(|texts| texts.is_valid(row) && texts.value(row) == "delta"),
+                start: counting.start(row),
+                is_delta: counting.is_delta(row),
                 counts: counts.to_vec(),
             };
             self.add(bounds, snapshot)?;

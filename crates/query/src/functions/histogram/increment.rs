@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray};
+use arrow::array::{ArrayRef, Int64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 
 use super::explicit::difference;
-use crate::functions::arguments::{list_type, lists, row_of, time_type};
+use crate::functions::arguments::{Counting, list_type, lists, row_of};
 
 const NAME: &str = "histogram_increment";
 
@@ -38,7 +37,8 @@ impl WindowUDFImpl for Increment {
         if !(1..=3).contains(&types.len()) {
             return plan_err!("{NAME} takes bucket_counts[, temporality[, start_timestamp]]");
         }
-        let wanted = [list_type(DataType::Int64), DataType::Utf8View, time_type()];
+        let [temporality, start] = Counting::types();
+        let wanted = [list_type(DataType::Int64), temporality, start];
         Ok(wanted.into_iter().take(types.len()).collect())
     }
 
@@ -58,10 +58,7 @@ impl PartitionEvaluator for Increments {
     fn evaluate_all(&mut self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let [counts, rest @ ..] = columns else { return exec_err!("{NAME} was given no counts") };
         let snapshots = lists(counts, NAME)?;
-        let temporality = rest.first().and_then(|column| column.as_string_view_opt());
-        let start = rest.get(1).map(|start| cast(start, &DataType::Int64)).transpose()?;
-        let start = start.as_ref().map(arrow::array::AsArray::as_primitive::<Int64Type>);
-        let started = |row| start.filter(|start| start.is_valid(row)).map(|start| start.value(row));
+        let counting = Counting::of(rest)?;
         let (mut items, mut lengths, mut valid) =
             (Vec::new(), Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut before: Option<(&[i64], Option<i64>)> = None;
@@ -69,17 +66,16 @@ impl PartitionEvaluator for Increments {
             let held = items.len();
             let later = row_of::<Int64Type>(snapshots, row, NAME)?;
             if !later.is_empty() {
-                let is_delta =
-                    temporality.is_some_and(|texts| texts.is_valid(row) && texts.value(row) == "delta");
+                let start = counting.start(row);
                 match before {
-                    _ if is_delta => items.extend_from_slice(later),
+                    _ if counting.is_delta(row) => items.extend_from_slice(later),
                     None => {}
-                    Some((_, from)) if from.is_some() && started(row).is_some() && from != started(row) => {
+                    Some((_, from)) if from.is_some() && start.is_some() && from != start => {
                         items.extend_from_slice(later);
                     }
                     Some((earlier, _)) => items.extend(difference(later, earlier)),
                 }
-                before = Some((later, started(row)));
+                before = Some((later, start));
             }
             lengths.push(items.len() - held);
             valid.push(items.len() > held);

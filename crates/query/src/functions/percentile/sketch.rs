@@ -75,7 +75,7 @@ impl Sketch {
         }
         let (least, greatest) = (*self.values.first()?, *self.values.last()?);
         let total: u64 = self.buckets().map(|(_, count)| count).sum();
-        let rank = q * (total - 1) as f64;
+        let rank = q * total.saturating_sub(1) as f64;
         let mut before = 0;
         for (place, count) in self.buckets() {
             if ((before + count) as f64) > rank {
