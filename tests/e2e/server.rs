@@ -98,7 +98,8 @@ impl Server {
         let (tell, said) = channel();
         listen_to(child.stderr.take().context("the child's stderr is piped")?, tell);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let client = reqwest::Client::new();
+        // One idle connection at most, so that tests may count those of the server.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(1).build()?;
         let mut server = Self {
             child,
             said,
