@@ -25,13 +25,15 @@
 
 mod answer;
 mod attribute_text;
+mod block_reader;
+mod block_scan;
+mod block_shares;
 mod chain;
 mod documentation;
 mod engine;
 mod error;
 mod fault;
 mod functions;
-mod indexed_source;
 mod json_operator;
 mod json_pruning;
 mod limits;
@@ -39,6 +41,7 @@ mod memory;
 mod params;
 mod prune;
 mod query_log;
+mod series_sort;
 mod session;
 mod signal_schema;
 mod signal_table;

@@ -10,11 +10,17 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 
 /// Of what a query can get, this much is divided among the merges of spilled runs.
 const MERGES_PART: (usize, usize) = (1, 2);
-/// Of what those leave, this much is divided among the consumers that can spill.
+/// Of what those leave, this much is divided among the sorts of series, which have all rows in memory or give way to one
+/// that spills.
+const SERIES_PART: (usize, usize) = (1, 2);
+/// Of what those leave, this much is divided among the other consumers that can spill.
 const SPILLERS_PART: (usize, usize) = (3, 4);
 /// How DataFusion's sort begins the name of the consumer that merges its spilled runs: refused, it merges fewer at a
 /// time, though nothing says that it can; unrefused, it takes all there is.
 const MERGE_NAME: &str = "ExternalSorterMerge";
+
+/// How a sort of series begins its name.
+pub(crate) const SERIES_NAME: &str = "SeriesSort";
 
 /// What all queries of an engine may use together.
 #[derive(Debug)]
@@ -48,6 +54,7 @@ impl EngineMemory {
             can_spill,
             spillers: Kind::default(),
             merges: Kind::default(),
+            series: Kind::default(),
             rest: Kind::default(),
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
@@ -66,6 +73,7 @@ pub(crate) struct QueryMemory {
     can_spill: bool,
     spillers: Kind,
     merges: Kind,
+    series: Kind,
     rest: Kind,
     used: AtomicUsize,
     peak: AtomicUsize,
@@ -103,6 +111,7 @@ impl QueryMemory {
         match consumer {
             _ if !self.can_spill => &self.rest,
             consumer if consumer.name().starts_with(MERGE_NAME) => &self.merges,
+            consumer if consumer.name().starts_with(SERIES_NAME) => &self.series,
             consumer if consumer.can_spill() => &self.spillers,
             _ => &self.rest,
         }
@@ -118,9 +127,13 @@ impl QueryMemory {
         }
         let room = room.saturating_sub(self.rest.used());
         if std::ptr::eq(kind, &self.merges) {
-            return kind.share(room, MERGES_PART);
+            return kind.share(room.saturating_sub(self.series.used()), MERGES_PART);
         }
-        kind.share(room.saturating_sub(self.merges.used()), SPILLERS_PART)
+        let room = room.saturating_sub(self.merges.used());
+        if std::ptr::eq(kind, &self.series) {
+            return kind.share(room, SERIES_PART);
+        }
+        kind.share(room.saturating_sub(self.series.used()), SPILLERS_PART)
     }
 
     fn take(&self, additional: usize) -> usize {
@@ -213,6 +226,23 @@ mod tests {
         small.try_grow(500).unwrap();
         drop((hog, small));
         assert_eq!(engine.common_used.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn sorts_of_series_get_half_of_what_is_left_and_leave_the_rest_to_the_others() {
+        let engine = EngineMemory::new(1_200, 1);
+        let pool: Arc<dyn MemoryPool> = engine.query_pool(true);
+        let consumer = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let series = [consumer("SeriesSort[0]"), consumer("SeriesSort[1]")];
+        let others = [consumer("other"), consumer("another")];
+        for sort in &series {
+            sort.try_grow(300).unwrap();
+            assert!(sort.try_grow(1).is_err());
+        }
+        assert!(others[0].try_grow(226).is_err());
+        others[0].try_grow(225).unwrap();
+        series[0].free();
+        others[1].try_grow(337).unwrap();
     }
 
     #[test]

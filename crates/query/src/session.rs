@@ -26,6 +26,7 @@ use crate::functions;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
+use crate::series_sort::SortSeries;
 use crate::signal_table::{ScanCounts, SignalTable};
 use crate::source::Snapshot;
 use crate::spill::sort_reservation;
@@ -67,6 +68,7 @@ pub(crate) fn base(
         .with_config(config)
         .with_runtime_env(runtime(store, footers)?)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(SortSeries))
         .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
         .build();
     state.table_factories_mut().clear();

@@ -11,8 +11,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics, ToDFSchema as _};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -24,7 +23,9 @@ use hindsight_model::{Rows, Table, Tenant, TextIndex, to_micros};
 use hindsight_store::{BlockFile, BlockList, IdFilters};
 use object_store::ObjectMeta;
 
-use crate::indexed_source::IndexedSource;
+use crate::block_reader::BlockReaders;
+use crate::block_scan::{BlockScan, Pruned};
+use crate::block_shares::Share;
 use crate::prune::{self, Survivors};
 use crate::signal_schema::{TIME_UNIX_NANO, marked};
 use crate::source::TableSnapshot;
@@ -90,30 +91,33 @@ impl SignalTable {
 
     fn scan_blocks(
         &self,
-        blocks: &[Arc<BlockFile>],
+        survivors: &Survivors,
         columns: &[usize],
         limit: Option<usize>,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Survivors { blocks, ruled_out_by_id } = survivors;
         let files = self.table_schema(columns);
         let whole = Arc::clone(files.table_schema());
         let projection = columns
             .iter()
             .map(|&column| Ok(whole.index_of(self.schema.field(column).name())?))
             .collect::<Result<Vec<_>>>()?;
-        let group: FileGroup = blocks.iter().map(|block| partitioned_file(block, &files)).collect();
+        let workers = session.config().target_partitions();
+        let group: FileGroup = blocks
+            .iter()
+            .flat_map(|block| in_shares(block, partitioned_file(block, &files), blocks.len(), workers))
+            .collect();
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
+        let readers = Arc::new(BlockReaders::new(runtime.object_store(&self.store)?, footers));
         let source = ParquetSource::new(files)
-            .with_parquet_file_reader_factory(Arc::new(reader))
+            .with_parquet_file_reader_factory(Arc::clone(&readers) as _)
             .with_pushdown_filters(columns.iter().any(|column| is_dear(self.schema.field(*column))));
-        let source: Arc<dyn FileSource> = match &self.text_index {
-            Some(index) => Arc::new(IndexedSource::new(Arc::new(source), Arc::clone(index))),
-            None => Arc::new(source),
-        };
-        let config = FileScanConfigBuilder::new(self.store.clone(), source)
-            .with_file_groups(group.split_files(session.config().target_partitions()))
+        let pruned = Pruned { of: self.blocks.len(), left: blocks.len(), by_id: *ruled_out_by_id };
+        let source = BlockScan::new(Arc::new(source), readers, self.text_index.clone(), pruned);
+        let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+            .with_file_groups(group.split_files(workers))
             .with_statistics(total_statistics(blocks, whole.fields().len()))
             .with_projection_indices(Some(projection))?
             .with_limit(limit)
@@ -164,9 +168,9 @@ impl TableProvider for SignalTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect::<Vec<_>>());
-        let Survivors { blocks, ruled_out_by_id } =
-            prune::surviving(session, &self.schema, &self.blocks, &self.ids, filters)?;
-        self.counts.files_pruned_by_id.fetch_add(ruled_out_by_id as u64, Ordering::Relaxed);
+        let survivors = prune::surviving(session, &self.schema, &self.blocks, &self.ids, filters)?;
+        let Survivors { blocks, ruled_out_by_id } = &survivors;
+        self.counts.files_pruned_by_id.fetch_add(*ruled_out_by_id as u64, Ordering::Relaxed);
         self.counts.files_scanned.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         self.counts.files_pruned.fetch_add((self.blocks.len() - blocks.len()) as u64, Ordering::Relaxed);
         let head_rows: usize = self.head.iter().map(Rows::num_rows).sum();
@@ -176,9 +180,9 @@ impl TableProvider for SignalTable {
         let stored = self.stored(&columns)?;
         let scan = match (blocks.is_empty(), self.head.is_empty()) {
             (true, _) => self.scan_head(&stored)?,
-            (false, true) => self.scan_blocks(&blocks, &stored, limit, session)?,
+            (false, true) => self.scan_blocks(&survivors, &stored, limit, session)?,
             (false, false) => UnionExec::try_new(vec![
-                self.scan_blocks(&blocks, &stored, limit, session)?,
+                self.scan_blocks(&survivors, &stored, limit, session)?,
                 self.scan_head(&stored)?,
             ])?,
         };
@@ -226,6 +230,27 @@ impl SignalTable {
 /// filtered while they are read, and these columns are read for the rows that are left.
 fn is_dear(field: &Field) -> bool {
     field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
+}
+
+/// Blocks beyond this size are opened in shares while there are too few of them to keep every worker busy. The blocks
+/// of tests are all small.
+const SHARED_BYTES_MIN: u64 = if cfg!(test) { 1 } else { 1 << 20 };
+/// This many blocks for each worker are enough.
+const BLOCKS_PER_WORKER: usize = 4;
+
+fn in_shares(
+    block: &BlockFile,
+    file: PartitionedFile,
+    blocks: usize,
+    workers: usize,
+) -> impl Iterator<Item = PartitionedFile> {
+    let is_shared =
+        workers > 1 && block.size_bytes >= SHARED_BYTES_MIN && blocks < BLOCKS_PER_WORKER * workers;
+    let shares: Vec<_> = if is_shared { Share::all(workers).map(Some).collect() } else { vec![None] };
+    shares.into_iter().map(move |share| match share {
+        Some(share) => file.clone().with_extension(share),
+        None => file.clone(),
+    })
 }
 
 /// Cheap to copy, which planning does many times to each.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanVisitor, accept};
 use hindsight_model::SqlStats;
 
-use crate::indexed_source::ROWS_SKIPPED;
+use crate::block_scan::ROWS_SKIPPED;
 use crate::memory::QueryMemory;
 use crate::signal_table::ScanCounts;
 

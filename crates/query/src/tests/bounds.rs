@@ -111,6 +111,28 @@ async fn a_sort_that_does_not_fit_its_memory_is_done_on_disk_and_leaves_nothing_
     );
 }
 
+/// A window over a thousand series of 800 points each.
+const WINDOW: &str = "SELECT count(*), sum(value - earlier) FROM (SELECT value, lag(value) OVER (PARTITION BY series \
+                      ORDER BY at) AS earlier FROM (SELECT value, arrow_cast('the series ' || value % 1000, 'Utf8View') \
+                      AS series, arrow_cast(value, 'Timestamp(Microsecond, Some(\"UTC\"))') AS at FROM generate_series(1, 800000)))";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_are_sorted_by_series_in_memory_and_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let little = QueryOptions { memory_bytes: 32 << 20, ..spilling(dir.path(), 1 << 30) };
+    for (options, spills) in [(QueryOptions::default(), false), (little, true)] {
+        let laid = engine(options);
+        let plan = ask(&laid.engine, &format!("EXPLAIN {WINDOW}")).await.unwrap();
+        let plan: String = plan.rows().unwrap().iter().map(|row| row[1].to_string()).collect();
+        assert!(plan.contains("SeriesSortExec: series=series, time=at"), "{plan}");
+        let answer = ask(&laid.engine, WINDOW).await.unwrap();
+        let row: Vec<String> = answer.rows().unwrap()[0].iter().map(ToString::to_string).collect();
+        assert_eq!(row, ["800000", "799000000"]);
+        assert_eq!(answer.stats.spilled_bytes > 0, spills, "{:?}", answer.stats);
+    }
+    assert_eq!(files_below(dir.path()), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_may_put_little_on_disk_fails_alone() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,139 @@
+//! Reading blocks: what a footer and the page index behind it say stays in memory for the queries that come after.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::{Schema, SchemaRef};
+use bytes::Bytes;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, DataFusionError, Result, ScalarValue};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::future::BoxFuture;
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
+/// Makes the readers of blocks.
+#[derive(Debug)]
+pub(crate) struct BlockReaders(CachedParquetFileReaderFactory);
+
+impl BlockReaders {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Self {
+        Self(CachedParquetFileReaderFactory::new(store, footers))
+    }
+
+    /// The rows of each group of rows, and the places of the groups that may hold a row for which `filter` is true, as
+    /// far as their bounds tell.
+    pub(crate) async fn row_groups(
+        &self,
+        file: &PartitionedFile,
+        schema: &SchemaRef,
+        filter: Option<Arc<dyn PhysicalExpr>>,
+    ) -> Result<(Vec<usize>, Vec<usize>)> {
+        // The scan itself counts what it reads and what it leaves out.
+        let uncounted = ExecutionPlanMetricsSet::new();
+        let mut reader = self.create_reader(0, file.clone(), None, &uncounted)?;
+        let footer = reader.get_metadata(None).await.map_err(DataFusionError::from)?;
+        let groups = footer.row_groups();
+        let rows = groups.iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).collect();
+        let Some(filter) = filter else { return Ok((rows, (0..groups.len()).collect())) };
+        let Some(filter) = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(filter)
+        else {
+            return Ok((rows, (0..groups.len()).collect()));
+        };
+        let keep = filter.prune(&Bounds { schema, footer: &footer })?;
+        Ok((rows, (0..groups.len()).filter(|group| keep[*group]).collect()))
+    }
+}
+
+/// What a footer says of each group of rows.
+struct Bounds<'a> {
+    schema: &'a Schema,
+    footer: &'a ParquetMetaData,
+}
+
+impl Bounds<'_> {
+    fn of<T>(
+        &self,
+        column: &Column,
+        read: impl Fn(&StatisticsConverter<'_>, &[RowGroupMetaData]) -> ParquetResult<T>,
+    ) -> Option<T> {
+        let columns = self.footer.file_metadata().schema_descr();
+        let field = self.schema.field_with_name(column.name()).ok()?;
+        let mut names = columns.columns().iter().map(|column| column.path().parts());
+        let place = names.position(|name| name == [column.name()])?;
+        let bounds = StatisticsConverter::from_column_index(place, field, columns).ok()?;
+        read(&bounds.with_missing_null_counts_as_zero(false), self.footer.row_groups()).ok()
+    }
+}
+
+impl PruningStatistics for Bounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.of(column, |bounds, groups| bounds.row_group_mins(groups))
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.of(column, |bounds, groups| bounds.row_group_maxes(groups))
+    }
+
+    fn num_containers(&self) -> usize {
+        self.footer.num_row_groups()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        self.of(column, |bounds, groups| Ok(Arc::new(bounds.row_group_null_counts(groups)?) as _))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        let counts = self.footer.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+impl ParquetFileReaderFactory for BlockReaders {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        Ok(Box::new(BlockReader(self.0.create_reader(partition, file, size_hint, metrics)?)))
+    }
+}
+
+/// Reads one block.
+struct BlockReader(Box<dyn AsyncFileReader + Send>);
+
+impl AsyncFileReader for BlockReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.0.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        self.0.get_byte_ranges(ranges)
+    }
+
+    /// With the page index, asked for or not: whoever needs it later would read it anew for every query.
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        self.0.get_metadata(None)
+    }
+}

@@ -1,0 +1,212 @@
+//! Around the source of Parquet files: what is known of blocks before one is opened.
+//!
+//! It passes everything on, says in a plan what planning ruled out, and opens each block in the shares and with the
+//! rows that [`crate::block_shares`] finds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, not_impl_err};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
+use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
+use datafusion_datasource::morsel::Morselizer;
+use hindsight_model::{TextIndex, Wanted};
+use object_store::ObjectStore;
+
+use crate::block_reader::BlockReaders;
+use crate::block_shares::{Lookup, Opening};
+use crate::wanted::wanted;
+
+/// The name of the counter in `EXPLAIN ANALYZE`.
+pub(crate) const ROWS_SKIPPED: &str = "rows_skipped_by_index";
+
+/// How many blocks of a table a scan opens, and why it leaves the others closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pruned {
+    /// Blocks of the table.
+    pub(crate) of: usize,
+    /// Those that are left.
+    pub(crate) left: usize,
+    /// Those that the filters of ids ruled out; time and bounds ruled out the rest.
+    pub(crate) by_id: usize,
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, left, by_id } = *self;
+        write!(f, "{left} of {of}")?;
+        let by_bounds = of.saturating_sub(left + by_id);
+        match (by_bounds, by_id) {
+            (0, 0) => Ok(()),
+            (_, 0) => write!(f, " (bounds ruled out {by_bounds})"),
+            (0, _) => write!(f, " (ids ruled out {by_id})"),
+            _ => write!(f, " (bounds ruled out {by_bounds}, ids {by_id})"),
+        }
+    }
+}
+
+/// A source of blocks.
+#[derive(Clone)]
+pub(crate) struct BlockScan {
+    files: Arc<dyn FileSource>,
+    readers: Arc<BlockReaders>,
+    index: Option<Arc<dyn TextIndex>>,
+    pruned: Pruned,
+}
+
+impl BlockScan {
+    pub(crate) fn new(
+        files: Arc<dyn FileSource>,
+        readers: Arc<BlockReaders>,
+        index: Option<Arc<dyn TextIndex>>,
+        pruned: Pruned,
+    ) -> Self {
+        Self { files, readers, index, pruned }
+    }
+
+    fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
+        Arc::new(Self { files, ..self.clone() })
+    }
+
+    /// The index, and what to ask it for, when it can answer a filter that was pushed into the scan.
+    fn asked(&self) -> Option<(Arc<dyn TextIndex>, Wanted)> {
+        let index = self.index.as_ref()?;
+        let wanted = self.files.filter().map(|filter| wanted(&filter)).filter(Wanted::narrows)?;
+        Some((Arc::clone(index), wanted))
+    }
+}
+
+impl FileSource for BlockScan {
+    fn create_file_opener(
+        &self,
+        _: Arc<dyn ObjectStore>,
+        _: &FileScanConfig,
+        _: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        not_impl_err!("blocks are read in morsels")
+    }
+
+    fn create_morselizer(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Box<dyn Morselizer>> {
+        let files = self.files.create_morselizer(store, config, partition)?;
+        let lookup = self.asked().map(|(index, wanted)| {
+            let skipped = MetricBuilder::new(self.files.metrics()).counter(ROWS_SKIPPED, partition);
+            Lookup { index, wanted, skipped }
+        });
+        Ok(Box::new(Opening {
+            files: Arc::from(files),
+            readers: Arc::clone(&self.readers),
+            schema: Arc::clone(self.files.table_schema().file_schema()),
+            filter: self.files.filter(),
+            lookup: lookup.map(Arc::new),
+        }))
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        self.files.table_schema()
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        self.around(self.files.with_batch_size(batch_size))
+    }
+
+    fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.files.filter()
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        self.files.projection()
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        self.files.metrics()
+    }
+
+    fn file_type(&self) -> &str {
+        self.files.file_type()
+    }
+
+    fn fmt_extra(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = self.asked().map(|_| "text_index=asked");
+        let blocks = format!("blocks={}", self.pruned);
+        for fact in [Some(blocks.as_str()), asked].into_iter().flatten() {
+            match t {
+                DisplayFormatType::TreeRender => writeln!(f, "{fact}")?,
+                _ => write!(f, ", {fact}")?,
+            }
+        }
+        self.files.fmt_extra(t, f)
+    }
+
+    /// Blocks come in shares already.
+    fn supports_repartitioning(&self) -> bool {
+        false
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let pushed = self.files.try_pushdown_filters(filters, config)?;
+        let updated_node = pushed.updated_node.map(|files| self.around(files));
+        Ok(FilterPushdownPropagation { filters: pushed.filters, updated_node })
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+        properties: &EquivalenceProperties,
+    ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
+        use SortOrderPushdownResult::{Exact, Inexact, Unsupported};
+        Ok(match self.files.try_pushdown_sort(order, properties)? {
+            Exact { inner } => Exact { inner: self.around(inner) },
+            Inexact { inner } => Inexact { inner: self.around(inner) },
+            Unsupported => Unsupported,
+        })
+    }
+
+    fn reorder_files(&self, files: Vec<PartitionedFile>) -> Vec<PartitionedFile> {
+        self.files.reorder_files(files)
+    }
+
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
+        Ok(self.files.try_pushdown_projection(projection)?.map(|files| self.around(files)))
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.files.apply_expressions(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_what_was_ruled_out_and_why() {
+        for (of, left, by_id, told) in [
+            (3, 3, 0, "3 of 3"),
+            (40, 3, 0, "3 of 40 (bounds ruled out 37)"),
+            (40, 3, 7, "3 of 40 (bounds ruled out 30, ids 7)"),
+            (8, 1, 7, "1 of 8 (ids ruled out 7)"),
+        ] {
+            assert_eq!(Pruned { of, left, by_id }.to_string(), told);
+        }
+    }
+}

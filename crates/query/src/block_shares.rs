@@ -1,0 +1,237 @@
+//! What is found out about a block right before it is opened: which of its rows an index of texts says are worth
+//! reading, and which groups of rows each of several workers takes.
+//!
+//! A block that is opened in shares is looked at once for all of them, while the query runs. What is left of it after
+//! its footer and the index were asked is dealt out evenly, so that a query for one metric keeps all workers busy even
+//! where the groups that have it lie side by side.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetRowSelection};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::Count;
+use datafusion_datasource::morsel::{MorselPlan, MorselPlanner, Morselizer};
+use hindsight_model::{RowSet, TextIndex, Wanted};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use tokio::sync::OnceCell;
+
+use crate::block_reader::BlockReaders;
+
+/// One of the equal parts in which a block is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    number: usize,
+    count: usize,
+    block: Arc<OnceCell<Outlook>>,
+}
+
+impl Share {
+    /// All shares of one block.
+    pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
+        let block = Arc::default();
+        (0..count).map(move |number| Self { number, count, block: Arc::clone(&block) })
+    }
+
+    fn of<'a, T>(&self, things: &'a [T]) -> &'a [T] {
+        let at = |number| things.len() * number / self.count;
+        &things[at(self.number)..at(self.number + 1)]
+    }
+}
+
+/// An index and what it is asked for.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) index: Arc<dyn TextIndex>,
+    pub(crate) wanted: Wanted,
+    /// Rows that it left out.
+    pub(crate) skipped: Count,
+}
+
+impl Lookup {
+    /// The rows of a block that are worth reading; `None` without an answer.
+    async fn rows(self: Arc<Self>, path: String) -> Option<RowSet> {
+        let look = move || {
+            let rows = self.index.candidates(&path, &self.wanted)?;
+            self.skipped.add(rows.total as usize - rows.rows.len());
+            Some(rows)
+        };
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+}
+
+/// Opens blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) files: Arc<dyn Morselizer>,
+    pub(crate) readers: Arc<BlockReaders>,
+    /// The columns that are read.
+    pub(crate) schema: SchemaRef,
+    pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
+    pub(crate) lookup: Option<Arc<Lookup>>,
+}
+
+impl Morselizer for Opening {
+    fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        if self.lookup.is_none() && file.extension::<Share>().is_none() {
+            return self.files.plan_file(file);
+        }
+        Ok(Box::new(Look { file, opening: self.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Look {
+    file: PartitionedFile,
+    opening: Opening,
+}
+
+impl MorselPlanner for Look {
+    fn plan(self: Box<Self>) -> Result<Option<MorselPlan>> {
+        let Self { file, opening } = *self;
+        Ok(Some(MorselPlan::new().with_pending_planner(opening.opened(file))))
+    }
+}
+
+impl Opening {
+    async fn opened(self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        let Some(share) = file.extension::<Share>().cloned() else {
+            return match self.worth_reading(&file).await {
+                Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
+                Some(rows) => {
+                    let selection = selection(rows.total, rows.runs());
+                    self.files.plan_file(file.with_extension(selection))
+                }
+                None => self.files.plan_file(file),
+            };
+        };
+        let outlook = share.block.get_or_try_init(|| self.outlook(&file)).await?;
+        let mine = share.of(&outlook.groups);
+        if mine.is_empty() {
+            return Ok(Box::new(Nothing));
+        }
+        let file = match &outlook.rows {
+            Some(rows) => file.with_extension(outlook.selection(rows, mine)),
+            None => {
+                let mut plan = ParquetAccessPlan::new_none(outlook.ends.len());
+                mine.iter().for_each(|group| plan.scan(*group));
+                file.with_extension(plan)
+            }
+        };
+        self.files.plan_file(file)
+    }
+
+    async fn worth_reading(&self, file: &PartitionedFile) -> Option<RowSet> {
+        let lookup = Arc::clone(self.lookup.as_ref()?);
+        lookup.rows(file.object_meta.location.as_ref().to_owned()).await
+    }
+
+    async fn outlook(&self, file: &PartitionedFile) -> Result<Outlook> {
+        let rows = self.worth_reading(file).await;
+        if rows.as_ref().is_some_and(|rows| rows.rows.is_empty()) {
+            return Ok(Outlook::default());
+        }
+        let filter = self.filter.clone();
+        let (sizes, groups) = self.readers.row_groups(file, &self.schema, filter).await?;
+        let ends = sizes.iter().scan(0_u64, |end, size| {
+            *end += *size as u64;
+            Some(*end)
+        });
+        let mut outlook = Outlook { ends: ends.collect(), groups, rows: None };
+        if let Some(rows) = rows {
+            let worthwhile = |group: &usize| !outlook.within(&rows, *group).is_empty();
+            outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
+            outlook.rows = Some(rows);
+        }
+        Ok(outlook)
+    }
+}
+
+/// What there is to read in a block.
+#[derive(Debug, Default)]
+struct Outlook {
+    /// Where each group of rows ends, in rows from the block's first.
+    ends: Vec<u64>,
+    /// The groups that may have something.
+    groups: Vec<usize>,
+    /// The rows that may, when an index told.
+    rows: Option<RowSet>,
+}
+
+impl Outlook {
+    /// The places in `rows` of those that lie in a group.
+    fn within(&self, rows: &RowSet, group: usize) -> Range<usize> {
+        let before = |end: u64| rows.rows.partition_point(|row| u64::from(*row) < end);
+        before(group.checked_sub(1).map_or(0, |previous| self.ends[previous]))..before(self.ends[group])
+    }
+
+    /// The rows of some groups, which rise.
+    fn selection(&self, rows: &RowSet, groups: &[usize]) -> ParquetRowSelection {
+        let some = groups.iter().flat_map(|group| rows.rows[self.within(rows, *group)].iter().copied());
+        let some = RowSet { total: rows.total, rows: some.collect() };
+        selection(some.total, some.runs())
+    }
+}
+
+/// A block without a row that is worth reading.
+#[derive(Debug)]
+struct Nothing;
+
+impl MorselPlanner for Nothing {
+    fn plan(self: Box<Self>) -> Result<Option<MorselPlan>> {
+        Ok(None)
+    }
+}
+
+/// Runs of rows, first row and how many, out of all of a file.
+fn selection(total: u32, runs: impl Iterator<Item = (u32, u32)>) -> ParquetRowSelection {
+    let mut selectors = Vec::new();
+    let mut at = 0;
+    for (first, count) in runs {
+        selectors.push(RowSelector::skip((first - at) as usize));
+        selectors.push(RowSelector::select(count as usize));
+        at = first + count;
+    }
+    selectors.push(RowSelector::skip((total - at) as usize));
+    selectors.retain(|selector| selector.row_count > 0);
+    ParquetRowSelection::new(RowSelection::from(selectors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_covers_the_whole_file() {
+        for (rows, skipped, selected) in
+            [(vec![0, 1, 4, 9], 6, 4), (vec![3], 9, 1), ((0..10).collect(), 0, 10)]
+        {
+            let rows = RowSet { total: 10, rows };
+            let selection = selection(10, rows.runs()).into_inner();
+            assert_eq!((selection.skipped_row_count(), selection.row_count()), (skipped, selected));
+        }
+    }
+
+    #[test]
+    fn shares_take_every_group_once_and_about_the_same_number() {
+        for (groups, count) in [(0, 2), (1, 2), (7, 2), (8, 3), (31, 4)] {
+            let groups: Vec<usize> = (0..groups).collect();
+            let shares: Vec<_> = Share::all(count).map(|share| share.of(&groups).to_vec()).collect();
+            assert_eq!(shares.concat(), groups);
+            let sizes = shares.iter().map(Vec::len);
+            assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn a_share_reads_the_rows_of_its_groups_alone() {
+        let outlook = Outlook { ends: vec![10, 20, 25], ..Outlook::default() };
+        let rows = RowSet { total: 25, rows: vec![3, 9, 10, 11, 24] };
+        assert_eq!([0, 1, 2].map(|group| outlook.within(&rows, group)), [0..2, 2..4, 4..5]);
+        let selected = |groups: &[usize]| outlook.selection(&rows, groups).into_inner().row_count();
+        assert_eq!([selected(&[0]), selected(&[0, 2]), selected(&[1, 2])], [2, 3, 3]);
+    }
+}

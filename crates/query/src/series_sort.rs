@@ -1,0 +1,371 @@
+//! Sorting rows by series and time, which windows over series ask for, by moving runs of rows.
+//!
+//! The engine's own sort compares row by row and, since it needs a second copy of its input and of its keys, spills
+//! early. Here each series is compared once, and points that a block holds side by side are moved as one. When
+//! the memory does not suffice, the engine's own sort goes on, which can spill.
+
+mod runs;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array};
+use arrow::buffer::Buffer;
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::memory::SERIES_NAME;
+
+use self::runs::{Keys, Run, Series, in_order};
+
+/// Rows that are handed on at once; between two such pieces others get a turn.
+const PIECE_ROWS: usize = 1 << 18;
+
+/// Puts [`SeriesSortExec`] in the place of each sort by a series, which is a number or a text, and a time.
+#[derive(Debug)]
+pub(crate) struct SortSeries;
+
+impl PhysicalOptimizerRule for SortSeries {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let replace = |plan: Arc<dyn ExecutionPlan>| {
+            let Some(keys) = plan.downcast_ref::<SortExec>().and_then(keys) else {
+                return Ok(Transformed::no(plan));
+            };
+            let ours: Arc<dyn ExecutionPlan> = Arc::new(SeriesSortExec::new(plan, keys));
+            Ok(Transformed::yes(ours))
+        };
+        plan.transform_up(replace).data()
+    }
+
+    fn name(&self) -> &'static str {
+        "sort_series"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The places of the series and the time that a sort of all rows is by, both rising and nulls last.
+fn keys(sort: &SortExec) -> Option<(usize, usize)> {
+    let schema = sort.input().schema();
+    let rising = SortOptions { descending: false, nulls_first: false };
+    let place = |key: usize| {
+        let key = sort.expr().get(key).filter(|key| key.options == rising)?;
+        Some(key.expr.downcast_ref::<Column>()?.index())
+    };
+    let (series, time) = (place(0)?, place(1)?);
+    let is_ours = sort.fetch().is_none()
+        && sort.expr().len() == 2
+        && matches!(schema.field(series).data_type(), DataType::Int64 | DataType::Utf8View)
+        && matches!(schema.field(time).data_type(), DataType::Timestamp(TimeUnit::Microsecond, _));
+    is_ours.then_some((series, time))
+}
+
+/// A sort by a series and a time.
+#[derive(Debug)]
+struct SeriesSortExec {
+    /// The engine's own, of which everything but the execution is taken.
+    sort: Arc<dyn ExecutionPlan>,
+    keys: (usize, usize),
+    metrics: ExecutionPlanMetricsSet,
+    /// Those that went on where the memory did not suffice.
+    spilling: Arc<Spilling>,
+}
+
+type Spilling = Mutex<Vec<Arc<SortExec>>>;
+
+impl SeriesSortExec {
+    fn new(sort: Arc<dyn ExecutionPlan>, keys: (usize, usize)) -> Self {
+        Self { sort, keys, metrics: ExecutionPlanMetricsSet::new(), spilling: Arc::default() }
+    }
+}
+
+impl DisplayAs for SeriesSortExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schema = self.schema();
+        let (series, time) = self.keys;
+        write!(
+            f,
+            "SeriesSortExec: series={}, time={}",
+            schema.field(series).name(),
+            schema.field(time).name()
+        )
+    }
+}
+
+impl ExecutionPlan for SeriesSortExec {
+    fn name(&self) -> &'static str {
+        "SeriesSortExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.sort.properties()
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        self.sort.input_distribution_requirements()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        self.sort.maintains_input_order()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.sort.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.sort.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let sort = Arc::clone(&self.sort).replace_children(children, options)?;
+        Ok(Arc::new(Self::new(sort, self.keys)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        let mut metrics = self.metrics.clone_inner();
+        let spilling = self.spilling.lock().map(|sorts| sorts.clone()).unwrap_or_default();
+        for more in spilling.iter().filter_map(|sort| sort.metrics()) {
+            more.iter().for_each(|metric| metrics.push(Arc::clone(metric)));
+        }
+        Some(metrics)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let Some(sort) = self.sort.downcast_ref::<SortExec>() else {
+            return internal_err!("the sort of a series is no sort");
+        };
+        let work = Work {
+            input: sort.input().execute(partition, Arc::clone(&context))?,
+            schema: self.schema(),
+            ordering: sort.expr().clone(),
+            keys: self.keys,
+            held: Held::new(&context, partition),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+            spilling: Arc::clone(&self.spilling),
+            context,
+        };
+        let schema = self.schema();
+        let sorted = stream::once(work.run()).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, sorted)))
+    }
+}
+
+/// Batches in memory and what was reserved for them.
+struct Held {
+    batches: Vec<RecordBatch>,
+    /// What was reserved for each.
+    reserved: Vec<usize>,
+    memory: MemoryReservation,
+    /// The buffers that were counted; texts of many batches lie in the same.
+    counted: HashSet<usize>,
+}
+
+impl Held {
+    fn new(context: &TaskContext, partition: usize) -> Self {
+        let consumer = MemoryConsumer::new(format!("{SERIES_NAME}[{partition}]")).with_can_spill(true);
+        let memory = consumer.register(context.memory_pool());
+        Self { batches: Vec::new(), reserved: Vec::new(), memory, counted: HashSet::new() }
+    }
+
+    /// Keeps the batch; says whether there was room for it and for its sorted copy.
+    fn push(&mut self, batch: RecordBatch) -> bool {
+        let bytes = 2 * batch.columns().iter().map(|column| self.bytes(column)).sum::<usize>();
+        let has_room = self.memory.try_grow(bytes).is_ok();
+        self.reserved.push(if has_room { bytes } else { 0 });
+        self.batches.push(batch);
+        has_room
+    }
+
+    fn bytes(&mut self, column: &ArrayRef) -> usize {
+        let data = column.to_data();
+        let own = data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size());
+        if *column.data_type() != DataType::Utf8View {
+            return own;
+        }
+        // The views are this batch's own.
+        let new = |buffer: &&Buffer| self.counted.insert(buffer.data_ptr().as_ptr() as usize);
+        let texts = column.as_string_view().data_buffers().iter().filter(new).map(Buffer::capacity);
+        size_of::<u128>() * column.len() + texts.sum::<usize>()
+    }
+}
+
+struct Work {
+    input: SendableRecordBatchStream,
+    schema: SchemaRef,
+    ordering: LexOrdering,
+    keys: (usize, usize),
+    held: Held,
+    metrics: BaselineMetrics,
+    spilling: Arc<Spilling>,
+    context: Arc<TaskContext>,
+}
+
+impl Work {
+    async fn run(mut self) -> Result<SendableRecordBatchStream> {
+        while let Some(batch) = self.input.next().await {
+            if !self.held.push(batch?) {
+                return self.spilling();
+            }
+        }
+        if self.held.batches.is_empty() {
+            return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema)));
+        }
+        let Self { schema, keys, held, metrics, .. } = self;
+        let runs = {
+            let _timer = metrics.elapsed_compute().timer();
+            let (series, time) = keys;
+            match schema.field(series).data_type() {
+                DataType::Int64 => {
+                    ordered(&held.batches, time, |batch| batch.column(series).as_primitive::<Int64Type>())
+                }
+                _ => ordered(&held.batches, time, |batch| batch.column(series).as_string_view()),
+            }
+        };
+        let pieces = Pieces { schema: Arc::clone(&schema), held, runs, at: 0, metrics };
+        let sorted = stream::try_unfold(pieces, |mut pieces| async move {
+            tokio::task::yield_now().await;
+            Ok(pieces.next()?.map(|piece| (piece, pieces)))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, sorted)))
+    }
+
+    /// Leaves what was read and what is to come to the engine's own sort.
+    fn spilling(self) -> Result<SendableRecordBatchStream> {
+        let Self { input, schema, ordering, held, spilling, context, .. } = self;
+        let Held { batches, reserved, memory, .. } = held;
+        let read = stream::iter(batches.into_iter().zip(reserved).map(|(batch, bytes)| (Ok(batch), bytes)));
+        // It stays registered to the end, so that the sorts of the other partitions do not take its part as well.
+        let all = read.chain(input.map(|batch| (batch, 0))).map(move |(batch, bytes)| {
+            memory.shrink(bytes);
+            batch
+        });
+        let all = Once {
+            schema: Arc::clone(&schema),
+            rows: Mutex::new(Some(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), all)))),
+        };
+        let all = StreamingTableExec::try_new(schema, vec![Arc::new(all)], None, [], false, None)?;
+        let sort = Arc::new(SortExec::new(ordering, Arc::new(all)));
+        if let Ok(mut spilling) = spilling.lock() {
+            spilling.push(Arc::clone(&sort));
+        }
+        sort.execute(0, context)
+    }
+}
+
+fn ordered<'a, S: Series>(
+    batches: &'a [RecordBatch],
+    time: usize,
+    series: impl Fn(&'a RecordBatch) -> S,
+) -> Vec<Run> {
+    let keys = batches.iter().map(|batch| Keys {
+        series: series(batch),
+        time: batch.column(time).as_primitive::<TimestampMicrosecondType>(),
+    });
+    in_order(&keys.collect::<Vec<_>>())
+}
+
+/// Rows that can be read one time.
+struct Once {
+    schema: SchemaRef,
+    rows: Mutex<Option<SendableRecordBatchStream>>,
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Once").finish_non_exhaustive()
+    }
+}
+
+impl PartitionStream for Once {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().ok().and_then(|mut rows| rows.take());
+        rows.unwrap_or_else(|| Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema))))
+    }
+}
+
+/// Sorted rows on their way.
+struct Pieces {
+    schema: SchemaRef,
+    held: Held,
+    runs: Vec<Run>,
+    /// The first run that was not handed on.
+    at: usize,
+    metrics: BaselineMetrics,
+}
+
+impl Pieces {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let _timer = self.metrics.elapsed_compute().timer();
+        let rest = &self.runs[self.at..];
+        let mut rows = 0;
+        let fits = |run: &&Run| {
+            let before = rows;
+            rows += run.rows as usize;
+            before == 0 || rows <= PIECE_ROWS
+        };
+        let count = rest.iter().take_while(fits).count();
+        if count == 0 {
+            return Ok(None);
+        }
+        let piece = gathered(&self.schema, &self.held.batches, &rest[..count])?;
+        self.at += count;
+        self.metrics.record_output(piece.num_rows());
+        Ok(Some(piece))
+    }
+}
+
+/// The rows of some runs as one batch.
+fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result<RecordBatch> {
+    let rows = runs.iter().map(|run| run.rows as usize).sum();
+    let column = |column: usize| {
+        let sources: Vec<_> = batches.iter().map(|batch| batch.column(column).to_data()).collect();
+        let mut gathered = MutableArrayData::new(sources.iter().collect(), false, rows);
+        for run in runs {
+            let (start, end) = (run.start as usize, (run.start + run.rows) as usize);
+            gathered.try_extend(run.batch as usize, start, end)?;
+        }
+        Ok(make_array(gathered.freeze()))
+    };
+    let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
