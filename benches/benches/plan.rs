@@ -40,6 +40,7 @@ fn blocks(count: u64) -> BlockList {
             columns: [("service_name".to_owned(), services)].into(),
             wal_position: number,
             checksum: None,
+            all_promoted: true,
         })
     };
     (0..count).map(block).collect()

@@ -29,12 +29,13 @@ pub struct Rows {
     owners: Arc<[Arc<Owner>]>,
     keys: Arc<[u32]>,
     columns: Arc<[Option<ArrayRef>]>,
+    all_promoted: bool,
 }
 
 impl Rows {
     /// Row `n` belongs to `owners[keys[n]]`; `columns` are those of [`Table::row_columns`] in that order, `None`
     /// for a column in which every row has its default: null, or where null is not allowed 0, an empty list or,
-    /// for attributes, `{}`.
+    /// for attributes, `{}`. Whether [all were promoted](Self::all_promoted) is not known: `false`.
     ///
     /// # Errors
     /// When lengths or types do not fit, a key has no owner, or `timestamp` or `timestamp_nanos` is left out.
@@ -66,7 +67,19 @@ impl Rows {
         if keys.iter().any(|key| *key as usize >= owners.len()) {
             return wrong("a key without owner".to_owned());
         }
-        Ok(Self { table, owners, keys, columns: columns.into() })
+        Ok(Self { table, owners, keys, columns: columns.into(), all_promoted: false })
+    }
+
+    /// The same rows, with what is known of their attributes.
+    #[must_use]
+    pub fn with_all_promoted(self, all_promoted: bool) -> Self {
+        Self { all_promoted, ..self }
+    }
+
+    /// Whether no row has an attribute left in the JSON of `attributes` whose name has a column of its own: one of
+    /// another type than its column stays there. `false` also when that is not known.
+    pub fn all_promoted(&self) -> bool {
+        self.all_promoted
     }
 
     /// Which table the rows are of.
@@ -126,7 +139,14 @@ impl Rows {
         }
         let columns: Result<Vec<_>, _> =
             (0..first.columns.len()).map(|index| concat_column(parts, index)).collect();
-        Ok(Self { table, owners: owners.list.into(), keys: keys.into(), columns: columns?.into() })
+        let all_promoted = parts.iter().all(Self::all_promoted);
+        Ok(Self {
+            table,
+            owners: owners.list.into(),
+            keys: keys.into(),
+            columns: columns?.into(),
+            all_promoted,
+        })
     }
 
     /// The rows as the table's schema has them; with `columns` only those of its columns, in that order.

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::udfs::json_as_text_udf;
 
 use crate::attribute_text;
-use crate::signal_schema::{has_mark, is_attributes, promoted_for};
+use crate::signal_schema::{has_mark, is_all_promoted, is_attributes, promoted_for};
 
 /// Plans `->>` with a literal key. The key is always one name, dots and all, never a path.
 #[derive(Debug)]
@@ -28,18 +28,32 @@ impl ExprPlanner for AttributePlanner {
             Expr::Column(column) => promoted_column(column, &key, schema)?,
             _ => None,
         };
-        let ours = match &expr.left {
-            Expr::Column(column) => field_of(column, schema).is_some_and(is_attributes),
-            _ => false,
+        let field = match &expr.left {
+            Expr::Column(column) => field_of(column, schema),
+            _ => None,
         };
+        let ours = field.is_some_and(is_attributes);
+        if let Some((column, data_type)) = &promoted
+            && field.is_some_and(is_all_promoted)
+        {
+            return Ok(PlannerResult::Planned(as_text(column, data_type).alias(title)));
+        }
         let function = if ours { attribute_text::udf() } else { json_as_text_udf() };
         let text = function.call(vec![expr.left, Expr::Literal(ScalarValue::from(key), None)]);
         let text = match promoted {
-            Some((column, DataType::Utf8 | DataType::Utf8View)) => coalesce(vec![Expr::Column(column), text]),
-            Some((column, _)) => coalesce(vec![cast(Expr::Column(column), DataType::Utf8), text]),
+            Some((column, data_type)) => coalesce(vec![as_text(&column, &data_type), text]),
             None => text,
         };
         Ok(PlannerResult::Planned(text.alias(title)))
+    }
+}
+
+fn as_text(column: &Column, data_type: &DataType) -> Expr {
+    let column = Expr::Column(column.clone());
+    if matches!(data_type, DataType::Utf8 | DataType::Utf8View) {
+        column
+    } else {
+        cast(column, DataType::Utf8)
     }
 }
 

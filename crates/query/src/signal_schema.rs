@@ -16,6 +16,8 @@ use hindsight_model::{RESOURCE_PROMOTED, Table, promoted_column};
 
 /// On a JSON column: `owner/json column`.
 const JSON_OF: &str = "hindsight.json_of";
+/// On the JSON column `attributes` when no promoted attribute was left in it.
+const ALL_PROMOTED: &str = "hindsight.all_promoted";
 /// On a promoted column: `owner/json column/attribute`.
 const PROMOTED_FROM: &str = "hindsight.promoted_from";
 
@@ -30,30 +32,41 @@ pub(crate) fn is_attributes(field: &Field) -> bool {
     field.metadata().contains_key(JSON_OF)
 }
 
+/// Whether what the column's rows have of promoted attributes is in the promoted columns alone.
+pub(crate) fn is_all_promoted(field: &Field) -> bool {
+    field.metadata().contains_key(ALL_PROMOTED)
+}
+
 /// Computed from what is stored: `timestamp` and the nanoseconds below its microsecond.
 pub(crate) const TIME_UNIX_NANO: &str = "time_unix_nano";
 
-/// All columns of a signal table, marked: those that are stored, then [`TIME_UNIX_NANO`].
-pub(crate) fn marked(table: Table) -> SchemaRef {
-    static SCHEMAS: LazyLock<[SchemaRef; Table::ALL.len()]> = LazyLock::new(|| Table::ALL.map(mark));
-    Arc::clone(&SCHEMAS[table.index()])
+/// All columns of a signal table, marked: those that are stored, then [`TIME_UNIX_NANO`]. `all_promoted` when every
+/// promoted attribute of the rows to read is in its column.
+pub(crate) fn marked(table: Table, all_promoted: bool) -> SchemaRef {
+    static SCHEMAS: LazyLock<[[SchemaRef; 2]; Table::ALL.len()]> =
+        LazyLock::new(|| Table::ALL.map(|table| [mark(table, false), mark(table, true)]));
+    Arc::clone(&SCHEMAS[table.index()][usize::from(all_promoted)])
 }
 
-fn mark(table: Table) -> SchemaRef {
+fn mark(table: Table, all_promoted: bool) -> SchemaRef {
     let schema = table.schema();
-    let stored = schema.fields().iter().map(|field| mark_field(table, field));
+    let stored = schema.fields().iter().map(|field| mark_field(table, field, all_promoted));
     let computed = Field::new(TIME_UNIX_NANO, DataType::Int64, true);
     Arc::new(Schema::new(stored.chain([computed]).collect::<Vec<_>>()))
 }
 
-fn mark_field(table: Table, field: &Field) -> Field {
+fn mark_field(table: Table, field: &Field, all_promoted: bool) -> Field {
     let name = field.name().as_str();
     let is_view = *field.data_type() == DataType::Utf8 && name != TENANT;
     let data_type = if is_view { DataType::Utf8View } else { field.data_type().clone() };
     let field = field.clone().with_data_type(data_type);
     if JSON_COLUMNS.contains(&name) {
         let mark = format!("{}/{name}", owner(table, name));
-        return field.with_metadata(HashMap::from([(JSON_OF.to_owned(), mark)]));
+        let mut marks = HashMap::from([(JSON_OF.to_owned(), mark)]);
+        if all_promoted && name == "attributes" {
+            marks.insert(ALL_PROMOTED.to_owned(), String::new());
+        }
+        return field.with_metadata(marks);
     }
     let of_resource = RESOURCE_PROMOTED.iter().map(|promoted| ("resource_attributes", promoted));
     let of_record = table.promoted().iter().map(|promoted| ("attributes", promoted));
@@ -122,7 +135,7 @@ mod tests {
     #[test]
     fn every_promoted_attribute_finds_its_marked_column() {
         for table in Table::ALL {
-            let schema = marked(table);
+            let schema = marked(table, false);
             let lists = [("attributes", table.promoted()), ("resource_attributes", RESOURCE_PROMOTED)];
             for (json_column, list) in lists {
                 let json = schema.field_with_name(json_column).unwrap();

@@ -66,8 +66,10 @@ impl SignalTable {
         store: ObjectStoreUrl,
         counts: Arc<ScanCounts>,
     ) -> Self {
-        let schema = marked(table);
         let TableSnapshot { blocks, ids, head } = snapshot;
+        let all_promoted =
+            head.iter().all(Rows::all_promoted) && blocks.iter().all(|block| block.all_promoted);
+        let schema = marked(table, all_promoted);
         Self { table, tenant, schema, blocks, ids, head, store, counts, text_index: None }
     }
 

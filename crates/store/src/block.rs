@@ -33,6 +33,9 @@ pub struct BlockFile {
     pub wal_position: u64,
     /// CRC-32C of the file's bytes, as the table's log has it; `None` where the name has it instead, or nothing does.
     pub checksum: Option<u32>,
+    /// Whether every promoted attribute is in its column, as [`hindsight_model::Rows::all_promoted`] says; `false` also
+    /// when the table's log does not tell.
+    pub all_promoted: bool,
 }
 
 impl BlockFile {

@@ -32,9 +32,21 @@ pub(crate) fn block_file_name(wal_position: u64, bytes: &[u8]) -> String {
 /// The tag of a file's entry in the table's log that has the checksum of its bytes, for names chosen before them.
 const CHECKSUM_TAG: &str = "hindsight.crc32c";
 
-/// The tags of an entry for a file whose name does not carry its checksum.
-pub(crate) fn checksum_tag(checksum: u32) -> HashMap<String, Option<String>> {
-    HashMap::from([(CHECKSUM_TAG.to_owned(), Some(format!("{checksum:08x}")))])
+/// The tag that a file has when every promoted attribute of its rows is in its column.
+const ALL_PROMOTED_TAG: &str = "hindsight.all_promoted";
+
+/// The tags of a file's entry, if it has any: its checksum when its name does not carry it, and whether every promoted
+/// attribute is in its column.
+pub(crate) fn tags(checksum: Option<u32>, all_promoted: bool) -> Option<HashMap<String, Option<String>>> {
+    let checksum = checksum.map(|checksum| (CHECKSUM_TAG.to_owned(), Some(format!("{checksum:08x}"))));
+    let all_promoted = all_promoted.then(|| (ALL_PROMOTED_TAG.to_owned(), Some("true".to_owned())));
+    let tags: HashMap<_, _> = checksum.into_iter().chain(all_promoted).collect();
+    (!tags.is_empty()).then_some(tags)
+}
+
+/// Whether an entry's tags say that every promoted attribute is in its column.
+pub(crate) fn all_promoted_in_tags(tags: &HashMap<String, Option<String>>) -> bool {
+    tags.get(ALL_PROMOTED_TAG).is_some_and(|value| value.as_deref() == Some("true"))
 }
 
 /// The checksum in an entry's tags; `None` when they have none, as those of other programs and of older ones.
@@ -90,7 +102,17 @@ mod tests {
 
     #[test]
     fn a_tag_reads_back_and_its_absence_or_nonsense_says_nothing() {
-        assert_eq!(checksum_in_tags(&checksum_tag(0x0123_abcd)), Some(0x0123_abcd));
+        assert_eq!(tags(None, false), None);
+        for all_promoted in [false, true] {
+            let both = tags(Some(0x0123_abcd), all_promoted).unwrap();
+            assert_eq!(
+                (checksum_in_tags(&both), all_promoted_in_tags(&both)),
+                (Some(0x0123_abcd), all_promoted)
+            );
+        }
+        let one = tags(None, true).unwrap();
+        assert_eq!((checksum_in_tags(&one), all_promoted_in_tags(&one)), (None, true));
+        assert!(!all_promoted_in_tags(&HashMap::from([(ALL_PROMOTED_TAG.to_owned(), None)])));
         assert_eq!(checksum_in_tags(&HashMap::new()), None);
         for text in ["", "123", "0123abcg", "+123abcd", "0123abcd0"] {
             let tags = HashMap::from([(CHECKSUM_TAG.to_owned(), Some(text.to_owned()))]);

@@ -28,7 +28,12 @@ pub(crate) fn encode(
     wal_position: u64,
 ) -> Result<Vec<EncodedBlock>> {
     let files = blocks(table, rows, ROW_GROUP_ROWS_MAX).map_err(|failure| Error::encode(table, failure))?;
-    let block = |(days, file)| finished_block(table, tenant, date_of_days(days), file, wal_position);
+    let all_promoted = rows.iter().all(Rows::all_promoted);
+    let block = |(days, file)| {
+        let mut encoded = finished_block(table, tenant, date_of_days(days), file, wal_position);
+        encoded.block.all_promoted = all_promoted;
+        encoded
+    };
     Ok(files.into_iter().map(block).collect())
 }
 
@@ -72,6 +77,7 @@ pub(crate) fn finished_block(
         columns,
         wal_position,
         checksum: None,
+        all_promoted: false,
     };
     EncodedBlock { block, bytes: bytes.into() }
 }

@@ -139,6 +139,7 @@ fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
         size_bytes: 0,
         rows: inputs.iter().map(|block| block.rows).sum(),
         wal_position,
+        all_promoted: inputs.iter().all(|block| block.all_promoted),
         ..BlockFile::clone(first)
     })
 }

@@ -78,6 +78,7 @@ mod tests {
             columns: std::collections::BTreeMap::new(),
             wal_position: 1,
             checksum: None,
+            all_promoted: false,
         };
         assert!(!is_expired(&block, DAY, at("2026-05-05T12:00:00Z")));
         assert!(is_expired(&block, DAY, at("2026-05-05T12:00:00.000001Z")));

@@ -15,7 +15,7 @@ use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
 
-use crate::block_name::{checksum_in_name, checksum_in_tags, checksum_tag, position_in_name};
+use crate::block_name::{all_promoted_in_tags, checksum_in_name, checksum_in_tags, position_in_name, tags};
 use crate::block_stats::{BlockStats, micros_of};
 use crate::block_writer::PARTITION_COLUMNS;
 use crate::stats::chain;
@@ -91,8 +91,17 @@ impl TableLog {
                 &file.partition_values_map(),
                 file.stats().as_deref(),
             );
-            let block = described.map_err(|reason| Error::Foreign { table: self.table, path, reason })?;
-            blocks.push(BlockFile { checksum: checksum_in_entry(&file), ..block });
+            let block = described.map_err(|reason| Error::Foreign {
+                table: self.table,
+                path: path.clone(),
+                reason,
+            })?;
+            let tags = tags_of(&file).unwrap_or_default();
+            blocks.push(BlockFile {
+                checksum: checksum_in_tags(&tags).filter(|_| checksum_in_name(&path).is_none()),
+                all_promoted: all_promoted_in_tags(&tags),
+                ..block
+            });
         }
         Ok(blocks)
     }
@@ -288,7 +297,7 @@ fn add_action(block: &BlockFile, now_millis: i64, data_change: bool) -> Add {
         modification_time: now_millis,
         data_change,
         stats: Some(stats.to_json()),
-        tags: block.checksum.map(checksum_tag),
+        tags: tags(block.checksum, block.all_promoted),
         deletion_vector: None,
         base_row_id: None,
         default_row_commit_version: None,
@@ -296,12 +305,16 @@ fn add_action(block: &BlockFile, now_millis: i64, data_change: bool) -> Add {
     }
 }
 
-/// The checksum in a file's entry, for files whose name has none.
 #[expect(deprecated, reason = "nothing else leads to the tags")]
+fn tags_of(file: &LogicalFileView) -> Option<HashMap<String, Option<String>>> {
+    file.add_action().tags
+}
+
+/// The checksum in a file's entry, for files whose name has none.
 pub(crate) fn checksum_in_entry(file: &LogicalFileView) -> Option<u32> {
     match checksum_in_name(&file.path()) {
         Some(_) => None,
-        None => checksum_in_tags(&file.add_action().tags?),
+        None => checksum_in_tags(&tags_of(file)?),
     }
 }
 
@@ -332,6 +345,7 @@ fn describe(
         max_timestamp: times.and_then(|stats| micros_of(&stats.max)).and_then(timestamp_from_micros),
         wal_position: position_in_name(path).unwrap_or(0),
         checksum: None,
+        all_promoted: false,
         columns: stats.columns,
     })
 }

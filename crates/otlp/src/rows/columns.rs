@@ -215,11 +215,18 @@ pub(super) struct Finished {
     table: Table,
     owners: SharedOwners,
     columns: Vec<Option<ArrayRef>>,
+    all_promoted: bool,
 }
 
 impl Finished {
     pub(super) fn new(table: Table, owners: SharedOwners) -> Self {
-        Self { table, owners, columns: vec![None; table.row_columns().len()] }
+        let all_promoted = table.promoted().is_empty();
+        Self { table, owners, columns: vec![None; table.row_columns().len()], all_promoted }
+    }
+
+    /// Whether every promoted attribute is in its column.
+    pub(super) fn set_all_promoted(&mut self, all_promoted: bool) {
+        self.all_promoted = all_promoted;
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -266,7 +273,7 @@ impl Finished {
     pub(super) fn done(self) -> Result<(Table, Rows), DecodeError> {
         let table = self.table;
         Rows::try_new(table, self.owners.owners, self.owners.keys, self.columns)
-            .map(|rows| (table, rows))
+            .map(|rows| (table, rows.with_all_promoted(self.all_promoted)))
             .map_err(|source| DecodeError::Arrow { table, source })
     }
 }

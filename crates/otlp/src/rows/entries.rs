@@ -232,6 +232,8 @@ pub(super) struct AttributeColumns {
     columns: Vec<Column>,
     json: Texts,
     rest: String,
+    /// Whether a promoted attribute did not fit its column and is in the JSON.
+    left_one: bool,
 }
 
 enum Column {
@@ -250,6 +252,7 @@ impl AttributeColumns {
             columns: promoted.iter().map(column).collect(),
             json: room.texts(200),
             rest: String::new(),
+            left_one: false,
         }
     }
 
@@ -322,11 +325,13 @@ impl AttributeColumns {
                 _ => {}
             }
         }
+        self.left_one |= self.promoted.iter().any(|promoted| attributes.contains_key(promoted.attribute));
         self.json.set(row, &attributes_to_json(&attributes));
         Ok(())
     }
 
     pub(super) fn finish(self, finished: &mut Finished) {
+        finished.set_all_promoted(!self.left_one);
         let rows = finished.rows();
         for (promoted, column) in self.promoted.iter().zip(self.columns) {
             finished.put(

@@ -9,7 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use hindsight_model::{Signal, Tenant};
+use arrow::array::{AsArray, RecordBatch};
+use hindsight_model::{Signal, Table, Tenant, attributes_from_json};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -26,6 +27,15 @@ use crate::{DecodeError, Encoding, Request, decode_request, encode_request, to_r
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Protobuf, Encoding::Json];
 
+/// Whether a row has a promoted attribute in its JSON.
+fn leaves_one(table: Table, batch: &RecordBatch) -> bool {
+    let Some(attributes) = batch.column_by_name("attributes") else { return false };
+    attributes.as_string::<i32>().iter().flatten().any(|json| {
+        let attributes = attributes_from_json(json).unwrap();
+        table.promoted().iter().any(|promoted| attributes.contains_key(promoted.attribute))
+    })
+}
+
 proptest! {
     #[test]
     fn tables_lead_back_to_the_same_request(request in request()) {
@@ -38,6 +48,7 @@ proptest! {
             for (table, rows) in &decoded.batches {
                 let batch = rows.to_batch(&Tenant::default(), None).unwrap();
                 prop_assert_eq!(batch.schema(), table.schema());
+                prop_assert_eq!(rows.all_promoted(), !leaves_one(*table, &batch));
                 back.extend(items(to_requests(*table, &batch).unwrap()));
             }
             prop_assert_eq!(&back, &items(request.clone()));

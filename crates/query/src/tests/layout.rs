@@ -111,6 +111,7 @@ pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: 
         columns: column_stats(&in_file),
         wal_position: 1,
         checksum: None,
+        all_promoted: false,
     }
 }
 

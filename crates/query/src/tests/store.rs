@@ -76,6 +76,59 @@ async fn check(engine: &QueryEngine, files: u64) {
     assert_eq!(answer.stats.files_scanned, files);
 }
 
+/// The routes and how often each comes, and whether JSON was read for them.
+async fn routes(store: &Store) -> (Vec<String>, bool) {
+    let sql = "SELECT attributes->>'http.route' AS route, count(*) FROM spans GROUP BY 1 ORDER BY 1";
+    let engine = QueryEngine::new(Arc::new(store.clone()), Vec::new(), QueryOptions::default()).unwrap();
+    let answer = engine.sql(SqlRequest::new(sql)).await.unwrap();
+    let counted = answer.rows().unwrap().iter().map(|row| format!("{} {}", row[0], row[1])).collect();
+    let plan = engine.sql(SqlRequest::new(format!("EXPLAIN {sql}"))).await.unwrap();
+    (counted, format!("{:?}", plan.rows().unwrap()).contains("attribute_text"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attribute_is_its_column_alone_until_one_that_does_not_fit_is_in_the_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let now: Timestamp = "2026-05-04T14:32:00Z".parse().unwrap();
+    let mut options = StoreOptions::new(dir.path());
+    options.maintenance.interval = None;
+    options.maintenance.fan_in = 8;
+    let clock = Arc::new(LogicalClock::starting_at(now));
+    let open = async || Store::open(options.clone(), Arc::clone(&clock) as _).await.unwrap();
+    let mut store = open().await;
+    store.ingest(span(1)).await.unwrap();
+    assert_eq!(routes(&store).await, (vec!["/ 1".to_owned()], false));
+    store.seal().await.unwrap();
+    for number in 2..=8 {
+        store.ingest(span(number)).await.unwrap();
+        store.seal().await.unwrap();
+    }
+    assert_eq!(routes(&store).await, (vec!["/ 8".to_owned()], false));
+    assert_eq!(store.maintain(now).await.unwrap().merges, 1);
+    assert_eq!(routes(&store).await, (vec!["/ 8".to_owned()], false));
+    store.shutdown().await.unwrap();
+    store = open().await;
+    assert_eq!(routes(&store).await, (vec!["/ 8".to_owned()], false));
+
+    let mut odd = span(9);
+    let body = String::from_utf8(odd.body.to_vec()).unwrap();
+    odd.body = body.replace(r#"{"stringValue":"/"}"#, r#"{"intValue":"5"}"#).into_bytes().into();
+    store.ingest(odd).await.unwrap();
+    let both = (vec!["/ 8".to_owned(), "5 1".to_owned()], true);
+    assert_eq!(routes(&store).await, both);
+    store.seal().await.unwrap();
+    assert_eq!(routes(&store).await, both);
+    for number in 10..=17 {
+        store.ingest(span(number)).await.unwrap();
+        store.seal().await.unwrap();
+    }
+    assert!(store.maintain(now).await.unwrap().merges > 0);
+    let both = (vec!["/ 16".to_owned(), "5 1".to_owned()], true);
+    assert_eq!(routes(&store).await, both);
+    store.shutdown().await.unwrap();
+    assert_eq!(routes(&open().await).await, both);
+}
+
 fn span(number: u64) -> Ingest {
     let body = BODY
         .replace("4bf92f3577b34da6a3ce929d0e0e4736", &format!("{number:032x}"))

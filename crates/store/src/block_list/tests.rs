@@ -23,6 +23,7 @@ fn block(name: u32, range: Option<(i64, i64)>) -> Arc<BlockFile> {
         columns: BTreeMap::new(),
         wal_position: 0,
         checksum: None,
+        all_promoted: false,
     })
 }
 

@@ -43,6 +43,7 @@ fn block(number: u32, size_bytes: u64) -> BlockFile {
         columns: Default::default(),
         wal_position: 0,
         checksum: None,
+        all_promoted: false,
     }
 }
 

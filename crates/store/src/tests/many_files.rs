@@ -80,6 +80,7 @@ fn block(number: u64) -> BlockFile {
         ]),
         wal_position: number / 100 + 1,
         checksum: None,
+        all_promoted: false,
     }
 }
 
