@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, DataFusionError, Result, ScalarValue};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -33,28 +33,40 @@ impl BlockReaders {
         Self(CachedParquetFileReaderFactory::new(store, footers))
     }
 
-    /// The rows of each group of rows, and the places of the groups that may hold a row for which `filter` is true, as
-    /// far as their bounds tell.
-    pub(crate) async fn row_groups(
-        &self,
-        file: &PartitionedFile,
-        schema: &SchemaRef,
-        filter: Option<Arc<dyn PhysicalExpr>>,
-    ) -> Result<(Vec<usize>, Vec<usize>)> {
+    /// What the block's end says of it, with its page index.
+    pub(crate) async fn footer(&self, file: &PartitionedFile) -> Result<Arc<ParquetMetaData>> {
         // The scan itself counts what it reads and what it leaves out.
         let uncounted = ExecutionPlanMetricsSet::new();
         let mut reader = self.create_reader(0, file.clone(), None, &uncounted)?;
-        let footer = reader.get_metadata(None).await.map_err(DataFusionError::from)?;
-        let groups = footer.row_groups();
-        let rows = groups.iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).collect();
-        let Some(filter) = filter else { return Ok((rows, (0..groups.len()).collect())) };
-        let Some(filter) = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(filter)
-        else {
-            return Ok((rows, (0..groups.len()).collect()));
-        };
-        let keep = filter.prune(&Bounds { schema, footer: &footer })?;
-        Ok((rows, (0..groups.len()).filter(|group| keep[*group]).collect()))
+        Ok(reader.get_metadata(None).await?)
     }
+}
+
+/// The places of the groups of rows that may hold a row for which `filter` is true, as far as their bounds tell.
+pub(crate) fn row_groups(
+    footer: &ParquetMetaData,
+    schema: &SchemaRef,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+) -> Result<Vec<usize>> {
+    let all = 0..footer.num_row_groups();
+    let build = |filter| PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).build(filter);
+    let Some(filter) = filter.and_then(build) else { return Ok(all.collect()) };
+    let keep = filter.prune(&Bounds { schema, footer })?;
+    Ok(all.filter(|group| keep[*group]).collect())
+}
+
+/// Where a column lies in a block, and what reads its bounds.
+pub(crate) fn bounds_of<'a>(
+    footer: &'a ParquetMetaData,
+    schema: &'a Schema,
+    column: &str,
+) -> Option<(usize, StatisticsConverter<'a>)> {
+    let columns = footer.file_metadata().schema_descr();
+    let field = schema.field_with_name(column).ok()?;
+    let mut names = columns.columns().iter().map(|column| column.path().parts());
+    let place = names.position(|name| name == [column])?;
+    let bounds = StatisticsConverter::from_column_index(place, field, columns).ok()?;
+    Some((place, bounds.with_missing_null_counts_as_zero(false)))
 }
 
 /// What a footer says of each group of rows.
@@ -69,12 +81,8 @@ impl Bounds<'_> {
         column: &Column,
         read: impl Fn(&StatisticsConverter<'_>, &[RowGroupMetaData]) -> ParquetResult<T>,
     ) -> Option<T> {
-        let columns = self.footer.file_metadata().schema_descr();
-        let field = self.schema.field_with_name(column.name()).ok()?;
-        let mut names = columns.columns().iter().map(|column| column.path().parts());
-        let place = names.position(|name| name == [column.name()])?;
-        let bounds = StatisticsConverter::from_column_index(place, field, columns).ok()?;
-        read(&bounds.with_missing_null_counts_as_zero(false), self.footer.row_groups()).ok()
+        let (_, bounds) = bounds_of(self.footer, self.schema, column.name())?;
+        read(&bounds, self.footer.row_groups()).ok()
     }
 }
 

@@ -12,6 +12,7 @@ use datafusion::common::{Result, not_impl_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
@@ -21,6 +22,7 @@ use datafusion_datasource::morsel::Morselizer;
 use hindsight_model::{TextIndex, Wanted};
 use object_store::ObjectStore;
 
+use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
 use crate::block_shares::{Lookup, Opening};
 use crate::wanted::wanted;
@@ -60,6 +62,8 @@ pub(crate) struct BlockScan {
     readers: Arc<BlockReaders>,
     index: Option<Arc<dyn TextIndex>>,
     pruned: Pruned,
+    /// Which rows are wanted first.
+    first: Option<First>,
 }
 
 impl BlockScan {
@@ -69,7 +73,7 @@ impl BlockScan {
         index: Option<Arc<dyn TextIndex>>,
         pruned: Pruned,
     ) -> Self {
-        Self { files, readers, index, pruned }
+        Self { files, readers, index, pruned, first: None }
     }
 
     fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -110,6 +114,7 @@ impl FileSource for BlockScan {
             readers: Arc::clone(&self.readers),
             schema: Arc::clone(self.files.table_schema().file_schema()),
             filter: self.files.filter(),
+            first: self.first.filter(|_| self.files.filter().as_ref().is_some_and(narrows)),
             lookup: lookup.map(Arc::new),
         }))
     }
@@ -171,9 +176,10 @@ impl FileSource for BlockScan {
         properties: &EquivalenceProperties,
     ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
         use SortOrderPushdownResult::{Exact, Inexact, Unsupported};
+        let ordered = |files| Arc::new(Self { files, first: wanted_first(order), ..self.clone() }) as _;
         Ok(match self.files.try_pushdown_sort(order, properties)? {
             Exact { inner } => Exact { inner: self.around(inner) },
-            Inexact { inner } => Inexact { inner: self.around(inner) },
+            Inexact { inner } => Inexact { inner: ordered(inner) },
             Unsupported => Unsupported,
         })
     }
@@ -192,6 +198,12 @@ impl FileSource for BlockScan {
     ) -> Result<TreeNodeRecursion> {
         self.files.apply_expressions(f)
     }
+}
+
+fn wanted_first(order: &[PhysicalSortExpr]) -> Option<First> {
+    let key = order.first()?;
+    let by_time = key.expr.downcast_ref::<Column>().is_some_and(|column| column.name() == "timestamp");
+    by_time.then_some(if key.options.descending { First::Newest } else { First::Oldest })
 }
 
 #[cfg(test)]

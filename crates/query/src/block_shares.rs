@@ -3,7 +3,8 @@
 //!
 //! A block that is opened in shares is looked at once for all of them, while the query runs. What is left of it after
 //! its footer and the index were asked is dealt out evenly, so that a query for one metric keeps all workers busy even
-//! where the groups that have it lie side by side.
+//! where the groups that have it lie side by side. Where the query wants the newest or the oldest rows, the workers take
+//! page by page in that order instead.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use hindsight_model::{RowSet, TextIndex, Wanted};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use tokio::sync::OnceCell;
 
-use crate::block_reader::BlockReaders;
+use crate::block_pages::{First, Pages, Then};
+use crate::block_reader::{BlockReaders, row_groups};
 
 /// One of the equal parts in which a block is read.
 #[derive(Clone, Debug)]
@@ -34,6 +36,11 @@ impl Share {
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         let block = Arc::default();
         (0..count).map(move |number| Self { number, count, block: Arc::clone(&block) })
+    }
+
+    /// The only share of a block.
+    fn whole() -> Self {
+        Self { number: 0, count: 1, block: Arc::default() }
     }
 
     fn of<'a, T>(&self, things: &'a [T]) -> &'a [T] {
@@ -72,10 +79,15 @@ pub(crate) struct Opening {
     pub(crate) schema: SchemaRef,
     pub(crate) filter: Option<Arc<dyn PhysicalExpr>>,
     pub(crate) lookup: Option<Arc<Lookup>>,
+    /// Which rows are wanted first, when those that come first rule out others.
+    pub(crate) first: Option<First>,
 }
 
 impl Morselizer for Opening {
-    fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+    fn plan_file(&self, mut file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        if self.first.is_some() && file.extension::<Share>().is_none() {
+            file.extensions.insert(Share::whole());
+        }
         if self.lookup.is_none() && file.extension::<Share>().is_none() {
             return self.files.plan_file(file);
         }
@@ -109,6 +121,9 @@ impl Opening {
             };
         };
         let outlook = share.block.get_or_try_init(|| self.outlook(&file)).await?;
+        if outlook.pages.is_some() {
+            return Ok(Box::new(ByPage { file, block: Arc::clone(&share.block), opening: self }));
+        }
         let mine = share.of(&outlook.groups);
         if mine.is_empty() {
             return Ok(Box::new(Nothing));
@@ -134,17 +149,21 @@ impl Opening {
         if rows.as_ref().is_some_and(|rows| rows.rows.is_empty()) {
             return Ok(Outlook::default());
         }
-        let filter = self.filter.clone();
-        let (sizes, groups) = self.readers.row_groups(file, &self.schema, filter).await?;
-        let ends = sizes.iter().scan(0_u64, |end, size| {
-            *end += *size as u64;
+        let footer = self.readers.footer(file).await?;
+        let groups = row_groups(&footer, &self.schema, self.filter.clone())?;
+        let ends = footer.row_groups().iter().scan(0_u64, |end, group| {
+            *end += u64::try_from(group.num_rows()).unwrap_or(0);
             Some(*end)
         });
-        let mut outlook = Outlook { ends: ends.collect(), groups, rows: None };
+        let mut outlook = Outlook { ends: ends.collect(), groups, rows: None, pages: None };
         if let Some(rows) = rows {
             let worthwhile = |group: &usize| !outlook.within(&rows, *group).is_empty();
             outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
             outlook.rows = Some(rows);
+        }
+        if let Some(first) = self.first {
+            let schema = Arc::clone(&self.schema);
+            outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
         }
         Ok(outlook)
     }
@@ -159,13 +178,29 @@ struct Outlook {
     groups: Vec<usize>,
     /// The rows that may, when an index told.
     rows: Option<RowSet>,
+    /// The pages in the order in which they are wanted, when there is one.
+    pages: Option<Pages>,
 }
 
 impl Outlook {
     /// The places in `rows` of those that lie in a group.
     fn within(&self, rows: &RowSet, group: usize) -> Range<usize> {
-        let before = |end: u64| rows.rows.partition_point(|row| u64::from(*row) < end);
-        before(group.checked_sub(1).map_or(0, |previous| self.ends[previous]))..before(self.ends[group])
+        let first = group.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        places(rows, &(first..self.ends[group]))
+    }
+
+    /// The rows of a page; `None` when none is worth reading.
+    fn page(&self, page: &Range<u64>) -> Option<ParquetRowSelection> {
+        let total = self.ends.last().copied().unwrap_or(0);
+        let row = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+        let Some(rows) = &self.rows else {
+            return Some(selection(
+                row(total),
+                std::iter::once((row(page.start), row(page.end - page.start))),
+            ));
+        };
+        let some = RowSet { total: rows.total, rows: rows.rows[places(rows, page)].to_vec() };
+        (!some.rows.is_empty()).then(|| selection(some.total, some.runs()))
     }
 
     /// The rows of some groups, which rise.
@@ -173,6 +208,37 @@ impl Outlook {
         let some = groups.iter().flat_map(|group| rows.rows[self.within(rows, *group)].iter().copied());
         let some = RowSet { total: rows.total, rows: some.collect() };
         selection(some.total, some.runs())
+    }
+}
+
+/// The places in `rows` of those in a range.
+fn places(rows: &RowSet, range: &Range<u64>) -> Range<usize> {
+    let before = |end: u64| rows.rows.partition_point(|row| u64::from(*row) < end);
+    before(range.start)..before(range.end)
+}
+
+/// Opens a block page by page, the most wanted first.
+#[derive(Debug)]
+struct ByPage {
+    file: PartitionedFile,
+    block: Arc<OnceCell<Outlook>>,
+    opening: Opening,
+}
+
+impl MorselPlanner for ByPage {
+    fn plan(self: Box<Self>) -> Result<Option<MorselPlan>> {
+        let Some((outlook, filter)) = self.block.get().zip(self.opening.filter.as_ref()) else {
+            return Ok(None);
+        };
+        let Some(pages) = &outlook.pages else { return Ok(None) };
+        while let Some(page) = pages.next(filter)? {
+            if let Some(rows) = outlook.page(&page) {
+                let now = self.opening.files.plan_file(self.file.clone().with_extension(rows))?;
+                let page = Then { now: [now].into(), then: self };
+                return Ok(Some(MorselPlan::new().with_planners(vec![Box::new(page)])));
+            }
+        }
+        Ok(None)
     }
 }
 

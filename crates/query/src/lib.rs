@@ -25,6 +25,7 @@
 
 mod answer;
 mod attribute_text;
+mod block_pages;
 mod block_reader;
 mod block_scan;
 mod block_shares;

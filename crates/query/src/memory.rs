@@ -13,6 +13,8 @@ const MERGES_PART: (usize, usize) = (1, 2);
 /// Of what those leave, this much is divided among the sorts of series, which have all rows in memory or give way to one
 /// that spills.
 const SERIES_PART: (usize, usize) = (1, 2);
+/// What sorts of series leave to each consumer that can spill: room for some batches.
+const SPILLER_BYTES_MIN: usize = 4 << 20;
 /// Of what those leave, this much is divided among the other consumers that can spill.
 const SPILLERS_PART: (usize, usize) = (3, 4);
 /// How DataFusion's sort begins the name of the consumer that merges its spilled runs: refused, it merges fewer at a
@@ -131,7 +133,9 @@ impl QueryMemory {
         }
         let room = room.saturating_sub(self.merges.used());
         if std::ptr::eq(kind, &self.series) {
-            return kind.share(room, SERIES_PART);
+            let (part, whole) = SPILLERS_PART;
+            let spillers = self.spillers.count.load(Ordering::Acquire) * SPILLER_BYTES_MIN / part * whole;
+            return kind.share(room, SERIES_PART).min(kind.share(room.saturating_sub(spillers), (1, 1)));
         }
         kind.share(room.saturating_sub(self.series.used()), SPILLERS_PART)
     }
@@ -230,19 +234,33 @@ mod tests {
 
     #[test]
     fn sorts_of_series_get_half_of_what_is_left_and_leave_the_rest_to_the_others() {
-        let engine = EngineMemory::new(1_200, 1);
+        const MB: usize = 1 << 20;
+        let engine = EngineMemory::new(1_200 * MB, 1);
         let pool: Arc<dyn MemoryPool> = engine.query_pool(true);
         let consumer = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let series = [consumer("SeriesSort[0]"), consumer("SeriesSort[1]")];
         let others = [consumer("other"), consumer("another")];
         for sort in &series {
-            sort.try_grow(300).unwrap();
+            sort.try_grow(300 * MB).unwrap();
             assert!(sort.try_grow(1).is_err());
         }
-        assert!(others[0].try_grow(226).is_err());
-        others[0].try_grow(225).unwrap();
+        assert!(others[0].try_grow(225 * MB + 1).is_err());
+        others[0].try_grow(225 * MB).unwrap();
         series[0].free();
-        others[1].try_grow(337).unwrap();
+        others[1].try_grow(337 * MB).unwrap();
+    }
+
+    #[test]
+    fn sorts_of_series_give_way_where_there_is_little() {
+        let engine = EngineMemory::new(32 << 20, 1);
+        let pool: Arc<dyn MemoryPool> = engine.query_pool(true);
+        let consumer = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let series = consumer("SeriesSort[0]");
+        let others: [_; 5] = std::array::from_fn(|number| consumer(&format!("other {number}")));
+        while series.try_grow(1 << 18).is_ok() {}
+        for other in others {
+            other.try_grow(SPILLER_BYTES_MIN).unwrap();
+        }
     }
 
     #[test]

@@ -10,14 +10,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, make_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Capacities, MutableArrayData, RecordBatch, RecordBatchOptions, make_array,
+};
 use arrow::buffer::Buffer;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
@@ -36,8 +38,12 @@ use crate::memory::SERIES_NAME;
 
 use self::runs::{Keys, Run, Series, in_order};
 
-/// Rows that are handed on at once; between two such pieces others get a turn.
-const PIECE_ROWS: usize = 1 << 18;
+/// Most rows that are handed on at once; between two such pieces others get a turn.
+const PIECE_ROWS_MAX: usize = 1 << 17;
+/// And the least, however little memory there is.
+const PIECE_ROWS_MIN: usize = 1 << 12;
+/// Of the memory that a query may have, a piece takes no more than this part.
+const PIECE_PART: usize = 16;
 
 /// Puts [`SeriesSortExec`] in the place of each sort by a series, which is a number or a text, and a time.
 #[derive(Debug)]
@@ -202,9 +208,9 @@ impl Held {
         Self { batches: Vec::new(), reserved: Vec::new(), memory, counted: HashSet::new() }
     }
 
-    /// Keeps the batch; says whether there was room for it and for its sorted copy.
+    /// Keeps the batch; says whether there was room for it.
     fn push(&mut self, batch: RecordBatch) -> bool {
-        let bytes = 2 * batch.columns().iter().map(|column| self.bytes(column)).sum::<usize>();
+        let bytes = batch.columns().iter().map(|column| self.bytes(column)).sum::<usize>();
         let has_room = self.memory.try_grow(bytes).is_ok();
         self.reserved.push(if has_room { bytes } else { 0 });
         self.batches.push(batch);
@@ -245,7 +251,7 @@ impl Work {
         if self.held.batches.is_empty() {
             return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema)));
         }
-        let Self { schema, keys, held, metrics, .. } = self;
+        let Self { schema, keys, held, metrics, context, .. } = self;
         let runs = {
             let _timer = metrics.elapsed_compute().timer();
             let (series, time) = keys;
@@ -256,7 +262,15 @@ impl Work {
                 _ => ordered(&held.batches, time, |batch| batch.column(series).as_string_view()),
             }
         };
-        let pieces = Pieces { schema: Arc::clone(&schema), held, runs, at: 0, metrics };
+        let rows: usize = held.batches.iter().map(RecordBatch::num_rows).sum();
+        let row_bytes = held.memory.size() / rows.max(1);
+        let piece_bytes = match context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(limit) => limit / PIECE_PART,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
+        let piece_rows = (piece_bytes / row_bytes.max(1)).clamp(PIECE_ROWS_MIN, PIECE_ROWS_MAX);
+        let whole = Arc::clone(&schema);
+        let pieces = Pieces { schema: whole, held, runs, at: 0, piece_rows, row_bytes, taken: 0, metrics };
         let sorted = stream::try_unfold(pieces, |mut pieces| async move {
             tokio::task::yield_now().await;
             Ok(pieces.next()?.map(|piece| (piece, pieces)))
@@ -329,6 +343,12 @@ struct Pieces {
     runs: Vec<Run>,
     /// The first run that was not handed on.
     at: usize,
+    /// Most rows of a piece.
+    piece_rows: usize,
+    /// What a row takes about.
+    row_bytes: usize,
+    /// What was reserved for the last piece.
+    taken: usize,
     metrics: BaselineMetrics,
 }
 
@@ -340,13 +360,18 @@ impl Pieces {
         let fits = |run: &&Run| {
             let before = rows;
             rows += run.rows as usize;
-            before == 0 || rows <= PIECE_ROWS
+            before == 0 || rows <= self.piece_rows
         };
         let count = rest.iter().take_while(fits).count();
         if count == 0 {
             return Ok(None);
         }
+        // What the last piece took is its reader's by now; this one is the only sorted copy.
+        let memory = &self.held.memory;
+        memory.shrink(std::mem::take(&mut self.taken));
         let piece = gathered(&self.schema, &self.held.batches, &rest[..count])?;
+        self.taken = self.row_bytes * piece.num_rows();
+        memory.grow(self.taken);
         self.at += count;
         self.metrics.record_output(piece.num_rows());
         Ok(Some(piece))
@@ -358,7 +383,8 @@ fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result
     let rows = runs.iter().map(|run| run.rows as usize).sum();
     let column = |column: usize| {
         let sources: Vec<_> = batches.iter().map(|batch| batch.column(column).to_data()).collect();
-        let mut gathered = MutableArrayData::new(sources.iter().collect(), false, rows);
+        let room = room(batches.iter().map(|batch| batch.column(column)), runs, rows);
+        let mut gathered = MutableArrayData::with_capacities(sources.iter().collect(), false, room);
         for run in runs {
             let (start, end) = (run.start as usize, (run.start + run.rows) as usize);
             gathered.try_extend(run.batch as usize, start, end)?;
@@ -368,4 +394,16 @@ fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+/// How much a column of the runs takes, so that nothing has to move while it grows.
+fn room<'a>(columns: impl Iterator<Item = &'a ArrayRef>, runs: &[Run], rows: usize) -> Capacities {
+    let lists: Option<Vec<_>> = columns.map(|column| column.as_list_opt::<i32>()).collect();
+    let Some(lists) = lists.filter(|lists| !lists.is_empty()) else { return Capacities::Array(rows) };
+    let items = runs.iter().map(|run| {
+        let offsets = lists[run.batch as usize].value_offsets();
+        let (start, end) = (run.start as usize, (run.start + run.rows) as usize);
+        usize::try_from(offsets[end] - offsets[start]).unwrap_or(0)
+    });
+    Capacities::List(rows, Some(Box::new(Capacities::Array(items.sum()))))
 }

@@ -47,7 +47,8 @@ fn has(body: Option<&str>, wanted: &Wanted) -> bool {
     }
 }
 
-/// Engines without and with an index over one block of these logs, which has row groups of seven rows.
+/// Engines without and with an index over one block of these logs, which has row groups of seven rows in pages of
+/// three. The later half of the logs lies before the earlier, as that of another service does in a block.
 fn engines(bodies: &[Option<String>], one_too_many_in: u32) -> (tempfile::TempDir, [QueryEngine; 2]) {
     let dir = tempfile::tempdir().unwrap();
     let tenant = Tenant::default();
@@ -55,7 +56,8 @@ fn engines(bodies: &[Option<String>], one_too_many_in: u32) -> (tempfile::TempDi
         json!({"timestamp": TEN + number, "timestamp_source": "time", "body": body, "tenant": "default",
             "service_name": "shop", "severity_number": number % 3})
     };
-    let rows: Vec<_> = (0..).zip(bodies).map(row).collect();
+    let mut rows: Vec<_> = (0..).zip(bodies).map(row).collect();
+    rows.rotate_left(bodies.len() / 2);
     let rows = batch(Table::Logs, &rows);
     let mut block = write_block(dir.path(), Table::Logs, &tenant, &rows);
     let file = dir.path().join(block.path.as_ref());
@@ -63,7 +65,11 @@ fn engines(bodies: &[Option<String>], one_too_many_in: u32) -> (tempfile::TempDi
         .filter(|column| !["tenant", "date"].contains(&rows.schema().field(*column).name().as_str()))
         .collect();
     let rows = rows.project(&in_file).unwrap();
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(7)).build();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(7))
+        .set_data_page_row_count_limit(3)
+        .set_write_batch_size(1)
+        .build();
     let mut writer =
         ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), rows.schema(), Some(properties)).unwrap();
     writer.write(&rows).unwrap();
@@ -73,7 +79,10 @@ fn engines(bodies: &[Option<String>], one_too_many_in: u32) -> (tempfile::TempDi
     snapshot.tables[Table::Logs.index()].blocks = [Arc::new(block)].into_iter().collect();
     let store = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
     let source = Arc::new(MemorySource::over(store).with(tenant, snapshot));
-    let index: Arc<dyn TextIndex> = Arc::new(Looking { bodies: bodies.to_vec(), one_too_many_in });
+    let mut bodies = bodies.to_vec();
+    let half = bodies.len() / 2;
+    bodies.rotate_left(half);
+    let index: Arc<dyn TextIndex> = Arc::new(Looking { bodies, one_too_many_in });
     let engine = |text_index| {
         let options = QueryOptions { text_index, threads: 2, ..QueryOptions::default() };
         QueryEngine::new(Arc::clone(&source) as _, Vec::new(), options).unwrap()
@@ -115,6 +124,14 @@ proptest! {
                 let expected = runtime.block_on(answer(&without, &sql));
                 prop_assert_eq!(runtime.block_on(answer(&with, &sql)), expected, "{}", sql);
             }
+            for order in ["timestamp", "timestamp DESC"] {
+                let all = format!("SELECT timestamp, body FROM logs WHERE {some} ORDER BY {order}");
+                let mut expected = runtime.block_on(answer(&without, &all));
+                expected.truncate(4);
+                for engine in [&without, &with] {
+                    prop_assert_eq!(&runtime.block_on(answer(engine, &format!("{all} LIMIT 4"))), &expected, "{}", all);
+                }
+            }
         }
     }
 }
@@ -135,4 +152,18 @@ async fn explain_says_how_many_rows_the_index_spared() {
     let log =
         "SELECT rows_skipped_by_index FROM query_log WHERE sql LIKE '%''17'')' ORDER BY id DESC LIMIT 1";
     assert_eq!(answer(&with, log).await, [[SqlValue::Int(97)]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_rows_are_found_without_reading_the_others() {
+    let bodies: Vec<_> = (0..700).map(|number| Some(format!("line {number}"))).collect();
+    let (_dir, [engine, _]) = engines(&bodies, 50);
+    for (order, first) in [("DESC", 699), ("ASC", 0)] {
+        let sql =
+            format!("SELECT body FROM logs WHERE severity_number < 9 ORDER BY timestamp {order} LIMIT 2");
+        let answer = engine.sql(SqlRequest::new(sql)).await.unwrap();
+        assert_eq!(answer.rows().unwrap()[0][0].to_string(), format!("line {first}"));
+        // Of 700; how many workers have begun before the first has its rows is not said.
+        assert!(answer.stats.rows_scanned < 100, "{order}: {}", answer.stats.rows_scanned);
+    }
 }

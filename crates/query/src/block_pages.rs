@@ -1,0 +1,193 @@
+//! The pages of a block in the order in which a query wants its rows: the newest first for `ORDER BY timestamp DESC
+//! LIMIT 100`. What has come by then narrows the filter, so that of most pages nothing is read.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion_datasource::morsel::{MorselPlan, MorselPlanner};
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{ParquetColumnIndex, ParquetMetaData, ParquetOffsetIndex};
+
+use crate::block_reader::bounds_of;
+
+/// The column whose pages count, and by whose bounds they are ordered.
+const TIME: &str = "timestamp";
+
+/// Which end of time is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    Newest,
+    Oldest,
+}
+
+/// Whether the filter may still get narrower while the query runs.
+pub(crate) fn narrows(filter: &Arc<dyn PhysicalExpr>) -> bool {
+    let is_dynamic =
+        |part: &Arc<dyn PhysicalExpr>| Ok(part.downcast_ref::<DynamicFilterPhysicalExpr>().is_some());
+    filter.exists(is_dynamic).unwrap_or(false)
+}
+
+/// The pages of some groups of rows that are left to read.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    footer: Arc<ParquetMetaData>,
+    schema: SchemaRef,
+    /// The groups of rows, rising.
+    groups: Vec<usize>,
+    /// The rows of each page, from the block's first.
+    rows: Vec<Range<u64>>,
+    /// Places in `rows`, the most wanted first. All workers take from here.
+    left: Mutex<VecDeque<usize>>,
+}
+
+impl Pages {
+    /// All pages of `groups`; `None` when the block does not say where they begin.
+    pub(crate) fn new(
+        footer: Arc<ParquetMetaData>,
+        schema: SchemaRef,
+        groups: Vec<usize>,
+        first: First,
+    ) -> Option<Self> {
+        let mut pages = Self { footer, schema, groups, rows: Vec::new(), left: Mutex::default() };
+        pages.rows = pages.ranges()?;
+        let bounds = pages.bounds(TIME, |time, index, offsets| match first {
+            First::Newest => time.data_page_maxes(index, offsets, &pages.groups),
+            First::Oldest => time.data_page_mins(index, offsets, &pages.groups),
+        })?;
+        let bounds = bounds.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let mut left: Vec<usize> = (0..pages.rows.len()).collect();
+        // Of pages without bounds nothing is known, so they come first.
+        left.sort_by_key(|page| {
+            let bound = bounds.is_valid(*page).then(|| bounds.value(*page));
+            bound.map(|bound| if first == First::Newest { -i128::from(bound) } else { i128::from(bound) })
+        });
+        pages.left = Mutex::new(left.into());
+        Some(pages)
+    }
+
+    /// The rows of the most wanted page that may have one for which `filter` is true, as it is now.
+    pub(crate) fn next(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<Option<Range<u64>>> {
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&self.schema))
+            .build(Arc::clone(filter));
+        let keep = predicate.map(|predicate| predicate.prune(self)).transpose()?;
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keep) = keep {
+            left.retain(|page| keep[*page]);
+        }
+        Ok(left.pop_front().map(|page| self.rows[page].clone()))
+    }
+
+    fn place(&self, column: &str) -> Option<usize> {
+        bounds_of(&self.footer, &self.schema, column).map(|(place, _)| place)
+    }
+
+    /// Where the pages of a column begin, in rows from the group's first.
+    fn begins(&self, group: usize, place: usize) -> Option<impl Iterator<Item = i64>> {
+        let pages = self.footer.offset_index()?.get(group)?.get(place)?.page_locations();
+        Some(pages.iter().map(|page| page.first_row_index))
+    }
+
+    fn ranges(&self) -> Option<Vec<Range<u64>>> {
+        let place = self.place(TIME)?;
+        let sizes = self.footer.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+        let mut first = 0;
+        let mut ranges = Vec::new();
+        for (group, size) in sizes.enumerate() {
+            if self.groups.contains(&group) {
+                let begins = self.begins(group, place)?.map(|row| u64::try_from(row).ok());
+                let begins = begins.collect::<Option<Vec<_>>>()?;
+                let ends = begins.iter().skip(1).copied().chain([size]);
+                ranges.extend(begins.iter().zip(ends).map(|(begin, end)| first + begin..first + end));
+            }
+            first += size;
+        }
+        Some(ranges)
+    }
+
+    /// A bound of each page; `None` when the column's pages are others than those of the time.
+    fn bounds<T>(
+        &self,
+        column: &str,
+        read: impl Fn(&StatisticsConverter<'_>, &ParquetColumnIndex, &ParquetOffsetIndex) -> ParquetResult<T>,
+    ) -> Option<T> {
+        let (place, bounds) = bounds_of(&self.footer, &self.schema, column)?;
+        let time = self.place(TIME)?;
+        let alike =
+            |group: &usize| Some(place == time || self.begins(*group, place)?.eq(self.begins(*group, time)?));
+        if !self.groups.iter().all(|group| alike(group) == Some(true)) {
+            return None;
+        }
+        read(&bounds, self.footer.column_index()?, self.footer.offset_index()?).ok()
+    }
+}
+
+impl PruningStatistics for Pages {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column.name(), |bounds, index, offsets| {
+            bounds.data_page_mins(index, offsets, &self.groups)
+        })
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column.name(), |bounds, index, offsets| {
+            bounds.data_page_maxes(index, offsets, &self.groups)
+        })
+    }
+
+    fn num_containers(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column.name(), |bounds, index, offsets| {
+            Ok(Arc::new(bounds.data_page_null_counts(index, offsets, &self.groups)?) as ArrayRef)
+        })
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(UInt64Array::from_iter_values(self.rows.iter().map(|rows| rows.end - rows.start))))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// Plans one thing to its end and only then another: planners that stand side by side are asked in turn.
+#[derive(Debug)]
+pub(crate) struct Then {
+    pub(crate) now: VecDeque<Box<dyn MorselPlanner>>,
+    pub(crate) then: Box<dyn MorselPlanner>,
+}
+
+impl MorselPlanner for Then {
+    fn plan(mut self: Box<Self>) -> Result<Option<MorselPlan>> {
+        let Some(first) = self.now.pop_front() else { return self.then.plan() };
+        let Some(mut plan) = first.plan()? else {
+            return Ok(Some(MorselPlan::new().with_planners(vec![self])));
+        };
+        let morsels = plan.take_morsels();
+        for planner in plan.take_ready_planners().into_iter().rev() {
+            self.now.push_front(planner);
+        }
+        let planned = MorselPlan::new().with_morsels(morsels);
+        let Some(pending) = plan.take_pending_planner() else {
+            return Ok(Some(planned.with_planners(vec![self])));
+        };
+        Ok(Some(planned.with_pending_planner(async move {
+            self.now.push_front(pending.await?);
+            Ok(self as Box<dyn MorselPlanner>)
+        })))
+    }
+}
