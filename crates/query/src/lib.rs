@@ -30,6 +30,7 @@ mod block_reader;
 mod block_scan;
 mod block_shares;
 mod chain;
+mod collapse_runs;
 mod documentation;
 mod engine;
 mod error;

@@ -22,6 +22,7 @@ use hindsight_model::{SystemTable, Table, Tenant, TextIndex, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
+use crate::collapse_runs::CollapseRuns;
 use crate::functions;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
@@ -69,6 +70,7 @@ pub(crate) fn base(
         .with_runtime_env(runtime(store, footers)?)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(SortSeries))
+        .with_physical_optimizer_rule(Arc::new(CollapseRuns))
         .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
         .build();
     state.table_factories_mut().clear();

@@ -7,6 +7,7 @@ mod fixture;
 mod footers;
 mod layout;
 mod pruning;
+mod runs;
 mod script;
 mod store;
 mod streams;
