@@ -97,8 +97,11 @@ QUESTIONS = {
     "metrics: top 10 of a rate, now": (
         "SELECT series_id, increase(value, timestamp, temporality, start_timestamp) AS n FROM metrics"
         f" WHERE metric_name = 'http.server.requests' AND {WINDOW} GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
-        "SELECT series_id, max(value) - min(value) AS n FROM metrics"
-        f" WHERE metric_name = 'http.server.requests' AND {WINDOW} GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10", True, 1e-9),
+        "SELECT series_id, sum(more) AS n FROM (SELECT series_id, CASE WHEN value < lag(value) OVER w"
+        " OR start_timestamp > lag(start_timestamp) OVER w THEN value ELSE value - lag(value) OVER w END AS more"
+        f" FROM metrics WHERE metric_name = 'http.server.requests' AND {WINDOW}"
+        " WINDOW w AS (PARTITION BY series_id ORDER BY timestamp)) AS points"
+        " GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10", True, 1e-9),
     "metrics: all series, count": (
         "SELECT count(DISTINCT series_id) AS n FROM metrics", None, False, 0),
     "metrics: series of a service": (

@@ -1,5 +1,6 @@
-//! The pages of a block in the order in which a query wants its rows: the newest first for `ORDER BY timestamp DESC
-//! LIMIT 100`. What has come by then narrows the filter, so that of most pages nothing is read.
+//! The pages of a block: those that may have a row of the answer, for several workers to share, or in the order in which
+//! a query wants its rows, the newest first for `ORDER BY timestamp DESC LIMIT 100`. What has come by then narrows the
+//! filter, so that of most pages nothing is read.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
@@ -20,7 +21,7 @@ use parquet::file::metadata::{ParquetColumnIndex, ParquetMetaData, ParquetOffset
 
 use crate::block_reader::bounds_of;
 
-/// The column whose pages count, and by whose bounds they are ordered.
+/// The column by whose bounds pages are ordered.
 const TIME: &str = "timestamp";
 
 /// Which end of time is wanted.
@@ -44,6 +45,8 @@ pub(crate) struct Pages {
     schema: SchemaRef,
     /// The groups of rows, rising.
     groups: Vec<usize>,
+    /// Where the column lies whose pages these are.
+    base: usize,
     /// The rows of each page, from the block's first.
     rows: Vec<Range<u64>>,
     /// Places in `rows`, the most wanted first. All workers take from here.
@@ -51,15 +54,50 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// All pages of `groups`; `None` when the block does not say where they begin.
+    /// The pages of `groups` that may have a row for which `filter` is true, as rows from the block's first, in order;
+    /// of the column with the fewest. `None` when the block does not say where they begin.
+    pub(crate) fn ranges(
+        footer: Arc<ParquetMetaData>,
+        schema: SchemaRef,
+        groups: Vec<usize>,
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<Option<Vec<Range<u64>>>> {
+        let Some(first) = groups.first().copied() else { return Ok(None) };
+        let offsets = footer.offset_index().and_then(|offsets| offsets.get(first));
+        let pages =
+            |place: &usize| offsets.and_then(|columns| Some(columns.get(*place)?.page_locations().len()));
+        let places =
+            schema.fields().iter().filter_map(|field| Some(bounds_of(&footer, &schema, field.name())?.0));
+        let base = places.filter(|place| pages(place).is_some()).min_by_key(pages);
+        let Some(pages) = base.and_then(|base| Self::over(footer, schema, groups, base)) else {
+            return Ok(None);
+        };
+        let keep = filter.map(|filter| pages.keep(filter)).transpose()?.flatten();
+        let kept = pages.rows.into_iter().enumerate();
+        let kept = kept.filter(|(page, _)| keep.as_ref().is_none_or(|keep| keep[*page]));
+        Ok(Some(kept.map(|(_, rows)| rows).collect()))
+    }
+
+    fn over(
+        footer: Arc<ParquetMetaData>,
+        schema: SchemaRef,
+        groups: Vec<usize>,
+        base: usize,
+    ) -> Option<Self> {
+        let mut pages = Self { footer, schema, groups, base, rows: Vec::new(), left: Mutex::default() };
+        pages.rows = pages.rows()?;
+        Some(pages)
+    }
+
+    /// All pages of `groups` in the order of time; `None` when the block does not say where they begin.
     pub(crate) fn new(
         footer: Arc<ParquetMetaData>,
         schema: SchemaRef,
         groups: Vec<usize>,
         first: First,
     ) -> Option<Self> {
-        let mut pages = Self { footer, schema, groups, rows: Vec::new(), left: Mutex::default() };
-        pages.rows = pages.ranges()?;
+        let (time, _) = bounds_of(&footer, &schema, TIME)?;
+        let mut pages = Self::over(footer, schema, groups, time)?;
         let bounds = pages.bounds(TIME, |time, index, offsets| match first {
             First::Newest => time.data_page_maxes(index, offsets, &pages.groups),
             First::Oldest => time.data_page_mins(index, offsets, &pages.groups),
@@ -77,10 +115,7 @@ impl Pages {
 
     /// The rows of the most wanted page that may have one for which `filter` is true, as it is now.
     pub(crate) fn next(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<Option<Range<u64>>> {
-        let predicate = PruningPredicateBuilder::new()
-            .with_file_schema(Arc::clone(&self.schema))
-            .build(Arc::clone(filter));
-        let keep = predicate.map(|predicate| predicate.prune(self)).transpose()?;
+        let keep = self.keep(filter)?;
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keep) = keep {
             left.retain(|page| keep[*page]);
@@ -88,8 +123,10 @@ impl Pages {
         Ok(left.pop_front().map(|page| self.rows[page].clone()))
     }
 
-    fn place(&self, column: &str) -> Option<usize> {
-        bounds_of(&self.footer, &self.schema, column).map(|(place, _)| place)
+    /// Of each page whether it may have a row for which `filter` is true; `None` when nothing can be told of any.
+    fn keep(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<Option<Vec<bool>>> {
+        let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema));
+        predicate.build(Arc::clone(filter)).map(|predicate| predicate.prune(self)).transpose()
     }
 
     /// Where the pages of a column begin, in rows from the group's first.
@@ -98,14 +135,13 @@ impl Pages {
         Some(pages.iter().map(|page| page.first_row_index))
     }
 
-    fn ranges(&self) -> Option<Vec<Range<u64>>> {
-        let place = self.place(TIME)?;
+    fn rows(&self) -> Option<Vec<Range<u64>>> {
         let sizes = self.footer.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
         let mut first = 0;
         let mut ranges = Vec::new();
         for (group, size) in sizes.enumerate() {
             if self.groups.contains(&group) {
-                let begins = self.begins(group, place)?.map(|row| u64::try_from(row).ok());
+                let begins = self.begins(group, self.base)?.map(|row| u64::try_from(row).ok());
                 let begins = begins.collect::<Option<Vec<_>>>()?;
                 let ends = begins.iter().skip(1).copied().chain([size]);
                 ranges.extend(begins.iter().zip(ends).map(|(begin, end)| first + begin..first + end));
@@ -115,16 +151,16 @@ impl Pages {
         Some(ranges)
     }
 
-    /// A bound of each page; `None` when the column's pages are others than those of the time.
+    /// A bound of each page; `None` when the column has other pages.
     fn bounds<T>(
         &self,
         column: &str,
         read: impl Fn(&StatisticsConverter<'_>, &ParquetColumnIndex, &ParquetOffsetIndex) -> ParquetResult<T>,
     ) -> Option<T> {
         let (place, bounds) = bounds_of(&self.footer, &self.schema, column)?;
-        let time = self.place(TIME)?;
-        let alike =
-            |group: &usize| Some(place == time || self.begins(*group, place)?.eq(self.begins(*group, time)?));
+        let alike = |group: &usize| {
+            Some(place == self.base || self.begins(*group, place)?.eq(self.begins(*group, self.base)?))
+        };
         if !self.groups.iter().all(|group| alike(group) == Some(true)) {
             return None;
         }

@@ -23,6 +23,9 @@ use tokio::sync::OnceCell;
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
 
+/// With fewer groups of rows to a share, pages are dealt out instead.
+const GROUPS_PER_SHARE_MIN: usize = 3;
+
 /// One of the equal parts in which a block is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
@@ -120,9 +123,15 @@ impl Opening {
                 None => self.files.plan_file(file),
             };
         };
-        let outlook = share.block.get_or_try_init(|| self.outlook(&file)).await?;
+        let outlook = share.block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
         if outlook.pages.is_some() {
             return Ok(Box::new(ByPage { file, block: Arc::clone(&share.block), opening: self }));
+        }
+        if let Some(ranges) = &outlook.ranges {
+            return match outlook.rows_of(share.of(ranges)) {
+                Some(rows) => self.files.plan_file(file.with_extension(rows)),
+                None => Ok(Box::new(Nothing)),
+            };
         }
         let mine = share.of(&outlook.groups);
         if mine.is_empty() {
@@ -144,7 +153,7 @@ impl Opening {
         lookup.rows(file.object_meta.location.as_ref().to_owned()).await
     }
 
-    async fn outlook(&self, file: &PartitionedFile) -> Result<Outlook> {
+    async fn outlook(&self, file: &PartitionedFile, shares: usize) -> Result<Outlook> {
         let rows = self.worth_reading(file).await;
         if rows.as_ref().is_some_and(|rows| rows.rows.is_empty()) {
             return Ok(Outlook::default());
@@ -155,7 +164,7 @@ impl Opening {
             *end += u64::try_from(group.num_rows()).unwrap_or(0);
             Some(*end)
         });
-        let mut outlook = Outlook { ends: ends.collect(), groups, rows: None, pages: None };
+        let mut outlook = Outlook { ends: ends.collect(), groups, ..Outlook::default() };
         if let Some(rows) = rows {
             let worthwhile = |group: &usize| !outlook.within(&rows, *group).is_empty();
             outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
@@ -164,6 +173,9 @@ impl Opening {
         if let Some(first) = self.first {
             let schema = Arc::clone(&self.schema);
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
+        } else if shares > 1 && outlook.groups.len() < GROUPS_PER_SHARE_MIN * shares {
+            let (schema, groups) = (Arc::clone(&self.schema), outlook.groups.clone());
+            outlook.ranges = Pages::ranges(footer, schema, groups, self.filter.as_ref())?;
         }
         Ok(outlook)
     }
@@ -180,6 +192,8 @@ struct Outlook {
     rows: Option<RowSet>,
     /// The pages in the order in which they are wanted, when there is one.
     pages: Option<Pages>,
+    /// The rows of the pages that may have something, where there are too few groups to deal out.
+    ranges: Option<Vec<Range<u64>>>,
 }
 
 impl Outlook {
@@ -189,17 +203,16 @@ impl Outlook {
         places(rows, &(first..self.ends[group]))
     }
 
-    /// The rows of a page; `None` when none is worth reading.
-    fn page(&self, page: &Range<u64>) -> Option<ParquetRowSelection> {
-        let total = self.ends.last().copied().unwrap_or(0);
-        let row = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+    /// The rows of some pages, in order; `None` when none is worth reading.
+    fn rows_of(&self, pages: &[Range<u64>]) -> Option<ParquetRowSelection> {
         let Some(rows) = &self.rows else {
-            return Some(selection(
-                row(total),
-                std::iter::once((row(page.start), row(page.end - page.start))),
-            ));
+            let total = self.ends.last().copied().unwrap_or(0);
+            let row = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+            let pages = pages.iter().map(|page| (row(page.start), row(page.end - page.start)));
+            return (pages.len() > 0).then(|| selection(row(total), pages));
         };
-        let some = RowSet { total: rows.total, rows: rows.rows[places(rows, page)].to_vec() };
+        let some = pages.iter().flat_map(|page| rows.rows[places(rows, page)].iter().copied());
+        let some = RowSet { total: rows.total, rows: some.collect() };
         (!some.rows.is_empty()).then(|| selection(some.total, some.runs()))
     }
 
@@ -232,7 +245,7 @@ impl MorselPlanner for ByPage {
         };
         let Some(pages) = &outlook.pages else { return Ok(None) };
         while let Some(page) = pages.next(filter)? {
-            if let Some(rows) = outlook.page(&page) {
+            if let Some(rows) = outlook.rows_of(&[page]) {
                 let now = self.opening.files.plan_file(self.file.clone().with_extension(rows))?;
                 let page = Then { now: [now].into(), then: self };
                 return Ok(Some(MorselPlan::new().with_planners(vec![Box::new(page)])));

@@ -1,6 +1,8 @@
 //! Which blocks a query can leave closed, judged from the resident catalogue alone.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -45,7 +47,7 @@ pub(crate) fn surviving(
     let blocks: Vec<_> = blocks.overlapping(range.from, range.to).cloned().collect();
     let filter = session.create_physical_expr(filter, &schema.as_ref().clone().to_dfschema()?)?;
     let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)?;
-    let keep = predicate.prune(&Catalogue { schema, blocks: &blocks })?;
+    let keep = predicate.prune(&Catalogue { schema, blocks: &blocks, columns: RefCell::default() })?;
     let kept = blocks.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(block, _)| block);
     Ok(by_id(kept.collect(), ids, predicate.literal_guarantees()))
 }
@@ -77,6 +79,8 @@ pub(crate) fn days(date: Date) -> i32 {
 struct Catalogue<'a> {
     schema: &'a SchemaRef,
     blocks: &'a [Arc<BlockFile>],
+    /// What the blocks say of the columns that were asked for: each is asked for several times.
+    columns: RefCell<HashMap<String, Rc<[Option<&'a ColumnStats>]>>>,
 }
 
 /// Which end of a column's range.
@@ -86,7 +90,17 @@ enum End {
     Max,
 }
 
-impl Catalogue<'_> {
+impl<'a> Catalogue<'a> {
+    fn column(&self, column: &str) -> Rc<[Option<&'a ColumnStats>]> {
+        let mut columns = self.columns.borrow_mut();
+        if let Some(known) = columns.get(column) {
+            return Rc::clone(known);
+        }
+        let stats: Rc<[_]> = self.blocks.iter().map(|block| block.columns.get(column)).collect();
+        columns.insert(column.to_owned(), Rc::clone(&stats));
+        stats
+    }
+
     fn ends(&self, column: &str, end: End) -> Option<ArrayRef> {
         match column {
             "tenant" => {
@@ -110,8 +124,9 @@ impl Catalogue<'_> {
     }
 
     fn other_ends(&self, column: &str, end: End) -> Option<ArrayRef> {
-        let bounds = self.blocks.iter().map(|block| {
-            let stats = block.columns.get(column)?;
+        let columns = self.column(column);
+        let bounds = columns.iter().map(|stats| {
+            let stats = (*stats)?;
             match end {
                 End::Min => stats.min.as_ref(),
                 End::Max => stats.max.as_ref(),
@@ -157,8 +172,8 @@ impl PruningStatistics for Catalogue<'_> {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let counts = self.blocks.iter().map(|block| nulls(block.columns.get(column.name())));
-        Some(Arc::new(counts.collect::<UInt64Array>()))
+        let counts = self.column(column.name());
+        Some(Arc::new(counts.iter().map(|stats| nulls(*stats)).collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {

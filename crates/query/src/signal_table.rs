@@ -106,10 +106,7 @@ impl SignalTable {
             .map(|&column| Ok(whole.index_of(self.schema.field(column).name())?))
             .collect::<Result<Vec<_>>>()?;
         let workers = session.config().target_partitions();
-        let group: FileGroup = blocks
-            .iter()
-            .flat_map(|block| in_shares(block, partitioned_file(block, &files), blocks.len(), workers))
-            .collect();
+        let group: FileGroup = in_shares(blocks, &files, workers).collect();
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let readers = Arc::new(BlockReaders::new(runtime.object_store(&self.store)?, footers));
@@ -240,18 +237,22 @@ const SHARED_BYTES_MIN: u64 = if cfg!(test) { 1 } else { 1 << 20 };
 /// This many blocks for each worker are enough.
 const BLOCKS_PER_WORKER: usize = 4;
 
-fn in_shares(
-    block: &BlockFile,
-    file: PartitionedFile,
-    blocks: usize,
+/// Blocks as the files to open, each in as many shares as it takes.
+fn in_shares<'a>(
+    blocks: &'a [Arc<BlockFile>],
+    files: &'a TableSchema,
     workers: usize,
-) -> impl Iterator<Item = PartitionedFile> {
-    let is_shared =
-        workers > 1 && block.size_bytes >= SHARED_BYTES_MIN && blocks < BLOCKS_PER_WORKER * workers;
-    let shares: Vec<_> = if is_shared { Share::all(workers).map(Some).collect() } else { vec![None] };
-    shares.into_iter().map(move |share| match share {
-        Some(share) => file.clone().with_extension(share),
-        None => file.clone(),
+) -> impl Iterator<Item = PartitionedFile> + 'a {
+    let are_few = workers > 1 && blocks.len() < BLOCKS_PER_WORKER * workers;
+    blocks.iter().flat_map(move |block| {
+        let is_shared = are_few && block.size_bytes >= SHARED_BYTES_MIN;
+        let file = partitioned_file(block, files);
+        let shares = is_shared.then(|| {
+            let file = file.clone();
+            Share::all(workers).map(move |share| file.clone().with_extension(share))
+        });
+        let whole = (!is_shared).then_some(file);
+        shares.into_iter().flatten().chain(whole)
     })
 }
 
