@@ -24,7 +24,7 @@ use object_store::ObjectStore;
 
 use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
-use crate::block_shares::{Lookup, Opening};
+use crate::block_shares::{Executions, Lookup, Opening};
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
@@ -64,6 +64,7 @@ pub(crate) struct BlockScan {
     pruned: Pruned,
     /// Which rows are wanted first.
     first: Option<First>,
+    executions: Arc<Executions>,
 }
 
 impl BlockScan {
@@ -73,7 +74,7 @@ impl BlockScan {
         index: Option<Arc<dyn TextIndex>>,
         pruned: Pruned,
     ) -> Self {
-        Self { files, readers, index, pruned, first: None }
+        Self { files, readers, index, pruned, first: None, executions: Arc::default() }
     }
 
     fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -116,6 +117,7 @@ impl FileSource for BlockScan {
             filter: self.files.filter(),
             first: self.first.filter(|_| self.files.filter().as_ref().is_some_and(narrows)),
             lookup: lookup.map(Arc::new),
+            execution: self.executions.begin(partition),
         }))
     }
 

@@ -6,8 +6,9 @@
 //! where the groups that have it lie side by side. Where the query wants the newest or the oldest rows, the workers take
 //! page by page in that order instead.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -27,28 +28,53 @@ use crate::block_reader::{BlockReaders, row_groups};
 const GROUPS_PER_SHARE_MIN: usize = 3;
 
 /// One of the equal parts in which a block is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
     number: usize,
     count: usize,
-    block: Arc<OnceCell<Outlook>>,
+    /// Which of the scan's blocks.
+    block: usize,
 }
 
 impl Share {
     /// All shares of one block.
-    pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
-        let block = Arc::default();
-        (0..count).map(move |number| Self { number, count, block: Arc::clone(&block) })
-    }
-
-    /// The only share of a block.
-    fn whole() -> Self {
-        Self { number: 0, count: 1, block: Arc::default() }
+    pub(crate) fn all(block: usize, count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(move |number| Self { number, count, block })
     }
 
     fn of<'a, T>(&self, things: &'a [T]) -> &'a [T] {
         let at = |number| things.len() * number / self.count;
         &things[at(self.number)..at(self.number + 1)]
+    }
+}
+
+/// What the workers of one execution of a scan know together. A plan may run several times, each time with other
+/// bounds, and its workers begin one after the other: the first of each worker are one execution, then the second.
+#[derive(Debug, Default)]
+pub(crate) struct Executions(Mutex<Begun>);
+
+#[derive(Debug, Default)]
+struct Begun {
+    /// How often each worker has begun.
+    workers: HashMap<usize, usize>,
+    executions: Vec<Arc<Execution>>,
+}
+
+/// What is known of each block.
+pub(crate) type Execution = Mutex<HashMap<usize, Arc<OnceCell<Outlook>>>>;
+
+impl Executions {
+    /// What a worker that begins knows together with those that began as often.
+    pub(crate) fn begin(&self, worker: usize) -> Arc<Execution> {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Begun { workers, executions } = &mut *begun;
+        let times = workers.entry(worker).or_default();
+        if executions.len() == *times {
+            executions.push(Arc::default());
+        }
+        let execution = Arc::clone(&executions[*times]);
+        *times += 1;
+        execution
     }
 }
 
@@ -84,14 +110,12 @@ pub(crate) struct Opening {
     pub(crate) lookup: Option<Arc<Lookup>>,
     /// Which rows are wanted first, when those that come first rule out others.
     pub(crate) first: Option<First>,
+    pub(crate) execution: Arc<Execution>,
 }
 
 impl Morselizer for Opening {
-    fn plan_file(&self, mut file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        if self.first.is_some() && file.extension::<Share>().is_none() {
-            file.extensions.insert(Share::whole());
-        }
-        if self.lookup.is_none() && file.extension::<Share>().is_none() {
+    fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        if self.lookup.is_none() && self.first.is_none() && file.extension::<Share>().is_none() {
             return self.files.plan_file(file);
         }
         Ok(Box::new(Look { file, opening: self.clone() }))
@@ -113,19 +137,28 @@ impl MorselPlanner for Look {
 
 impl Opening {
     async fn opened(self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let Some(share) = file.extension::<Share>().cloned() else {
-            return match self.worth_reading(&file).await {
-                Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
-                Some(rows) => {
-                    let selection = selection(rows.total, rows.runs());
-                    self.files.plan_file(file.with_extension(selection))
-                }
-                None => self.files.plan_file(file),
-            };
+        let share = file.extension::<Share>().copied();
+        let block = match share {
+            Some(Share { block, .. }) => {
+                let mut known = self.execution.lock().unwrap_or_else(PoisonError::into_inner);
+                Arc::clone(known.entry(block).or_default())
+            }
+            None if self.first.is_some() => Arc::default(),
+            None => {
+                return match self.worth_reading(&file).await {
+                    Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
+                    Some(rows) => {
+                        let selection = selection(rows.total, rows.runs());
+                        self.files.plan_file(file.with_extension(selection))
+                    }
+                    None => self.files.plan_file(file),
+                };
+            }
         };
-        let outlook = share.block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
+        let share = share.unwrap_or(Share { number: 0, count: 1, block: 0 });
+        let outlook = block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
         if outlook.pages.is_some() {
-            return Ok(Box::new(ByPage { file, block: Arc::clone(&share.block), opening: self }));
+            return Ok(Box::new(ByPage { file, block: Arc::clone(&block), opening: self }));
         }
         if let Some(ranges) = &outlook.ranges {
             return match outlook.rows_of(share.of(ranges)) {
@@ -183,7 +216,7 @@ impl Opening {
 
 /// What there is to read in a block.
 #[derive(Debug, Default)]
-struct Outlook {
+pub(crate) struct Outlook {
     /// Where each group of rows ends, in rows from the block's first.
     ends: Vec<u64>,
     /// The groups that may have something.
@@ -295,10 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn workers_that_begin_as_often_know_the_same() {
+        let executions = Executions::default();
+        let [a, b] = [0, 1].map(|worker| executions.begin(worker));
+        assert!(Arc::ptr_eq(&a, &b));
+        let [later_b, later_a] = [1, 0].map(|worker| executions.begin(worker));
+        assert!(Arc::ptr_eq(&later_a, &later_b) && !Arc::ptr_eq(&a, &later_a));
+    }
+
+    #[test]
     fn shares_take_every_group_once_and_about_the_same_number() {
         for (groups, count) in [(0, 2), (1, 2), (7, 2), (8, 3), (31, 4)] {
             let groups: Vec<usize> = (0..groups).collect();
-            let shares: Vec<_> = Share::all(count).map(|share| share.of(&groups).to_vec()).collect();
+            let shares: Vec<_> = Share::all(0, count).map(|share| share.of(&groups).to_vec()).collect();
             assert_eq!(shares.concat(), groups);
             let sizes = shares.iter().map(Vec::len);
             assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);

@@ -244,12 +244,12 @@ fn in_shares<'a>(
     workers: usize,
 ) -> impl Iterator<Item = PartitionedFile> + 'a {
     let are_few = workers > 1 && blocks.len() < BLOCKS_PER_WORKER * workers;
-    blocks.iter().flat_map(move |block| {
+    blocks.iter().enumerate().flat_map(move |(place, block)| {
         let is_shared = are_few && block.size_bytes >= SHARED_BYTES_MIN;
         let file = partitioned_file(block, files);
         let shares = is_shared.then(|| {
             let file = file.clone();
-            Share::all(workers).map(move |share| file.clone().with_extension(share))
+            Share::all(place, workers).map(move |share| file.clone().with_extension(share))
         });
         let whole = (!is_shared).then_some(file);
         shares.into_iter().flatten().chain(whole)
