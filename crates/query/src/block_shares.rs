@@ -23,9 +23,7 @@ use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
-
-/// With fewer groups of rows to a share, pages are dealt out instead.
-const GROUPS_PER_SHARE_MIN: usize = 3;
+use crate::signal_table::is_dear;
 
 /// One of the equal parts in which a block is read.
 #[derive(Clone, Copy, Debug)]
@@ -206,7 +204,8 @@ impl Opening {
         if let Some(first) = self.first {
             let schema = Arc::clone(&self.schema);
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
-        } else if shares > 1 && outlook.groups.len() < GROUPS_PER_SHARE_MIN * shares {
+        } else if outlook.groups.len() < shares && self.schema.fields().iter().any(|field| is_dear(field)) {
+            // Some share would have nothing. Where all columns are cheap, choosing pages costs more than it saves.
             let (schema, groups) = (Arc::clone(&self.schema), outlook.groups.clone());
             outlook.ranges = Pages::ranges(footer, schema, groups, self.filter.as_ref())?;
         }

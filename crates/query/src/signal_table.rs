@@ -227,7 +227,7 @@ impl SignalTable {
 
 /// Whether reading the column costs more than choosing which of its rows to read: long texts and lists. Rows are then
 /// filtered while they are read, and these columns are read for the rows that are left.
-fn is_dear(field: &Field) -> bool {
+pub(crate) fn is_dear(field: &Field) -> bool {
     field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
 }
 
