@@ -26,7 +26,8 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode, Partitioning,
+    PlanProperties,
 };
 use futures::StreamExt as _;
 
@@ -59,10 +60,12 @@ impl PhysicalOptimizerRule for CollapseRuns {
     }
 }
 
-/// The same step over runs; `None` where it needs more of its rows than how many they are.
+/// The same step over runs; `None` where it needs more of its rows than how many they are, or where what comes in is in
+/// an order that steps above may count on.
 fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let groups = step.group_expr();
     let is_ours = *step.mode() == AggregateMode::Partial
+        && *step.input_order_mode() == InputOrderMode::Linear
         && !groups.expr().is_empty()
         && !groups.has_grouping_set()
         && step.filter_expr().iter().all(Option::is_none)

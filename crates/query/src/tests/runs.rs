@@ -6,9 +6,13 @@ use super::layout::{Layout, lay};
 use crate::{QueryEngine, QueryOptions};
 
 async fn rows(engine: &QueryEngine, sql: &str) -> Vec<Vec<SqlValue>> {
-    let mut rows = engine.sql(SqlRequest::new(sql)).await.unwrap().rows().unwrap();
+    let mut rows = in_order(engine, sql).await;
     rows.sort_by_key(|row| format!("{row:?}"));
     rows
+}
+
+async fn in_order(engine: &QueryEngine, sql: &str) -> Vec<Vec<SqlValue>> {
+    engine.sql(SqlRequest::new(sql)).await.unwrap().rows().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,5 +44,22 @@ async fn counts_by_runs_are_the_counts_of_rows() {
             let groups: Vec<_> = counts.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
             assert_eq!(distinct, groups, "{layout:?} {table}");
         }
+    }
+}
+
+/// Where rows come in order, nothing above sorts them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_rows_come_in_is_kept() {
+    let laid = lay(Layout::Blocks, QueryOptions { threads: 2, ..QueryOptions::default() });
+    let counted = "SELECT value, count(*) FROM generate_series(1, 100000) GROUP BY value ORDER BY value";
+    let numbers: Vec<String> =
+        in_order(&laid.engine, counted).await.iter().map(|row| format!("{} {}", row[0], row[1])).collect();
+    assert_eq!(numbers, (1..=100_000).map(|value| format!("{value} 1")).collect::<Vec<_>>());
+    for (order, first) in [("", ["0", "1"]), ("DESC", ["999", "998"])] {
+        let sql = format!(
+            "SELECT DISTINCT value / 100 AS g FROM generate_series(1, 99999) ORDER BY g {order} LIMIT 2"
+        );
+        let found = in_order(&laid.engine, &sql).await;
+        assert_eq!(found.iter().map(|row| row[0].to_string()).collect::<Vec<_>>(), first);
     }
 }
