@@ -42,6 +42,8 @@ pub use stream::{Answered, Description, Ended, Pending, RowStream, Terms, Whole}
 #[derive(Clone)]
 pub struct QueryEngine {
     shared: Arc<Shared>,
+    /// Whose turns its queries take.
+    slots: Arc<Semaphore>,
 }
 
 struct Shared {
@@ -51,7 +53,7 @@ struct Shared {
     base: SessionState,
     memory: Arc<EngineMemory>,
     disk: Arc<DiskManager>,
-    slots: Arc<Semaphore>,
+    reserved_slots: Arc<Semaphore>,
     log: Arc<QueryLog>,
     tables: Vec<TableInfo>,
     /// Only taken out when the engine is dropped.
@@ -74,19 +76,40 @@ impl QueryEngine {
         let documentation = Arc::new(Documentation::default());
         system.push(Arc::clone(&documentation) as Arc<dyn SystemTable>);
         check_names(&system)?;
-        let memory = EngineMemory::new(options.memory_bytes, options.concurrency());
+        let memory = EngineMemory::new(options.memory_bytes, options.slots());
         let disk = spill::disk_manager(options.spill.as_ref())?;
         let footers = Arc::new(DefaultCache::new(options.footer_bytes).with_name("footers"));
         let base = session::base(options.threads(), memory.share(), source.object_store(), footers)
             .map_err(|error| setup(&error))?;
         let slots = Arc::new(Semaphore::new(options.concurrency()));
+        let reserved_slots = Arc::new(Semaphore::new(options.reserved));
         // More than cores: a query that is long at one step shares a core with the others by the system's clock.
-        let workers = Some(workers(options.threads() + options.concurrency())?);
-        let mut shared =
-            Shared { source, system, options, base, memory, disk, slots, log, tables: Vec::new(), workers };
+        let workers = Some(workers(options.threads() + options.slots())?);
+        let mut shared = Shared {
+            source,
+            system,
+            options,
+            base,
+            memory,
+            disk,
+            reserved_slots,
+            log,
+            tables: Vec::new(),
+            workers,
+        };
         shared.tables = shared.describe_tables()?;
         documentation.fill(&shared.tables);
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), slots })
+    }
+
+    /// The same engine for the program's own questions: they take the turns of [`QueryOptions::reserved`], which no
+    /// other query can take, and wait for nobody else's. Without any they are queries like others.
+    #[must_use]
+    pub fn reserved(&self) -> Self {
+        if self.shared.options.reserved == 0 {
+            return self.clone();
+        }
+        Self { shared: Arc::clone(&self.shared), slots: Arc::clone(&self.shared.reserved_slots) }
     }
 
     /// The queries that are running or waiting for their turn, oldest first.
@@ -159,7 +182,7 @@ impl QueryEngine {
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, SqlError> {
-        if let Ok(slot) = Arc::clone(&self.shared.slots).try_acquire_owned() {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(slot);
         }
         let wait: Duration = self.shared.options.concurrency_wait;
@@ -172,7 +195,7 @@ impl QueryEngine {
 
     /// Waits for a slot. Whoever holds one for a reader who takes no rows has to give it up meanwhile.
     async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let mut slot = std::pin::pin!(Arc::clone(&self.shared.slots).acquire_owned());
+        let mut slot = std::pin::pin!(Arc::clone(&self.slots).acquire_owned());
         loop {
             self.shared.log.stop_slowest_reader(READER_PATIENCE);
             tokio::select! {

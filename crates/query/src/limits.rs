@@ -43,6 +43,9 @@ pub struct QueryOptions {
     pub timeout: Duration,
     /// Queries at once. Default 8.
     pub concurrency: usize,
+    /// Further queries at once that only [`QueryEngine::reserved`](crate::QueryEngine::reserved) has turns for: rules
+    /// must be evaluated however busy people keep the engine. Default none.
+    pub reserved: usize,
     /// How long a query waits for its turn before it is refused. Default 2 s.
     pub concurrency_wait: Duration,
     /// Most rows in an answer that is held whole, here or by whoever reads it as one document. Default one million.
@@ -66,6 +69,7 @@ impl Default for QueryOptions {
             footer_bytes: 64 * 1024 * 1024,
             timeout: Duration::from_secs(60),
             concurrency: 8,
+            reserved: 0,
             concurrency_wait: Duration::from_secs(2),
             rows_max: 1_000_000,
             stream_rows_max: 1_000_000_000,
@@ -83,6 +87,11 @@ impl QueryOptions {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         }
+    }
+
+    /// Queries at once, whoever asks.
+    pub(crate) fn slots(&self) -> usize {
+        self.concurrency() + self.reserved
     }
 
     /// Concurrency, never none.

@@ -9,6 +9,7 @@ mod percentile;
 mod points;
 mod rate;
 mod severity;
+mod span_weight;
 mod text;
 mod time_bucket;
 mod time_buckets;
@@ -25,9 +26,15 @@ use datafusion::execution::session_state::SessionState;
 
 /// Makes the functions known that are the same for every query.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
-    for function in
-        [time_bucket::udf(), severity::udf(), histogram::quantile(), histogram::subtract(), text::udf()]
-    {
+    for function in [
+        time_bucket::udf(),
+        severity::udf(),
+        span_weight::udf(),
+        histogram::quantile(),
+        histogram::at_most(),
+        histogram::subtract(),
+        text::udf(),
+    ] {
         state.register_udf(Arc::new(function))?;
     }
     let histograms = histogram::merges().into_iter().chain([histogram::increase()]);

@@ -187,6 +187,22 @@ async fn one_query_too_many_waits_then_is_refused_and_a_cancelled_one_makes_room
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reserved_queries_wait_for_nobody_and_nobody_takes_their_turns() {
+    let laid = engine(QueryOptions {
+        concurrency: 1,
+        reserved: 1,
+        concurrency_wait: Duration::from_millis(100),
+        ..Default::default()
+    });
+    let busy = laid.engine.clone();
+    let endless = tokio::spawn(async move { ask(&busy, ENDLESS).await });
+    wait_until_running(&laid.engine).await;
+    check_limit(ask(&laid.engine, "SELECT 1").await, "concurrency", "1 queries are running");
+    assert_eq!(ask(&laid.engine.reserved(), "SELECT 1").await.unwrap().row_count(), 1);
+    endless.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_query_whose_caller_went_away_stops() {
     let laid = engine(QueryOptions { concurrency: 1, ..Default::default() });
     let busy = laid.engine.clone();

@@ -1,5 +1,7 @@
 //! Histograms with bounds that the sender chose. Pure.
 
+use super::at_most::AtMost;
+
 /// A histogram's counts: one more than there are bounds, the last above all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Explicit {
@@ -66,6 +68,26 @@ pub(super) fn quantile(q: f64, bounds: &[f64], counts: &[i64]) -> Option<f64> {
         return Some(lower + (upper - lower) * ((rank - below) / count).clamp(0.0, 1.0));
     }
     bounds.last().copied()
+}
+
+/// How many values are at or under `limit`: exact where it is a bound, else the buckets under it are certain and the
+/// one around it is not. `None` without buckets.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact")]
+pub(super) fn at_most(limit: f64, bounds: &[f64], counts: &[i64]) -> Option<AtMost> {
+    // From nought on: the sum of no floats at all is minus nought.
+    let sum = |counts: &[i64]| counts.iter().fold(0.0, |sum, count| sum + *count as f64);
+    let under = bounds.iter().take_while(|bound| **bound <= limit).count();
+    let around = *counts.get(under)? as f64;
+    let lower = sum(&counts[..under]);
+    let bound_below = under.checked_sub(1).map(|at| bounds[at]);
+    let is_bound = bound_below == Some(limit);
+    Some(AtMost {
+        count: lower,
+        lower,
+        upper: if is_bound { lower } else { lower + around },
+        bound_below,
+        bound_above: bounds.get(under).copied(),
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! Source: OpenTelemetry metrics data model, "Exponential Histogram".
 
+use super::at_most::AtMost;
+
 /// Most buckets on one side after a merge; beyond it the buckets are made coarser. Twice what senders use.
 const BUCKETS_MAX: i64 = 320;
 
@@ -84,11 +86,61 @@ impl Exponential {
         last
     }
 
+    /// How many values are at or under `limit`: whole buckets, and of the one around it a share along a logarithmic
+    /// line (of the zero bucket, along a straight one).
+    pub(super) fn at_most(&self, limit: f64) -> AtMost {
+        let mut found = AtMost::default();
+        let mut add = |count: f64, share: f64| {
+            found.count += count * share;
+            found.lower += if share >= 1.0 { count } else { 0.0 };
+            found.upper += if share > 0.0 { count } else { 0.0 };
+        };
+        let place = self.place(limit.abs());
+        for (index, count) in self.negative.filled() {
+            // From −base^(index+1) to −base^index: those further from nought are the smaller ones.
+            add(count, if limit >= 0.0 { 1.0 } else { within(whole(index) + 1.0 - place) });
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts below 2^53 are exact, and it is an estimate")]
+        add(self.zero_count as f64, self.share_of_zero(limit));
+        for (index, count) in self.positive.filled() {
+            add(count, if limit > 0.0 { within(place - whole(index)) } else { 0.0 });
+        }
+        found
+    }
+
+    /// Which share of the zero bucket is at or under `limit`.
+    fn share_of_zero(&self, limit: f64) -> f64 {
+        let low = if self.negative.total() > 0.0 { -self.zero_threshold } else { 0.0 };
+        if limit >= self.zero_threshold {
+            1.0
+        } else if limit < low {
+            0.0
+        } else {
+            ((limit - low) / (self.zero_threshold - low)).clamp(0.0, 1.0)
+        }
+    }
+
+    /// How many bucket widths a value above nought lies above one. A bound is a whole number, whatever rounding says.
+    fn place(&self, value: f64) -> f64 {
+        let place = value.log2() * f64::from(self.scale).exp2();
+        if (place - place.round()).abs() < 1e-9 { place.round() } else { place }
+    }
+
     /// The value at this share of the way through a bucket.
     #[expect(clippy::cast_precision_loss, reason = "an index is a power's exponent")]
     fn between(&self, index: i64, share: f64) -> f64 {
         ((index as f64 + share) * f64::from(self.scale.saturating_neg()).exp2()).exp2()
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an index is a power's exponent")]
+fn whole(index: i64) -> f64 {
+    index as f64
+}
+
+/// A share from nought to one; nought for what is no number.
+fn within(share: f64) -> f64 {
+    if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
 }
 
 impl Buckets {
@@ -190,6 +242,33 @@ mod tests {
         histogram.zero_count = 4;
         assert_eq!(histogram.quantile(0.5), Some(0.0));
         assert_eq!(Exponential::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn counts_at_or_under_a_limit_are_whole_buckets_and_a_share_of_one() {
+        // Base 2: four values in (1, 2], eight in (2, 4]; two about nought, sixteen in [−2, −1).
+        let mut histogram = of(0, 0, &[4, 8]);
+        histogram.zero_count = 2;
+        histogram.zero_threshold = 0.5;
+        histogram.negative = Buckets { offset: 0, counts: vec![16] };
+        for (limit, count, lower, upper) in [
+            (4.0, 30.0, 30.0, 30.0),
+            (2.0, 22.0, 22.0, 22.0),
+            (8_f64.sqrt(), 26.0, 22.0, 30.0),
+            (1.0, 18.0, 18.0, 18.0),
+            (0.5, 18.0, 18.0, 18.0),
+            (0.0, 17.0, 16.0, 18.0),
+            (-1.0, 16.0, 16.0, 16.0),
+            (-(2_f64.sqrt()), 8.0, 0.0, 16.0),
+            (-2.0, 0.0, 0.0, 0.0),
+            (f64::INFINITY, 30.0, 30.0, 30.0),
+        ] {
+            let got = histogram.at_most(limit);
+            assert!((got.count - count).abs() < 1e-9, "{limit}: {got:?}");
+            assert_eq!((got.lower, got.upper), (lower, upper), "{limit}");
+        }
+        let extreme = of(i32::MAX, i64::MIN, &[1]);
+        assert!(extreme.at_most(1.0).upper <= 1.0);
     }
 
     #[test]

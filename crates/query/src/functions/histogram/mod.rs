@@ -1,5 +1,6 @@
-//! `histogram_quantile`, `histogram_merge`, `histogram_increase`, `histogram_increment`, `histogram_delta` and `exp_histogram_merge`.
+//! `histogram_quantile`, `histogram_at_most`, `histogram_merge`, `histogram_increase`, `histogram_increment`, `histogram_delta` and `exp_histogram_merge`.
 
+mod at_most;
 mod columns;
 mod explicit;
 mod exponential;
@@ -10,6 +11,7 @@ mod merge_groups;
 mod quantile;
 mod subtract;
 
+pub(super) use at_most::udf as at_most;
 pub(super) use columns::list;
 pub(super) use increase::udaf as increase;
 pub(super) use increment::udwf as increment;
