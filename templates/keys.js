@@ -1,6 +1,6 @@
 // Keys only; every page works without this file.
 (() => {
-  const pages = { h: "/", q: "/sql", i: "/incidents", p: "/postmortems" };
+  const pages = { h: "/", q: "/sql", a: "/alerts", o: "/slos", i: "/incidents", p: "/postmortems" };
   let armed = 0;
   document.addEventListener("keydown", (event) => {
     const field = event.target.closest("input, textarea, select");

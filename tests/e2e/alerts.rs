@@ -1,7 +1,7 @@
 //! From a failing span to a page: a rule file, a webhook as Alertmanager sends it, an incident, and RUL-2 under
 //! `kill -9`.
 
-mod webhook;
+pub(crate) mod webhook;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,15 +34,22 @@ const RULE: &str = r#"groups:
       summary: "{{ value | percent }} of requests fail at {{ labels.service_name }}"
 "#;
 /// From the acknowledged span to the page: a tick of a second, a query, a call; the rest is for a busy machine.
-const PAGE_WITHIN: Duration = Duration::from_secs(45);
+pub(crate) const PAGE_WITHIN: Duration = Duration::from_secs(45);
 /// A page that failed once is tried again after about five seconds.
-const RETRY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const RETRY_WITHIN: Duration = Duration::from_secs(60);
 
+/// Groups that speak at once, and again a second later if something changed.
 fn home(webhook: &Webhook) -> anyhow::Result<Home> {
-    let home = Home::new(&format!(
-        "[[receivers]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\ntimeout = \"50s\"\n",
+    rule_home(&format!(
+        "[notify]\ngroup_wait = \"0s\"\ngroup_interval = \"1s\"\n\
+         [[receivers]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\ntimeout = \"50s\"\n",
         webhook.url
-    ))?;
+    ))
+}
+
+/// A workspace with the rule above and this configuration.
+pub(crate) fn rule_home(config: &str) -> anyhow::Result<Home> {
+    let home = Home::new(config)?;
     std::fs::create_dir(home.workspace().join("rules"))?;
     write_rule(&home, RULE)?;
     Ok(home)
@@ -53,7 +60,7 @@ fn write_rule(home: &Home, text: &str) -> anyhow::Result<()> {
 }
 
 /// Sends so many spans of `cart`; returns when they are acknowledged.
-async fn send(server: &Server, count: usize, fail: bool) -> anyhow::Result<()> {
+pub(crate) async fn send(server: &Server, count: usize, fail: bool) -> anyhow::Result<()> {
     let spans = otlp::spans("cart", otlp::now(), &vec![("GET /cart", vec![]); count]);
     let spans = if fail { otlp::failed(spans) } else { spans };
     let post = reqwest::Client::new().post(server.otlp_url("traces")).header("content-type", PROTOBUF);
@@ -62,7 +69,7 @@ async fn send(server: &Server, count: usize, fail: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn calls(webhook: &Webhook, count: usize, limit: Duration) -> anyhow::Result<Vec<Call>> {
+pub(crate) async fn calls(webhook: &Webhook, count: usize, limit: Duration) -> anyhow::Result<Vec<Call>> {
     wait_until(&format!("{count} webhook calls came"), limit, async || {
         let calls = webhook.calls();
         Ok((calls.len() >= count).then_some(calls))
@@ -133,7 +140,9 @@ fn check_firing(call: &Call, server: &Server) -> anyhow::Result<()> {
     for status in [&payload["status"], &alert["status"]] {
         assert_eq!(status, "firing");
     }
-    for labels in [&payload["commonLabels"], &payload["groupLabels"], &alert["labels"]] {
+    let group = serde_json::json!({"alertname": "RequestsFail", "service_name": "cart"});
+    assert_eq!(payload["groupLabels"], group, "one group for each rule and service");
+    for labels in [&payload["commonLabels"], &alert["labels"]] {
         assert_eq!(labels["alertname"], "RequestsFail");
         assert_eq!(labels["service_name"], "cart");
         assert_eq!(labels["severity"], "page");

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, whole};
 use crate::binary;
+use crate::rules_cli;
 use crate::server::text;
 use expected::{Expected, Impact, Moment};
 
@@ -38,6 +39,8 @@ fn the_demo_finds_the_story_that_was_recorded() -> anyhow::Result<()> {
     check_impact_in_sql(&expected.impact, ask)?;
     check_impact_in_sql(&expected.frontend_impact, ask)?;
     check_incident(&expected, &printed, ask)?;
+    check_alerts(&expected, ask)?;
+    rules_cli::check_history(text(&data_dir), text(&workspace))?;
     report::check(&expected, &printed.report)?;
     let document = printed.report.parent().context("a report lies in a folder")?;
     binary::run_well(&["postmortem", "lint", text(document)])?;
@@ -66,6 +69,24 @@ fn check_impact_in_sql(impact: &Impact, ask: impl Fn(&str) -> anyhow::Result<Ans
     let total = whole(ask(&format!("SELECT count(*) FROM spans WHERE {condition}"))?.single()?)?;
     let bad = whole(ask(&format!("SELECT count(*) FROM spans WHERE {condition} AND {failed}"))?.single()?)?;
     assert_eq!((bad, total), (impact.failed_requests, impact.total_requests), "{condition}");
+    Ok(())
+}
+
+/// The page comes when the closed formula says so, and the alert with a band fires once, whatever wobbles.
+fn check_alerts(expected: &Expected, ask: impl Fn(&str) -> anyhow::Result<Answer>) -> anyhow::Result<()> {
+    let fired =
+        "SELECT count(*) FROM alert_transitions WHERE to_state = 'firing' AND rule LIKE '%/DbPoolSaturated'";
+    assert_eq!(ask(fired)?.single()?, &Value::from(1), "the pool alert fires once");
+    let first = "SELECT min(timestamp) FROM alert_transitions WHERE to_state = 'firing' AND rule LIKE 'slo/%/page-1h'";
+    let fired = ask(first)?;
+    let fired: Timestamp = fired.single()?.as_str().context("the burn-rate page fires")?.parse()?;
+    let Impact { failed_requests: bad, total_requests: total, .. } = &expected.impact;
+    #[expect(clippy::cast_precision_loss, reason = "counts of some hundred requests")]
+    let share = *bad as f64 / *total as f64;
+    // f · B · long / e, an interval of a minute, half a minute of offset, and the minute that a slice is.
+    let due = 14.4 * 0.001 * 3_600.0 / share + 60.0 + 30.0 + 60.0;
+    let took = fired.duration_since(expected.onset.at).as_secs_f64();
+    ensure!((0.0..=due).contains(&took), "the page came {took} s after the first errors, due after {due}");
     Ok(())
 }
 

@@ -185,7 +185,10 @@ fn is_locked(error: &anyhow::Error) -> bool {
 async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Backend> {
     let data_dir = &config.data_dir.value;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Store::open(hindsight_server::store_options(config), clock)
+    let mut options = hindsight_server::store_options(config);
+    // Somebody asks a question, maybe of a folder that is years old: nothing may be dropped for its age.
+    options.maintenance.interval = None;
+    let store = Store::open(options, clock)
         .await
         .with_context(|| format!("open the data directory {}", data_dir.display()))?;
     let state = State::open(&data_dir.join("state.db")).await?;

@@ -12,7 +12,8 @@ use crate::{say, sql};
 /// `hindsight slo status`.
 pub(crate) async fn slo(args: SloArgs) -> anyhow::Result<ExitCode> {
     let SloCommand::Status(list) = args.command;
-    let sql = "SELECT slo, service_name, state, objective, budget_consumed, burn_1h, total, bad, timestamp \
+    let sql = "SELECT slo, service_name, state, objective, budget_consumed, budget_remaining, burn_1h, projected, \
+               time_to_exhaust_s, coverage, method, total, bad, period_start, period_end, timestamp, note \
                FROM slo_status ORDER BY slo";
     show(&list, sql, "no SLO has been evaluated; put OpenSLO files under <workspace>/slos/").await
 }

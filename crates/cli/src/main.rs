@@ -13,6 +13,7 @@ mod line_editor;
 mod lists;
 mod logging;
 mod maintain;
+mod notify;
 mod postmortem;
 mod progress;
 mod remote;
@@ -21,6 +22,7 @@ mod rules;
 mod sample;
 mod say;
 mod serve;
+mod silence;
 mod sql;
 mod tables;
 mod tail;
@@ -53,9 +55,11 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Sql(command) => sql::run(command).await,
         Command::Tail(command) => tail::run(command).await,
         Command::Replay(command) => replay::run(command).await,
-        Command::Rules(command) => rules::run(&command),
+        Command::Rules(command) => rules::run(command).await,
         Command::Slo(command) => lists::slo(command).await,
         Command::Incident(command) => incident::run(command).await,
+        Command::Silence(command) => silence::run(command).await,
+        Command::Notify(command) => notify::run(command).await,
         Command::Postmortem(command) => postmortem::run(command).await,
         Command::Actions(command) => lists::actions(command).await,
         Command::Verify(command) => Ok(verify::run(&command).await),

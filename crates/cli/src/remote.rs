@@ -68,6 +68,14 @@ impl Remote {
         Ok(())
     }
 
+    /// `DELETE path` of something that has to be there; what the server says of its end.
+    ///
+    /// # Errors
+    /// As [`Remote::get`], also when it is not there.
+    pub(crate) async fn end(&self, path: &str) -> anyhow::Result<Value> {
+        self.json(self.client.delete(format!("{}{path}", self.url))).await
+    }
+
     async fn json(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let response = self.authorised(request).send().await.with_context(|| self.unreachable())?;
         let status = response.status();

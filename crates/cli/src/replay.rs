@@ -35,6 +35,18 @@ pub(crate) struct Recorded {
     request: Request,
 }
 
+impl Recorded {
+    /// Which of the three services it is for.
+    pub(crate) fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// The request in protobuf.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        encode_request(&self.request, Encoding::Protobuf)
+    }
+}
+
 /// Reads a whole recording.
 ///
 /// # Errors
@@ -127,7 +139,7 @@ impl Sender {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let body = encode_request(&recorded.request, Encoding::Protobuf);
+        let body = recorded.body();
         let signal = recorded.signal;
         let endpoint = self.endpoint.clone();
         async move {
@@ -176,7 +188,8 @@ pub(crate) async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+/// A recording's file, unpacked as its name says; `-` is standard input.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(std::io::stdin()));
     }

@@ -40,13 +40,11 @@ pub async fn gather(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Telemetry> {
-    let to = floor_minute(to);
-    let from = floor_minute(from).max(plus_minutes(to, -MINUTES_MAX)).min(to);
-    let mut telemetry = Telemetry::empty(from, to);
+    let mut telemetry = whole_minutes(from, to);
     let asker = Asker { sql, tenant };
     requests(&asker, &mut telemetry).await?;
     log_errors(&asker, &mut telemetry).await?;
-    versions(&asker, &mut telemetry).await?;
+    versions(&asker, &mut telemetry, None).await?;
     edges(&asker, &mut telemetry).await?;
     gauges(&asker, &mut telemetry).await?;
     Ok(telemetry)
@@ -129,6 +127,29 @@ pub async fn gather_graph(
     Ok(graph)
 }
 
+/// The versions of one service alone: what marks its deploys.
+///
+/// # Errors
+/// As [`gather()`].
+pub async fn gather_versions(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    from: Timestamp,
+    to: Timestamp,
+    service: &str,
+) -> Result<Telemetry> {
+    let mut telemetry = whole_minutes(from, to);
+    versions(&Asker { sql, tenant }, &mut telemetry, Some(service)).await?;
+    Ok(telemetry)
+}
+
+/// Nothing yet, about the whole minutes of `[from, to)`, cut to the latest [`MINUTES_MAX`].
+fn whole_minutes(from: Timestamp, to: Timestamp) -> Telemetry {
+    let to = floor_minute(to);
+    let from = floor_minute(from).max(plus_minutes(to, -MINUTES_MAX)).min(to);
+    Telemetry::empty(from, to)
+}
+
 type Row = Vec<SqlValue>;
 
 struct Asker<'a> {
@@ -197,8 +218,8 @@ async fn log_errors(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> 
     Ok(())
 }
 
-async fn versions(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
-    let rows = asker.rows("versions", queries::versions(telemetry.from, telemetry.to, None)).await?;
+async fn versions(asker: &Asker<'_>, telemetry: &mut Telemetry, service: Option<&str>) -> Result<()> {
+    let rows = asker.rows("versions", queries::versions(telemetry.from, telemetry.to, service)).await?;
     note(telemetry, "`service.version`", rows.len());
     let minutes = telemetry.minutes();
     let mut found: BTreeMap<(String, String), VersionSeries> = BTreeMap::new();

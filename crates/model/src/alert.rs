@@ -116,6 +116,28 @@ pub struct Transition {
     pub incident: Option<IncidentSpec>,
 }
 
+/// What a transition tells people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Told {
+    /// An episode fires.
+    Firing,
+    /// It is over.
+    Resolved,
+}
+
+impl Transition {
+    /// What people are told of it: the step into firing from inactive or pending, and the step from firing or
+    /// recovering to inactive. A return from recovering to firing is the same episode and no new page.
+    pub fn told(&self) -> Option<Told> {
+        use AlertState::{Firing, Inactive, Pending, Recovering};
+        match (self.from, self.to) {
+            (Inactive | Pending, Firing) => Some(Told::Firing),
+            (Firing | Recovering, Inactive) => Some(Told::Resolved),
+            _ => None,
+        }
+    }
+}
+
 /// The present state of one alert instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertInstance {

@@ -36,6 +36,9 @@ pub enum IdError {
     /// Not an incident id.
     #[error("`{0}` is not an incident id; it looks like INC-7")]
     Incident(String),
+    /// Not a silence's id.
+    #[error("`{0}` is not a silence's id; it looks like SIL-7")]
+    Silence(String),
     /// Not a node id.
     #[error("`{0}` is not a node id (a UUID)")]
     Node(String),

@@ -23,6 +23,7 @@ mod rows;
 mod schema;
 mod severity;
 mod signal;
+mod silence;
 mod sql;
 mod system_table;
 mod table;
@@ -31,7 +32,7 @@ mod tick;
 mod time;
 mod value;
 
-pub use alert::{AlertInstance, AlertState, Evaluation, IncidentSpec, Labels, Outcome, Transition};
+pub use alert::{AlertInstance, AlertState, Evaluation, IncidentSpec, Labels, Outcome, Told, Transition};
 pub use clock::{Clock, LogicalClock, SystemClock};
 pub use ids::{IdError, IncidentId, NodeId, SpanId, Tenant, TraceId};
 pub use incident::{
@@ -46,6 +47,7 @@ pub use rows::{Cell, Owner, Owners, Place, Rows, dates, default_array};
 pub use schema::{exemplar_fields, span_event_fields, span_link_fields, summary_quantile_fields};
 pub use severity::severity_word;
 pub use signal::Signal;
+pub use silence::{Matcher, NewSilence, Silence, SilenceId, SilenceState};
 pub use sql::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource, SqlStats, SqlValue};
 pub use system_table::SystemTable;
 pub use table::Table;

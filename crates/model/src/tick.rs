@@ -28,17 +28,22 @@ pub struct TickCommit {
     pub slo_status: Vec<SloStatus>,
 }
 
-/// A notification to be sent at least once.
+/// An alert that began to fire, or ended, on its way to one receiver: it waits until its group's turn to be told, and
+/// is told at least once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutboxEntry {
     /// Receiver's name in the configuration.
     pub receiver: String,
-    /// Same for every attempt and after every crash, so the receiver can drop repeats (RUL-2).
+    /// The group that it joins, unique at its receiver.
+    pub group_key: String,
+    /// Same for every time that it is planned (RUL-2): its episode, and whether that begins or ends.
     pub dedup_key: String,
-    /// The body to send, as JSON text.
+    /// What it says, as JSON that only `notify` reads.
     pub payload: String,
     /// Logical time of the transition behind it.
     pub created_at: Timestamp,
+    /// The first turn of its group if it begins one.
+    pub flush_at: Timestamp,
     /// Why it must not be sent, if it must not; it is then recorded only (ticks caught up after a long stop).
     #[serde(default)]
     pub unsent: Option<String>,
@@ -76,9 +81,9 @@ pub struct SloStatus {
     pub objective: f64,
     /// Length of the budget window in seconds.
     pub window_s: u64,
-    /// Events in the window.
+    /// Budget units in the window: events, or time slices.
     pub total: f64,
-    /// Bad events in the window.
+    /// Bad ones among them.
     pub bad: f64,
     /// Share of the budget spent, may exceed 1; `None` when nothing was observed.
     pub budget_consumed: Option<f64>,
@@ -86,4 +91,18 @@ pub struct SloStatus {
     pub burn_1h: Option<f64>,
     /// `ok`, `burning`, `exhausted` or `unknown`.
     pub state: String,
+    /// How events become budget units: `Occurrences`, `Timeslices` or `RatioTimeslices`.
+    pub method: String,
+    /// When the budget window began.
+    pub period_start: Timestamp,
+    /// When it ends; a rolling one ends with its last slice.
+    pub period_end: Timestamp,
+    /// Share of its minutes that were observed, since the SLO's first.
+    pub coverage: f64,
+    /// Share of the budget that will be spent at the end of a calendar period; `None` for rolling windows.
+    pub projected: Option<f64>,
+    /// Seconds until the budget is spent at the rate of the last hour; `None` when it is not, or not in this period.
+    pub time_to_exhaust_s: Option<f64>,
+    /// What the figures leave open, in a sentence.
+    pub note: Option<String>,
 }

@@ -10,11 +10,21 @@ pub enum Error {
         /// What is wrong and what to write instead.
         problem: String,
     },
+    /// The routes make no sense.
+    #[error("{place} in hindsight.toml: {problem}")]
+    Routing {
+        /// The table, counted from 1, and its key.
+        place: String,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
     /// A secret cannot be read.
-    #[error("read the URL of receiver `{receiver}` from {place}")]
+    #[error("read the {what} of receiver `{receiver}` from {place}")]
     Secret {
         /// The receiver's name.
         receiver: String,
+        /// What it is: URL, routing key or password.
+        what: &'static str,
         /// The file or the environment variable.
         place: String,
         /// Why not.

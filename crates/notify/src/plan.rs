@@ -1,11 +1,13 @@
 use std::time::Duration;
 
-use hindsight_model::{AlertState, OutboxEntry, Transition};
+use hindsight_model::{OutboxEntry, Transition};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::payload::{Kind, payload};
-use crate::receiver::Receiver;
+use crate::alert::{Alert, Kind, full_labels};
+use crate::flush::later;
+use crate::group::Event;
+use crate::routing::Routing;
 
 /// Longest subject within a dedup key as it is; a longer one is hashed.
 const SUBJECT_BYTES_MAX: usize = 200;
@@ -26,29 +28,41 @@ impl Default for PlanSettings {
     }
 }
 
-/// The notifications that these transitions cause: one per transition that people are told of, and receiver.
+/// The events that these transitions cause: one for each transition that people are told of, and route that takes it.
+/// They wait in the outbox for their group's turn.
 ///
 /// Told: the step into firing from inactive or pending, and the step from firing or recovering to inactive. A
 /// return from recovering to firing is the same episode and no new page. An entry whose transition is older than
 /// `notify_max_age` at `now` has [`OutboxEntry::unsent`] set and is only recorded.
 ///
-/// The dedup key is `tenant/episode/firing` or `…/resolved`: the same for every attempt, every receiver and after
-/// every crash (RUL-2).
+/// The dedup key is `tenant/episode/firing` or `…/resolved`: planned again after a crash, an event is the same (RUL-2).
 pub fn plan(
     transitions: &[Transition],
-    receivers: &[Receiver],
+    routing: &Routing,
     now: Timestamp,
     settings: &PlanSettings,
 ) -> Vec<OutboxEntry> {
     let mut entries = Vec::new();
     for transition in transitions {
-        let Some(kind) = told(transition.from, transition.to) else { continue };
-        for receiver in receivers {
+        let Some(kind) = told(transition) else { continue };
+        let alert = Alert::of(transition, kind, &settings.external_url);
+        for route in routing.takers(&full_labels(&transition.alert, &transition.labels)) {
+            let group_labels = route.group_labels(&alert);
+            let group_key = route.group_key(&group_labels);
+            let event = Event {
+                kind,
+                route: route.id.clone(),
+                group_labels,
+                episode: transition.episode.clone(),
+                alert: alert.clone(),
+            };
             entries.push(OutboxEntry {
-                receiver: receiver.name().to_owned(),
+                receiver: route.receiver.clone(),
+                group_key,
                 dedup_key: dedup_key(transition, kind),
-                payload: payload(transition, kind, receiver.name(), &settings.external_url),
+                payload: serde_json::to_string(&event).expect("text with string keys always serialises"),
                 created_at: transition.at,
+                flush_at: later(transition.at, route.timings.group_wait),
                 unsent: too_old(transition.at, now, settings.notify_max_age),
             });
         }
@@ -56,19 +70,16 @@ pub fn plan(
     entries
 }
 
-fn told(from: AlertState, to: AlertState) -> Option<Kind> {
-    use AlertState::{Firing, Inactive, Pending, Recovering};
-    match (from, to) {
-        (Inactive | Pending, Firing) => Some(Kind::Firing),
-        (Firing | Recovering, Inactive) => Some(Kind::Resolved),
-        _ => None,
+fn told(transition: &Transition) -> Option<Kind> {
+    match transition.told()? {
+        hindsight_model::Told::Firing => Some(Kind::Firing),
+        hindsight_model::Told::Resolved => Some(Kind::Resolved),
     }
 }
 
 fn dedup_key(transition: &Transition, kind: Kind) -> String {
     let subject = format!("{}/{}", transition.tenant, transition.episode);
     let subject = if subject.len() > SUBJECT_BYTES_MAX || !subject.chars().all(|c| c.is_ascii_graphic()) {
-        // It travels in a header, which holds neither every character nor any length.
         format!("{}/{}", transition.tenant, hex::encode(Sha256::digest(&transition.episode)))
     } else {
         subject

@@ -1,13 +1,18 @@
-use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use hindsight_model::parse_duration;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::mail::Postbox;
+use crate::receivers::alertmanager;
+use crate::routing::Timings;
+use crate::secret::Secret;
+
+mod load;
+
+pub use load::load_receivers;
 
 /// Most receivers.
 pub const RECEIVERS_MAX: usize = 64;
@@ -18,7 +23,8 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Longest `timeout`.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
-/// One `[[receivers]]` table of hindsight.toml, as written.
+/// One `[[receivers]]` table of hindsight.toml, as written. Which keys belong to which type is checked by
+/// [`load_receivers`]; docs/notifications.md has an example of each.
 ///
 /// ```toml
 /// [[receivers]]
@@ -40,55 +46,150 @@ pub struct ReceiverConfig {
     /// What kind it is.
     #[serde(rename = "type")]
     pub kind: ReceiverKind,
-    /// Webhook: where to post.
+    /// Where to post; an Alertmanager's address without `/api/v2/alerts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Webhook: a file, relative to the workspace, that holds the URL.
+    /// A file, relative to the workspace, that holds the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_file: Option<PathBuf>,
-    /// Webhook: an environment variable that holds the URL.
+    /// An environment variable that holds the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_env: Option<String>,
-    /// Webhook: how long one attempt may take, as `10s`; [`TIMEOUT_DEFAULT`] unless given.
+    /// How long one attempt may take, as `10s`; [`TIMEOUT_DEFAULT`] unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// File: where to append, relative to the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// PagerDuty: a file that holds the integration's routing key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing_key_file: Option<PathBuf>,
+    /// PagerDuty: an environment variable that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing_key_env: Option<String>,
+    /// E-mail: the SMTP server's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// E-mail: its port; 587 with `starttls`, 465 with `tls`, 25 with `none` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// E-mail: how the connection is encrypted; `starttls` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Encryption>,
+    /// E-mail: who signs in, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// E-mail: a file that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// E-mail: an environment variable that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<String>,
+    /// E-mail: the sender, as `Hindsight <hindsight@example.org>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// E-mail: who gets it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
 }
 
-/// The kinds of receivers.
+/// The kinds of receivers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiverKind {
-    /// Posts Alertmanager's webhook payload.
+    /// Posts Alertmanager's webhook payload to a URL.
     Webhook,
-    /// Appends JSON lines to a file.
+    /// Posts to the API of an Alertmanager.
+    Alertmanager,
+    /// Posts a message in the form of Slack's incoming webhooks.
+    Slack,
+    /// Posts events to PagerDuty.
+    PagerDuty,
+    /// Sends mail.
+    Email,
+    /// Appends lines to a file.
     File,
 }
 
-/// A receiver that was checked and is ready for use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl ReceiverKind {
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Alertmanager => "alertmanager",
+            Self::Slack => "slack",
+            Self::PagerDuty => "pagerduty",
+            Self::Email => "email",
+            Self::File => "file",
+        }
+    }
+}
+
+/// How a connection to a mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Begun in the clear, then required.
+    #[default]
+    Starttls,
+    /// From the first byte.
+    Tls,
+    /// Not at all: for a server on this machine.
+    None,
+}
+
+/// A receiver that can be sent to.
+#[derive(Clone, Debug)]
 pub struct Receiver {
     name: String,
+    timeout: Duration,
     target: Target,
 }
 
-/// Where a receiver's notifications go.
-#[derive(Clone, PartialEq, Eq)]
+/// Where it sends.
+#[derive(Clone)]
 pub(crate) enum Target {
-    Webhook { url: Url, timeout: Duration },
+    Webhook(Url),
+    Alertmanager(Url),
+    Slack(Url),
+    PagerDuty { url: Url, routing_key: Secret },
+    Email(Box<Postbox>),
     File { path: PathBuf },
 }
 
 /// A webhook's path often is its secret, so no text about it shows more than the host.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind().as_str())?;
         match self {
-            Self::Webhook { url, timeout } => {
-                write!(f, "webhook at {} within {timeout:?}", url.host_str().unwrap_or("?"))
+            Self::Email(postbox) => write!(f, "by {}", postbox.host),
+            Self::File { path } => write!(f, "{}", path.display()),
+            Self::Webhook(url) | Self::Alertmanager(url) | Self::Slack(url) | Self::PagerDuty { url, .. } => {
+                write!(f, "at {}", url.host_str().unwrap_or("?"))
             }
-            Self::File { path } => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+impl Target {
+    fn kind(&self) -> ReceiverKind {
+        match self {
+            Self::Webhook(_) => ReceiverKind::Webhook,
+            Self::Alertmanager(_) => ReceiverKind::Alertmanager,
+            Self::Slack(_) => ReceiverKind::Slack,
+            Self::PagerDuty { .. } => ReceiverKind::PagerDuty,
+            Self::Email(_) => ReceiverKind::Email,
+            Self::File { .. } => ReceiverKind::File,
+        }
+    }
+
+    /// Where it posts, if it does.
+    pub(crate) fn url(&self) -> Option<&Url> {
+        match self {
+            Self::Webhook(url) | Self::Alertmanager(url) | Self::Slack(url) | Self::PagerDuty { url, .. } => {
+                Some(url)
+            }
+            Self::Email(_) | Self::File { .. } => None,
         }
     }
 }
@@ -99,106 +200,32 @@ impl Receiver {
         &self.name
     }
 
-    /// How long one attempt may take.
-    pub fn timeout(&self) -> Duration {
-        match &self.target {
-            Target::Webhook { timeout, .. } => *timeout,
-            Target::File { .. } => TIMEOUT_DEFAULT,
-        }
+    /// What kind it is.
+    pub fn kind(&self) -> ReceiverKind {
+        self.target.kind()
     }
 
-    /// Whether it speaks TLS.
+    /// How long one attempt may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Whether it posts to an https URL.
     pub fn is_https(&self) -> bool {
-        matches!(&self.target, Target::Webhook { url, .. } if url.scheme() == "https")
+        self.target.url().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// The timings of a route to it: an Alertmanager has its own, and only needs to hear in time.
+    pub(crate) fn timings(&self, configured: Timings) -> Timings {
+        match self.target {
+            Target::Alertmanager(_) => alertmanager::timings(configured),
+            _ => configured,
+        }
     }
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
-}
-
-/// Checks all receivers and reads their secrets. Relative paths start at `workspace`.
-///
-/// # Errors
-/// [`Error::Receiver`] for the first that makes no sense, [`Error::Secret`] for a URL that cannot be read.
-pub fn load_receivers(configs: &[ReceiverConfig], workspace: &Path) -> Result<Vec<Receiver>> {
-    let mut names = BTreeSet::new();
-    let mut receivers = Vec::with_capacity(configs.len());
-    for config in configs {
-        let name = &config.name;
-        if receivers.len() == RECEIVERS_MAX {
-            return Err(wrong(name, format!("there are more than {RECEIVERS_MAX} receivers; remove some")));
-        }
-        if name.is_empty() || name.len() > RECEIVER_NAME_BYTES_MAX {
-            return Err(wrong(name, format!("a name has 1 to {RECEIVER_NAME_BYTES_MAX} bytes")));
-        }
-        if !names.insert(name) {
-            return Err(wrong(name, "the name is used twice; give each receiver its own"));
-        }
-        let target = match config.kind {
-            ReceiverKind::Webhook => webhook(config, workspace)?,
-            ReceiverKind::File => file(config, workspace)?,
-        };
-        receivers.push(Receiver { name: name.clone(), target });
-    }
-    Ok(receivers)
-}
-
-fn webhook(config: &ReceiverConfig, workspace: &Path) -> Result<Target> {
-    let name = &config.name;
-    if config.path.is_some() {
-        return Err(wrong(
-            name,
-            "`path` belongs to type \"file\"; a webhook has `url`, `url_file` or `url_env`",
-        ));
-    }
-    let text = url_text(config, workspace)?;
-    let url = Url::parse(text.trim())
-        .map_err(|error| wrong(name, format!("its URL cannot be read ({error}); write http://host/path")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong(name, format!("its URL begins with `{}:`; use http or https", url.scheme())));
-    }
-    let timeout = match &config.timeout {
-        None => TIMEOUT_DEFAULT,
-        Some(text) => parse_duration(text).map_err(|error| wrong(name, format!("timeout: {error}")))?,
-    };
-    if timeout.is_zero() || timeout > TIMEOUT_MAX {
-        return Err(wrong(name, format!("timeout must be above 0 and at most {}s", TIMEOUT_MAX.as_secs())));
-    }
-    Ok(Target::Webhook { url, timeout })
-}
-
-fn url_text(config: &ReceiverConfig, workspace: &Path) -> Result<String> {
-    let secret = |place: String, source: Box<dyn std::error::Error + Send + Sync>| Error::Secret {
-        receiver: config.name.clone(),
-        place,
-        source,
-    };
-    match (&config.url, &config.url_file, &config.url_env) {
-        (Some(url), None, None) => Ok(url.clone()),
-        (None, Some(file), None) => {
-            let file = workspace.join(file);
-            std::fs::read_to_string(&file).map_err(|error| secret(file.display().to_string(), error.into()))
-        }
-        (None, None, Some(variable)) => std::env::var(variable)
-            .map_err(|error| secret(format!("environment variable {variable}"), error.into())),
-        _ => Err(wrong(&config.name, "a webhook needs exactly one of `url`, `url_file` and `url_env`")),
-    }
-}
-
-fn file(config: &ReceiverConfig, workspace: &Path) -> Result<Target> {
-    let name = &config.name;
-    let url_keys = config.url.is_some() || config.url_file.is_some() || config.url_env.is_some();
-    if url_keys || config.timeout.is_some() {
-        return Err(wrong(name, "`url…` and `timeout` belong to type \"webhook\"; a file has `path`"));
-    }
-    let path = config.path.as_ref().ok_or_else(|| wrong(name, "a file needs `path`"))?;
-    Ok(Target::File { path: workspace.join(path) })
-}
-
-fn wrong(receiver: &str, problem: impl Into<String>) -> Error {
-    let receiver = receiver.chars().take(RECEIVER_NAME_BYTES_MAX).collect();
-    Error::Receiver { receiver, problem: problem.into() }
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! One attempt at one notification. What comes back is sorted by who must act: nobody, time, or a person.
 
-use std::path::Path;
 use std::time::Duration;
 
 use hindsight_state::Claimed;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
-use tokio::io::AsyncWriteExt as _;
 
 use crate::receiver::{Receiver, Target};
+use crate::receivers::{alertmanager, file, pagerduty};
 use crate::retry::retry_after;
 
-/// The header that carries the dedup key of a webhook call (RUL-2).
+/// The header that carries the dedup key of a call (RUL-2).
 pub const DEDUP_HEADER: &str = "Idempotency-Key";
 /// How much of an unfriendly answer is kept in the reason.
 const ANSWER_BYTES_MAX: usize = 200;
@@ -34,23 +33,45 @@ pub(crate) async fn send(
     claimed: &Claimed,
     now: Timestamp,
 ) -> Attempt {
-    match (receiver.target(), client) {
-        (Target::Webhook { url, timeout }, Some(client)) => post(client, url, *timeout, claimed, now).await,
-        (Target::Webhook { .. }, None) => again("there is no HTTP client".to_owned()),
-        (Target::File { path }, _) => match append(path, claimed, now).await {
-            Ok(()) => Attempt::Accepted,
-            Err(error) => again(format!("append to {}: {error}", path.display())),
-        },
+    let timeout = receiver.timeout();
+    let (url, body) = match receiver.target() {
+        Target::File { path } => {
+            return match file::append(path, &claimed.dedup_key, &claimed.payload, now).await {
+                Ok(()) => Attempt::Accepted,
+                Err(error) => again(format!("append to {}: {error}", path.display())),
+            };
+        }
+        Target::Email(postbox) => {
+            return postbox.send(&claimed.dedup_key, &claimed.payload, timeout, now).await;
+        }
+        Target::Webhook(url) | Target::Slack(url) => (url, Some(claimed.payload.clone())),
+        Target::Alertmanager(url) => (url, alertmanager::body(&claimed.payload, now)),
+        Target::PagerDuty { url, routing_key } => {
+            (url, pagerduty::body(&claimed.payload, routing_key.expose()))
+        }
+    };
+    match (client, body) {
+        (Some(client), Some(body)) => post(client, url, body, &claimed.dedup_key, timeout, now).await,
+        (None, _) => again("there is no HTTP client".to_owned()),
+        // Its receiver has become one of another type since it was written.
+        (_, None) => Attempt::Refused { reason: "it was written for another type of receiver".to_owned() },
     }
 }
 
-async fn post(client: &Client, url: &Url, timeout: Duration, claimed: &Claimed, now: Timestamp) -> Attempt {
+async fn post(
+    client: &Client,
+    url: &Url,
+    body: String,
+    dedup_key: &str,
+    timeout: Duration,
+    now: Timestamp,
+) -> Attempt {
     let call = client
         .post(url.clone())
         .timeout(timeout)
         .header(CONTENT_TYPE, "application/json")
-        .header(DEDUP_HEADER, &claimed.entry.dedup_key)
-        .body(claimed.entry.payload.clone());
+        .header(DEDUP_HEADER, dedup_key)
+        .body(body);
     match call.send().await {
         Ok(response) => judge(response, now).await,
         Err(error) if error.is_builder() => Attempt::Refused { reason: chain(&error.without_url()) },
@@ -97,23 +118,12 @@ async fn reason(mut response: Response) -> String {
     }
 }
 
-/// One line: `{"dedup_key":…,"sent_at":…,"payload":{…}}`, synced before it counts as sent.
-async fn append(path: &Path, claimed: &Claimed, now: Timestamp) -> std::io::Result<()> {
-    let key = serde_json::Value::from(claimed.entry.dedup_key.as_str());
-    let line =
-        format!("{{\"dedup_key\":{key},\"sent_at\":\"{now}\",\"payload\":{}}}\n", claimed.entry.payload);
-    let mut file = tokio::fs::OpenOptions::new().create(true).append(true).open(path).await?;
-    file.write_all(line.as_bytes()).await?;
-    file.flush().await?;
-    file.sync_data().await
-}
-
 fn again(reason: String) -> Attempt {
     Attempt::Again { reason, after: None }
 }
 
 /// An error and its causes as one sentence: it goes into the outbox row, which has no `source`.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -24,6 +24,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The telemetry of a rule test cannot be had.
+    #[error("prepare the telemetry of test `{test}`")]
+    Fixture {
+        /// The test's name.
+        test: String,
+        /// Why not.
+        #[source]
+        source: crate::cases::FeedError,
+    },
     /// The machine state of an instance could not be written as JSON.
     #[error("write the machine state of rule `{rule}` as JSON")]
     Machine {

@@ -1,53 +1,69 @@
 //! Rule and SLO files: read, checked, and explained when they are wrong.
 //!
-//! One bad file, group or rule never takes the others down. A problem of level `Error` means that something is
-//! not in force; a `Warning` means that it is, and is still wrong.
+//! Every problem of every file is found in one reading; one bad file, group or rule never hides the others. Whether
+//! a workspace with errors comes into force is the engine's decision.
 
+mod alert_policy;
 mod alerting_rule;
+pub(crate) mod built_in;
+mod case_file;
 mod fingerprint;
+mod metric_source;
 mod openslo;
+mod reference;
 mod rule_file;
 mod runbook;
+mod schema;
 mod section;
 mod sink;
 mod sli;
 mod slo_document;
+#[cfg(test)]
+mod slo_tests;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod time_window;
 mod yaml;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::cases::CaseFile;
 use crate::error::{Error, Result};
 use crate::rule::RuleSet;
 pub use fingerprint::{Fingerprint, fingerprint};
+pub use runbook::{RunbookSection, sections as runbook_sections};
+pub use schema::{RULES_SCHEMA, TESTS_SCHEMA};
 use sink::Sink;
 
 /// Folder of rule files in a workspace.
 pub const RULES_FOLDER: &str = "rules";
 /// Folder of OpenSLO files in a workspace.
 pub const SLOS_FOLDER: &str = "slos";
+/// Folder of rule tests.
+pub const TESTS_FOLDER: &str = "tests";
 /// Most files read from one folder; more are a problem and not read.
 pub(crate) const FILES_MAX: usize = 1_000;
 /// Longest file read, in bytes.
 pub(crate) const FILE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 
-/// Whether something is not in force, or in force and still wrong.
+/// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// The rule, group or file is not in force (after a reload, its last good version is).
+    /// The rule, group or file is not in force, and a running server does not take over the files while it stands.
     Error,
-    /// It is in force.
+    /// The rule is understood and not in force: its kind is not supported yet. Others are not affected.
+    Unsupported,
+    /// It is in force, and still wrong.
     Warning,
 }
 
 impl Level {
-    /// `error` or `warning`.
+    /// `error`, `unsupported` or `warning`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
+            Self::Unsupported => "unsupported",
             Self::Warning => "warning",
         }
     }
@@ -109,32 +125,47 @@ pub fn load(workspace: &Path) -> Result<Loaded> {
     Ok(Loaded { rules, problems: sink.into_problems() })
 }
 
-/// Like [`load`], but what a broken file held when it was last good stays in force.
+/// Reads the named rule and OpenSLO files alone, relative to the workspace.
+pub fn load_files(workspace: &Path, rule_files: &[PathBuf], slo_files: &[PathBuf]) -> Loaded {
+    let mut sink = Sink::default();
+    let mut rules = RuleSet::default();
+    for (file, text) in named_texts(workspace, rule_files, &mut sink) {
+        rules.groups.extend(rule_file::read(workspace, &file, &text, &mut sink));
+    }
+    let documents = named_texts(workspace, slo_files, &mut sink);
+    rules.slos = openslo::read(&documents, &mut sink);
+    refuse_duplicates(&mut rules, &mut sink);
+    Loaded { rules, problems: sink.into_problems() }
+}
+
+/// Reads files of rule tests: the named ones, or every one in the workspace's `tests/` folder. A file with an error is
+/// left out, and the problems say why.
 ///
 /// # Errors
-/// As [`load`].
-pub fn load_keeping(workspace: &Path, previous: &Loaded) -> Result<Loaded> {
-    let mut loaded = load(workspace)?;
-    let errors = loaded.problems.iter().filter(|problem| problem.level == Level::Error);
-    let broken: BTreeSet<PathBuf> = errors.map(|problem| problem.file.clone()).collect();
-    for file in &broken {
-        let groups: Vec<_> = previous.rules.groups.iter().filter(|g| g.file == *file).cloned().collect();
-        if !groups.is_empty() {
-            loaded.rules.groups.retain(|group| group.file != *file);
-            loaded.rules.groups.extend(groups);
-        }
-        let slos: Vec<_> = previous.rules.slos.iter().filter(|slo| slo.file == *file).cloned().collect();
-        if !slos.is_empty() {
-            loaded.rules.slos.retain(|slo| slo.file != *file);
-            loaded.rules.slos.extend(slos);
+/// [`Error::Workspace`] when the folder is there and cannot be listed.
+pub fn load_cases(workspace: &Path, files: &[PathBuf]) -> Result<(Vec<CaseFile>, Vec<Problem>)> {
+    let mut sink = Sink::default();
+    let texts = match files {
+        [] => texts(workspace, TESTS_FOLDER, &mut sink)?,
+        _ => named_texts(workspace, files, &mut sink),
+    };
+    let cases = texts.iter().filter_map(|(file, text)| case_file::read(file, text, &mut sink)).collect();
+    Ok((cases, sink.into_problems()))
+}
+
+fn named_texts(workspace: &Path, files: &[PathBuf], sink: &mut Sink) -> Vec<(PathBuf, String)> {
+    let mut texts = Vec::new();
+    for path in files {
+        sink.enter(path);
+        match read_text(&workspace.join(path)) {
+            Ok(text) => texts.push((path.clone(), text)),
+            Err(message) => {
+                let hint = format!("paths are relative to the workspace, {}", workspace.display());
+                sink.whole_file(message, Some(hint));
+            }
         }
     }
-    let mut sink = Sink::default();
-    refuse_duplicates(&mut loaded.rules, &mut sink);
-    loaded.problems.extend(sink.into_problems());
-    loaded.rules.groups.sort_by(|a, b| a.file.cmp(&b.file));
-    loaded.rules.slos.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(loaded)
+    texts
 }
 
 /// Of two groups or SLOs with one name, the later in the order of files is refused.

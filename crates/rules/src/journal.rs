@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use hindsight_model::{AlertInstance, SloSlice, Tenant, TickCommit};
 use hindsight_state::State;
 use jiff::Timestamp;
@@ -7,17 +9,17 @@ use crate::error::JournalError;
 /// Where the engine keeps what must survive a restart: SQLite in the program, memory in tests.
 #[async_trait::async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes everything of one tick in one transaction (RUL-2): all of it is durable when this returns, or none.
+    /// Writes everything of these ticks in one transaction (RUL-2): all of it is durable when this returns, or none.
     ///
     /// # Errors
     /// When nothing was written.
-    async fn commit_tick(&self, commit: &TickCommit) -> Result<(), JournalError>;
+    async fn commit_ticks(&self, commits: &[TickCommit]) -> Result<(), JournalError>;
 
-    /// Logical time of the last committed tick of a group.
+    /// Logical time of the last committed tick of every rule and SLO, by [`TickCommit::group`].
     ///
     /// # Errors
     /// When the journal cannot be read.
-    async fn last_tick(&self, tenant: &Tenant, group: &str) -> Result<Option<Timestamp>, JournalError>;
+    async fn last_ticks(&self, tenant: &Tenant) -> Result<BTreeMap<String, Timestamp>, JournalError>;
 
     /// Every stored alert instance of the tenant.
     ///
@@ -40,13 +42,13 @@ pub trait Journal: Send + Sync {
 
 #[async_trait::async_trait]
 impl Journal for State {
-    async fn commit_tick(&self, commit: &TickCommit) -> Result<(), JournalError> {
-        State::commit_tick(self, commit).await?;
+    async fn commit_ticks(&self, commits: &[TickCommit]) -> Result<(), JournalError> {
+        State::commit_ticks(self, commits).await?;
         Ok(())
     }
 
-    async fn last_tick(&self, tenant: &Tenant, group: &str) -> Result<Option<Timestamp>, JournalError> {
-        Ok(State::last_tick(self, tenant, group).await?)
+    async fn last_ticks(&self, tenant: &Tenant) -> Result<BTreeMap<String, Timestamp>, JournalError> {
+        Ok(State::last_ticks(self, tenant).await?)
     }
 
     async fn instances(&self, tenant: &Tenant) -> Result<Vec<AlertInstance>, JournalError> {

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hindsight_model::IncidentSpec;
+use hindsight_model::{IncidentSpec, Labels, SqlAnswer, SqlRequest};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::condition::Condition;
@@ -48,6 +49,8 @@ pub struct CheckedRule {
     pub line: u64,
     /// The query; returns every instance with a `value` column and label columns.
     pub sql: String,
+    /// Where its instances come from.
+    pub measure: Measure,
     /// What is a breach; without one, any row is.
     pub condition: Option<Condition>,
     /// How states follow from readings.
@@ -62,6 +65,18 @@ pub struct CheckedRule {
     pub annotations: BTreeMap<String, Template>,
     /// How the alert opens or joins an incident.
     pub incident: Option<IncidentSpec>,
+}
+
+/// Where the instances of a rule come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measure {
+    /// From its query.
+    #[default]
+    Sql,
+    /// From the engine itself: rules and SLOs whose tick is due and not evaluated.
+    RuleLag,
+    /// From the outbox: receivers with notifications that were given up lately.
+    DeadNotifications,
 }
 
 /// The part of a rule that the state machine reads.
@@ -143,6 +158,28 @@ pub struct Flapping {
 }
 
 impl CheckedRule {
+    /// The rule's question at a tick: about the window that ends the group's `query_offset` before it.
+    pub fn question(&self, group: &RuleGroup, tick: Timestamp) -> SqlRequest {
+        let mut request = SqlRequest::new(self.sql.as_str());
+        // Only what the text names: engines may refuse parameters that nobody reads.
+        if self.sql.contains("$now") {
+            request = request.param("now", tick.checked_sub(group.query_offset).unwrap_or(Timestamp::MIN));
+        }
+        if self.sql.contains("$interval") {
+            request = request.param("interval", group.interval);
+        }
+        request
+    }
+
+    /// The instances of an answer to the rule's question: all their labels, with their values.
+    ///
+    /// # Errors
+    /// A sentence for the rule's author: no column `value`, one that is no number, two rows with the same labels, or
+    /// more rows than the group's `limit`.
+    pub fn instances(&self, group: &RuleGroup, answer: &SqlAnswer) -> Result<BTreeMap<Labels, f64>, String> {
+        crate::engine::values(self, group.limit, answer)
+    }
+
     /// Changes when the rule asks another question or names its instances otherwise: states then start anew with
     /// reason `updated`. Texts, durations and absences may change without that.
     pub fn condition_hash(&self) -> String {

@@ -4,21 +4,33 @@
 //! nothing happened, and `burn(W) = e(W) / B`.
 
 mod binomial;
+mod budgeting;
 mod burn;
 mod collect;
+mod indicator;
+mod ledger;
+#[cfg(test)]
+mod outages;
+mod source_sql;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod window;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hindsight_model::Labels;
 
-pub(crate) use burn::{Minutes, minute_of, minute_start};
-pub use burn::{WindowSum, budget_consumed, burn_rate, time_to_exhaust};
-pub(crate) use collect::{Minute, minutes_of, queries};
-pub use tier::{Guard, Severity, Tier, TierReading, TierVerdict, google_30d};
+pub use budgeting::Budgeting;
+pub(crate) use burn::{Minutes, minute_of, minute_start, minutes_in};
+pub use burn::{WindowSum, budget_consumed, budget_projected, burn_rate, time_to_exhaust};
+pub(crate) use collect::{Minute, minutes_of, note_of, queries};
+pub use indicator::{Indicator, Part, Ratio, Source};
+pub use ledger::{LEDGER_REACH, LedgerEntry, LedgerEvent, LedgerKind, ledger};
+pub use tier::{Guard, Severity, Tier, TierReading, TierVerdict, google_30d, short_window};
+pub use window::{BudgetWindow, Calendar, CalendarUnit};
 
 /// Length of a slice.
 pub(crate) const SLICE: Duration = Duration::from_secs(60);
@@ -28,6 +40,8 @@ pub(crate) const SLO_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const SLO_QUERY_OFFSET: Duration = Duration::from_secs(30);
 /// Slices recomputed at each tick for data that came later still.
 pub(crate) const LATE_SLICES: u32 = 5;
+/// The time whose burn rate a projection goes on with.
+pub(crate) const PROJECTED_FROM: Duration = Duration::from_secs(86_400);
 /// Share of a window's slices that must have been observed, else its state is frozen.
 pub(crate) const COVERAGE_FLOOR: f64 = 0.9;
 
@@ -48,10 +62,12 @@ pub struct Slo {
     pub service: String,
     /// Objective as a ratio, 0.999 for 99.9 %.
     pub objective: f64,
-    /// Length of the rolling budget window.
-    pub period: Duration,
+    /// Over which time the budget is given.
+    pub window: BudgetWindow,
+    /// How events become budget units.
+    pub budgeting: Budgeting,
     /// Where good and total come from.
-    pub indicator: Ratio,
+    pub indicator: Indicator,
     /// What the alerts of all tiers are called; each adds its windows, see [`Slo::tier_alert`].
     pub alert: String,
     /// `metadata.labels`, put on every alert.
@@ -70,6 +86,14 @@ impl Slo {
         1.0 - self.objective
     }
 
+    /// The first minute whose slices are still needed at minute `end`: of the budget window, of every tier, and of
+    /// the day that a projection looks at, with what late data may change.
+    pub(crate) fn remembers_from(&self, end: i64) -> i64 {
+        let tiers = self.tiers.iter().map(|tier| tier.long).max().unwrap_or_default();
+        let longest = self.window.longest().max(tiers).max(PROJECTED_FROM);
+        end - minutes_in(longest) - i64::from(LATE_SLICES) - self.budgeting.minutes()
+    }
+
     /// The rule id of one of its tiers.
     pub fn tier_id(&self, tier: &Tier) -> String {
         format!("slo/{}/{}", self.name, tier.name)
@@ -85,36 +109,4 @@ impl Slo {
     pub fn group(&self) -> String {
         format!("slo/{}", self.name)
     }
-}
-
-/// A ratio of two counts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ratio {
-    /// Whether the part is the good or the bad events.
-    pub part: Part,
-    /// The count of that part.
-    pub part_source: Source,
-    /// The count of all events.
-    pub total_source: Source,
-}
-
-/// Which events a ratio's part counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `good / total`.
-    Good,
-    /// `bad / total`.
-    Bad,
-}
-
-/// Where a count per minute comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// Spans for which a SQL condition holds, by the minute of their start.
-    Spans {
-        /// The condition.
-        condition: String,
-    },
-    /// A query with columns `minute` and `value`, over `$from <= minute < $to`.
-    Sql(String),
 }

@@ -1,6 +1,7 @@
 //! What every handler and task shares, and the pulse that turns telemetry into alerts, incidents and drafts.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use hindsight_incidents::{Declaration, Runner as IncidentRunner};
 use hindsight_model::{Clock, Incident, LogicalClock};
@@ -16,6 +17,9 @@ use tokio::sync::Mutex;
 use crate::fault::chain;
 use crate::pressure::Pressure;
 use crate::{Addresses, Config, Error, Result};
+
+/// How long a beat waits for the queries of rules; slower ones end in a later beat.
+const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Shared by all handlers and tasks of one server.
 pub(crate) struct App {
@@ -91,12 +95,17 @@ impl App {
     pub(crate) async fn pulse(&self) -> Result<()> {
         let mut pulse = self.pulse.lock().await;
         let now = self.clock.now();
-        let reloaded = pulse.engine.reload_if_changed().map_err(|e| Error::Rules(Box::new(e)));
+        let reloaded = pulse.engine.reload_if_changed(now).map_err(|e| Error::Rules(Box::new(e)));
         if matches!(reloaded, Ok(true)) {
             // What is wrong with an edit shows at once, not after the ticks that are to be caught up.
             self.show(&pulse.engine);
         }
-        let evaluated = pulse.engine.run_until(now).await.map_err(|e| Error::Rules(Box::new(e)));
+        // Live, a slow rule must not hold up the beat. On a logical clock everything due is done when this returns.
+        let evaluated = match self.logical {
+            Some(_) => pulse.engine.run_until(now).await,
+            None => pulse.engine.run_for(now, PATIENCE).await,
+        };
+        let evaluated = evaluated.map_err(|e| Error::Rules(Box::new(e)));
         self.show(&pulse.engine);
         let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
         let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop));

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hindsight_model::{Table, Tenant, parse_duration};
-use hindsight_notify::{Receiver, ReceiverConfig, load_receivers};
+use hindsight_notify::{NotifyConfig, ReceiverConfig};
 use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
 use crate::limits::LimitsFile;
 use crate::search::SearchFile;
-use crate::{LimitSettings, Overrides, SearchSettings};
+use crate::{LimitSettings, NotifySettings, Overrides, SearchSettings};
 
 /// Where a setting's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,10 @@ pub enum ConfigError {
     Tables(#[source] Box<hindsight_store::Error>),
     /// A receiver that cannot be used.
     #[error("setting `receivers`")]
-    Receivers(#[from] hindsight_notify::Error),
+    Receivers(#[source] hindsight_notify::Error),
+    /// Routes, inhibitions or mute times that make no sense.
+    #[error("setting `notify`")]
+    Notify(#[source] hindsight_notify::Error),
     /// SEC-1.
     #[error(
         "{flag} {address} listens beyond loopback without authentication; set a token (--token, HINDSIGHT_TOKEN or \
@@ -206,10 +209,8 @@ pub struct Config {
     pub query_concurrency: Setting<usize>,
     /// Full-text indexes.
     pub search: SearchSettings,
-    /// Notifications for ticks older than this are recorded, not sent.
-    pub notify_max_age: Setting<Duration>,
-    /// Who is told.
-    pub receivers: Vec<Receiver>,
+    /// Who is told of alerts.
+    pub notify: NotifySettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -233,7 +234,7 @@ struct File {
     #[serde(default)]
     search: SearchFile,
     #[serde(default)]
-    notify: NotifyFile,
+    notify: NotifyConfig,
     #[serde(default)]
     receivers: Vec<ReceiverConfig>,
 }
@@ -294,12 +295,6 @@ struct QueryFile {
     concurrency: Option<usize>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NotifyFile {
-    max_age: Option<String>,
-}
-
 const MIB: usize = 1 << 20;
 /// What queries may put into temporary files unless the configuration says otherwise.
 const SPILL_BYTES: u64 = 4 << 30;
@@ -350,12 +345,7 @@ impl Config {
             query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
             query_concurrency: Setting::pick(None, file.query.concurrency, 8),
             search: SearchSettings::load(&file.search)?,
-            notify_max_age: duration(
-                "notify.max_age",
-                file.notify.max_age.as_deref(),
-                Duration::from_secs(3_600),
-            )?,
-            receivers: load_receivers(&file.receivers, &workspace.value)?,
+            notify: NotifySettings::load(&file.notify, &file.receivers, &workspace.value)?,
             workspace,
         };
         config.check()?;
@@ -410,8 +400,6 @@ impl Config {
         let pg = self.listen_pg.value.map_or_else(|| "off".to_owned(), |address| address.to_string());
         let pg_tls = self.listen_pg_tls.value.as_ref();
         let pg_tls = pg_tls.map_or_else(|| "none".to_owned(), |files| files.cert.display().to_string());
-        let names: Vec<&str> = self.receivers.iter().map(Receiver::name).collect();
-        let receivers_source = if names.is_empty() { ConfigSource::Default } else { ConfigSource::File };
         let mut rows = vec![
             row("data_dir", &self.data_dir, self.data_dir.value.display().to_string()),
             row("workspace", &self.workspace, self.workspace.value.display().to_string()),
@@ -443,13 +431,11 @@ impl Config {
             row("query.spill_bytes_max", &self.query_spill_bytes, self.query_spill_bytes.value.to_string()),
             row("query.timeout", &self.query_timeout, seconds(self.query_timeout.value)),
             row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
-            row("notify.max_age", &self.notify_max_age, seconds(self.notify_max_age.value)),
-            ("receivers", names.join(", "), receivers_source),
         ];
         let before_queries = rows.iter().position(|row| row.0.starts_with("query.")).unwrap_or(rows.len());
         rows.splice(before_queries..before_queries, self.limits.describe());
-        let before_notify = rows.iter().position(|row| row.0.starts_with("notify.")).unwrap_or(rows.len());
-        rows.splice(before_notify..before_notify, self.search.describe());
+        rows.extend(self.search.describe());
+        rows.extend(self.notify.describe());
         rows
     }
 }

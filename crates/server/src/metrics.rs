@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use hindsight_search::SearchIndex;
+use hindsight_state::OutboxCounts;
 use hindsight_store::StoreStats;
 
 use crate::app::App;
@@ -10,8 +11,8 @@ use crate::app::App;
 /// Name, kind, help, value.
 type Sample = (&'static str, &'static str, &'static str, u64);
 
-/// The whole exposition.
-pub(crate) fn render(app: &App) -> String {
+/// The whole exposition. `outbox` is left out where it could not be counted.
+pub(crate) fn render(app: &App, outbox: Option<&OutboxCounts>) -> String {
     let stats = app.store.stats();
     let mut out = String::new();
     let (search_blocks, search_bytes) = app.search.as_ref().map_or((0, 0), SearchIndex::size);
@@ -154,6 +155,9 @@ pub(crate) fn render(app: &App) -> String {
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
     }
     labelled(app, &mut out);
+    if let Some(outbox) = outbox {
+        notifications(outbox, &mut out);
+    }
     out
 }
 
@@ -248,5 +252,22 @@ fn labelled(app: &App, out: &mut String) {
     );
     for (port, connections) in &ports {
         let _ = writeln!(out, "{name}{{port=\"{port}\"}} {}", connections.turned_away());
+    }
+}
+
+/// What the table `notifications` holds, by status.
+fn notifications(outbox: &OutboxCounts, out: &mut String) {
+    let name = "hindsight_notifications";
+    let help = "Rows of the table notifications that are kept; dead ones were given up.";
+    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    for (status, count) in [
+        ("waiting", outbox.waiting),
+        ("pending", outbox.pending),
+        ("sent", outbox.sent),
+        ("dead", outbox.dead),
+        ("muted", outbox.muted),
+        ("unsent", outbox.unsent),
+    ] {
+        let _ = writeln!(out, "{name}{{status=\"{status}\"}} {count}");
     }
 }

@@ -11,7 +11,7 @@ use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, 
 use hindsight_notify::{PlanSettings, Worker};
 use hindsight_postmortem::{ActionItemsTable, PostmortemsTable};
 use hindsight_query::{BlockSource, QueryEngine, QueryOptions, SpillOptions};
-use hindsight_rules::{Engine, Options as EngineOptions};
+use hindsight_rules::{DeadNotifications, Engine, Options as EngineOptions};
 use hindsight_state::State;
 use hindsight_store::{Durability, Store, StoreOptions};
 use jiff::Timestamp;
@@ -209,6 +209,7 @@ async fn open(
         spill: (spill.bytes_max > 0).then_some(spill),
         timeout: config.query_timeout.value,
         concurrency: config.query_concurrency.value,
+        reserved: hindsight_rules::CONCURRENCY,
         clock: Arc::clone(&clock),
         text_index: search.clone().map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
@@ -216,27 +217,42 @@ async fn open(
     let workspace = config.workspace.value.clone();
     let query = query_engine(&store, &state, workspace.clone(), query_options)?;
     let sql: Arc<dyn SqlSource> = Arc::new(query.clone());
-    let receivers = config.receivers.clone();
     let settings = PlanSettings {
-        notify_max_age: config.notify_max_age.value,
-        external_url: format!("http://{}", addresses.web),
+        notify_max_age: config.notify.max_age.value,
+        external_url: config.notify.external_url(addresses.web),
     };
-    let planned_for = receivers.clone();
+    let notify_error = |source| Error::Notify(Box::new(source));
+    let (receivers, routing) = (config.notify.receivers.clone(), Arc::clone(&config.notify.routing));
+    let worker =
+        Worker::new(state.clone(), receivers, Arc::clone(&routing), settings.clone(), Arc::clone(&clock))
+            .map_err(notify_error)?;
+    let told = worker.tell_new_routes(&Tenant::default(), clock.now()).await.map_err(notify_error)?;
+    if told > 0 {
+        tracing::info!(told, "alerts that fire are told on {told} new routes");
+    }
     let seen = store.clone();
     let options = EngineOptions {
-        plan: Box::new(move |transitions, now| {
-            hindsight_notify::plan(transitions, &planned_for, now, &settings)
-        }),
+        plan: Box::new(move |transitions, now| hindsight_notify::plan(transitions, &routing, now, &settings)),
         watermark: Box::new(move || seen.watermark(&Tenant::default())),
+        dead_notifications: Some(dead_notifications(&state)),
         ..EngineOptions::default()
     };
     let journal = Arc::new(state.clone());
-    let engine = Engine::new(Arc::clone(&sql), journal, workspace, Tenant::default(), options)
+    // Rules have turns of their own: no query that people ask can keep an alert waiting.
+    let for_rules: Arc<dyn SqlSource> = Arc::new(query.reserved());
+    let engine = Engine::new(for_rules, journal, workspace, Tenant::default(), options)
         .map_err(|source| Error::Rules(Box::new(source)))?;
     let pulse = Pulse { engine, incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()) };
-    let worker = Worker::new(state.clone(), receivers, Arc::clone(&clock))
-        .map_err(|source| Error::Notify(Box::new(source)))?;
     Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
+}
+
+/// What the built-in rule about receivers that are given up measures.
+fn dead_notifications(state: &State) -> DeadNotifications {
+    let state = state.clone();
+    Box::new(move |from, to| {
+        let state = state.clone();
+        Box::pin(async move { Ok(state.dead_notifications(&Tenant::default(), from, to).await?) })
+    })
 }
 
 /// The store's options as the configuration has them.

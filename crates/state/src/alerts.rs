@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use hindsight_model::{AlertInstance, Evaluation, Labels, Outcome, Tenant, Transition};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -36,6 +38,19 @@ impl State {
                 .await
                 .map_err(failed("read the last tick"))?;
         Ok(last.map(time))
+    }
+
+    /// Logical time of the last committed tick of each group that ever ran, by its name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Database`] when they cannot be read.
+    pub async fn last_ticks(&self, tenant: &Tenant) -> Result<BTreeMap<String, Timestamp>> {
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT name, last_tick FROM groups WHERE tenant = ?")
+            .bind(tenant.as_str())
+            .fetch_all(self.reader())
+            .await
+            .map_err(failed("read the last ticks"))?;
+        Ok(rows.into_iter().map(|(name, last)| (name, time(last))).collect())
     }
 
     /// Every alert instance of the tenant, ordered by rule and labels.

@@ -84,6 +84,14 @@ pub enum Error {
     /// No incident has this id, or it is another tenant's.
     #[error("there is no incident {0}")]
     NoIncident(IncidentId),
+    /// One more than is kept (LIM-1).
+    #[error("there are {limit} {what} already; remove some first")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
     /// Only people's rows are added one by one.
     #[error("a note must come from a person, this row says its source is the system")]
     NotHuman,

@@ -1,5 +1,5 @@
 //! Transactional state in one SQLite file, `<data-dir>/state.db`: alert states, transitions, evaluations, the
-//! outbox, SLO slices, incidents with their timelines, the audit log and stored answers.
+//! outbox, silences, SLO slices, incidents with their timelines, the audit log and stored answers.
 //!
 //! What this crate is not: it decides nothing and sends nothing. `rules`, `incidents` and `notify` decide; here
 //! their decisions become durable, all of one step or none of it. Telemetry is elsewhere, in `store`.
@@ -29,13 +29,16 @@ mod migrations;
 mod alerts;
 mod audit;
 mod check;
+mod groups;
 mod idempotency;
 mod incidents;
 mod outbox;
 mod prune;
+mod silences;
 mod slo;
 mod tables;
 mod tick;
+mod told;
 
 mod cells;
 #[cfg(test)]
@@ -46,10 +49,16 @@ pub use audit::{AUDIT_DETAIL_BYTES_MAX, AUDIT_WORD_BYTES_MAX, AuditEntry, AuditV
 pub use check::StateChecked;
 pub use database::State;
 pub use error::{Cause, Error, Result};
+pub use groups::{DueGroup, EVENTS_WAITING_MAX, EventFate, GroupEvent, GroupTurn, TURN_EVENTS_MAX};
 pub use idempotency::{
     Begin, IDEMPOTENCY_AGE_MAX, IDEMPOTENCY_ANSWER_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_LEASE,
 };
 pub use incidents::{Consumed, INCIDENT_BYTES_MAX, TIMELINE_TEXT_BYTES_MAX};
-pub use outbox::{CLAIM_MAX, Claimed, OUTBOX_PENDING_MAX, OutboxCounts, PAYLOAD_BYTES_MAX};
-pub use prune::{EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, OUTBOX_DONE_MAX, SLICES_AGE_MAX, TRANSITIONS_MAX};
+pub use outbox::{CLAIM_MAX, Claimed, Delivery, OutboxCounts, PAYLOAD_BYTES_MAX};
+pub use prune::{
+    EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, EVENTS_DONE_MAX, OUTBOX_DONE_MAX, SILENCES_DONE_MAX,
+    SLICES_AGE_MAX, TRANSITIONS_MAX,
+};
+pub use silences::{SILENCE_COMMENT_BYTES_MAX, SILENCES_MAX};
 pub use tick::Committed;
+pub use told::{TOLD_MAX, Told};

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::error::{Error, Result};
 
 /// Version N is `MIGRATIONS[N - 1]`.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
 CREATE TABLE groups (
@@ -92,6 +92,54 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_begun ON idempotency (begun_at);
+";
+
+const VERSION_2: &str = "
+CREATE TABLE silences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL, matchers TEXT NOT NULL, starts_at INTEGER NOT NULL, ends_at INTEGER NOT NULL,
+    author TEXT NOT NULL, comment TEXT NOT NULL, created_at INTEGER NOT NULL,
+    expired_at INTEGER, expired_by TEXT
+) STRICT;
+CREATE INDEX silences_end ON silences (tenant, ends_at);
+";
+
+const VERSION_3: &str = "
+ALTER TABLE outbox ADD COLUMN group_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN alerts TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE outbox ADD COLUMN finished_at INTEGER;
+UPDATE outbox SET finished_at = sent_at;
+
+CREATE TABLE notification_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL, receiver TEXT NOT NULL, group_key TEXT NOT NULL, subject TEXT NOT NULL,
+    dedup_key TEXT NOT NULL, payload TEXT NOT NULL, created_at INTEGER NOT NULL,
+    status TEXT NOT NULL, reason TEXT, finished_at INTEGER,
+    UNIQUE (subject, dedup_key)
+) STRICT;
+CREATE INDEX notification_events_waiting ON notification_events (subject, id) WHERE status = 'waiting';
+
+CREATE TABLE notification_groups (
+    subject TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL, receiver TEXT NOT NULL, group_key TEXT NOT NULL,
+    memory TEXT NOT NULL, version INTEGER NOT NULL, due_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notification_groups_due ON notification_groups (due_at);
+
+CREATE INDEX instances_firing ON instances (tenant, episode) WHERE state IN ('firing', 'recovering');
+";
+
+/// What an SLO's standing tells since budget windows may be the calendar's. Rows of before are replaced at the next
+/// tick; until then their coverage is not known.
+const VERSION_4: &str = "
+ALTER TABLE slo_status ADD COLUMN method TEXT NOT NULL DEFAULT 'Occurrences';
+ALTER TABLE slo_status ADD COLUMN period_start INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE slo_status ADD COLUMN period_end INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE slo_status ADD COLUMN coverage REAL NOT NULL DEFAULT 0;
+ALTER TABLE slo_status ADD COLUMN projected REAL;
+ALTER TABLE slo_status ADD COLUMN time_to_exhaust_s REAL;
+ALTER TABLE slo_status ADD COLUMN note TEXT;
+UPDATE slo_status SET period_start = at - window_s * 1000000000, period_end = at;
 ";
 
 /// Runs the migrations the database lacks, each in a transaction with its version number.

@@ -19,8 +19,12 @@ pub const EVALUATIONS_MAX: i64 = 500_000;
 pub const TRANSITIONS_MAX: i64 = 500_000;
 /// SLO minutes older than this are forgotten: a year's window and some.
 pub const SLICES_AGE_MAX: Duration = DAY.saturating_mul(400);
-/// Notifications that are done with (sent, dead, held) kept in all; those still to send are never forgotten.
+/// Notifications that are done with (sent, dead) kept in all; those still to send are never forgotten.
 pub const OUTBOX_DONE_MAX: i64 = 100_000;
+/// Notification events that are done with (told, muted, held, dead) kept in all.
+pub const EVENTS_DONE_MAX: i64 = 100_000;
+/// Silences that are over, of all tenants, kept beside those still to come; the oldest go first.
+pub const SILENCES_DONE_MAX: i64 = 10_000;
 
 pub(crate) async fn prune(connection: &mut SqliteConnection, tenant: &Tenant, tick: Timestamp) -> Result<()> {
     let aged = [
@@ -45,7 +49,18 @@ pub(crate) async fn prune(connection: &mut SqliteConnection, tenant: &Tenant, ti
             "DELETE FROM outbox WHERE id <= (SELECT max(id) FROM outbox) - ? AND status <> 'pending'",
             OUTBOX_DONE_MAX,
         ),
+        (
+            "DELETE FROM notification_events WHERE id <= (SELECT max(id) FROM notification_events) - ? \
+             AND status <> 'waiting'",
+            EVENTS_DONE_MAX,
+        ),
     ];
+    sqlx::query("DELETE FROM silences WHERE id <= (SELECT max(id) FROM silences) - ? AND ends_at < ?")
+        .bind(SILENCES_DONE_MAX)
+        .bind(nanos("a silence", tick)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed("forget old rows"))?;
     for (sql, keep) in numbered {
         sqlx::query(sql).bind(keep).execute(&mut *connection).await.map_err(failed("forget old rows"))?;
     }

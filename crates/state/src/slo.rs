@@ -71,5 +71,12 @@ fn status(row: &SqliteRow) -> Result<SloStatus> {
         budget_consumed: cells.get("budget_consumed")?,
         burn_1h: cells.get("burn_1h")?,
         state: cells.text("state")?,
+        method: cells.text("method")?,
+        period_start: cells.time("period_start")?,
+        period_end: cells.time("period_end")?,
+        coverage: cells.get("coverage")?,
+        projected: cells.get("projected")?,
+        time_to_exhaust_s: cells.get("time_to_exhaust_s")?,
+        note: cells.get("note")?,
     })
 }

@@ -18,8 +18,8 @@ use list::{INCIDENTS, QUERIED, Queried};
 
 impl State {
     /// The tables `alert_states`, `alert_transitions`, `rule_evaluations`, `slo_slices`, `slo_status`,
-    /// `timeline`, `notifications`, `audit_log` and `incidents`; docs/format/state.md lists their columns. Each
-    /// reads the database afresh for every query.
+    /// `timeline`, `notifications`, `silences`, `audit_log` and `incidents`; docs/format/state.md lists their
+    /// columns. Each reads the database afresh for every query.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
         let mut tables: Vec<Arc<dyn SystemTable>> = Vec::with_capacity(QUERIED.len() + 1);
         for table in QUERIED {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use hindsight_model::{
     AlertInstance, AlertState, Evaluation, Incident, IncidentId, IncidentSeverity, IncidentSpec,
-    IncidentStatus, IncidentTimes, Labels, OutboxEntry, Outcome, SloSlice, SloStatus, Suspect, Tenant,
-    TickCommit, TimelineKind, TimelineRow, TimelineSource, Transition,
+    IncidentStatus, IncidentTimes, Labels, Matcher, NewSilence, OutboxEntry, Outcome, SloSlice, SloStatus,
+    Suspect, Tenant, TickCommit, TimelineKind, TimelineRow, TimelineSource, Transition,
 };
 use jiff::{SignedDuration, Timestamp};
+
+use crate::Delivery;
 
 /// `s` seconds after an instant whose nanoseconds are not whole microseconds.
 pub(crate) fn at(s: i64) -> Timestamp {
@@ -78,10 +80,24 @@ pub(crate) fn evaluation(pool: &str, s: i64, outcome: Outcome) -> Evaluation {
 pub(crate) fn entry(dedup_key: &str, s: i64) -> OutboxEntry {
     OutboxEntry {
         receiver: "ops".into(),
+        group_key: "{}:{alertname=\"DbPoolSaturated\"}".into(),
+        dedup_key: dedup_key.into(),
+        payload: format!(r#"{{"key":"{dedup_key}","kind":"firing","alert":{{"labels":{{"a":"b"}}}}}}"#),
+        created_at: at(s),
+        flush_at: at(s + 30),
+        unsent: None,
+    }
+}
+
+pub(crate) fn delivery(dedup_key: &str, s: i64) -> Delivery {
+    Delivery {
+        tenant: Tenant::default(),
+        receiver: "ops".into(),
+        group_key: "{}:{alertname=\"DbPoolSaturated\"}".into(),
         dedup_key: dedup_key.into(),
         payload: format!(r#"{{"key":"{dedup_key}"}}"#),
+        alerts: "[]".into(),
         created_at: at(s),
-        unsent: None,
     }
 }
 
@@ -102,6 +118,13 @@ pub(crate) fn slo_status(s: i64) -> SloStatus {
         budget_consumed: Some(0.4),
         burn_1h: None,
         state: "burning".into(),
+        method: "Occurrences".into(),
+        period_start: at(s - 30 * 86_400),
+        period_end: at(s),
+        coverage: 1.0,
+        projected: Some(0.8),
+        time_to_exhaust_s: None,
+        note: Some("exact".into()),
     }
 }
 
@@ -154,5 +177,18 @@ pub(crate) fn row(s: i64, source: TimelineSource, text: &str) -> TimelineRow {
         text: text.into(),
         sql: None,
         state: "suggested".into(),
+    }
+}
+
+pub(crate) fn silence(from: i64, to: i64) -> NewSilence {
+    let matcher =
+        Matcher { name: "service_name".into(), value: "check.*".into(), is_regex: true, is_equal: true };
+    NewSilence {
+        tenant: Tenant::default(),
+        matchers: vec![matcher],
+        starts_at: at(from),
+        ends_at: at(to),
+        author: "ana".into(),
+        comment: "disks are swapped".into(),
     }
 }

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::cells::{json, nanos, opt_nanos, span_nanos, time};
 use crate::database::State;
 use crate::error::{Error, Result, failed};
-use crate::outbox::enqueue;
+use crate::groups::enqueue;
 use crate::prune::prune;
 
 /// What a commit added; a repeated commit adds nothing.
@@ -13,7 +13,7 @@ use crate::prune::prune;
 pub struct Committed {
     /// Transitions that were not there before.
     pub transitions: u64,
-    /// Outbox rows that were not there before.
+    /// Notification events that were not there before.
     pub notifications: u64,
 }
 
@@ -21,41 +21,62 @@ impl State {
     /// Stores everything one tick decided, or nothing (RUL-2). Durable when it returns.
     ///
     /// Committing the same tick again changes nothing: transitions are known by (rule, labels, time, from, to),
-    /// notifications by (receiver, dedup key), and a slice keeps its revision unless its numbers differ.
+    /// notification events by (receiver, group, dedup key), and a slice keeps its revision unless its numbers differ.
     ///
     /// # Errors
     /// [`Error::StaleTick`] when the group has a later tick already, [`Error::NotFinite`] for an SLO figure that
     /// SQLite cannot hold, [`Error::Database`] when the disk refuses. Nothing is stored then.
     pub async fn commit_tick(&self, commit: &TickCommit) -> Result<Committed> {
+        self.commit_ticks(std::slice::from_ref(commit)).await
+    }
+
+    /// As [`State::commit_tick`] for many ticks in one transaction, in their order.
+    ///
+    /// # Errors
+    /// As [`State::commit_tick`]; then nothing of any of them is stored.
+    pub async fn commit_ticks(&self, commits: &[TickCommit]) -> Result<Committed> {
         let mut transaction = self.begin().await?;
         let connection = &mut *transaction;
         let mut committed = Committed::default();
-        advance_group(connection, commit).await?;
-        for (rule, labels) in &commit.forgotten {
-            forget(connection, commit.tenant.as_str(), rule, &json(labels)).await?;
+        for commit in commits {
+            write(connection, commit, &mut committed).await?;
         }
-        for instance in &commit.instances {
-            upsert_instance(connection, instance).await?;
-        }
-        for transition in &commit.transitions {
-            committed.transitions += insert_transition(connection, transition).await?;
-        }
-        for evaluation in &commit.evaluations {
-            upsert_evaluation(connection, evaluation).await?;
-        }
-        committed.notifications = enqueue(connection, &commit.tenant, &commit.outbox).await?;
-        for slice in &commit.slices {
-            upsert_slice(connection, slice).await?;
-        }
-        for status in &commit.slo_status {
-            upsert_slo_status(connection, status).await?;
-        }
-        if let Some(tick) = commit.tick {
-            prune(connection, &commit.tenant, tick).await?;
+        if let Some(newest) = commits.iter().filter(|commit| commit.tick.is_some()).max_by_key(|c| c.tick)
+            && let Some(tick) = newest.tick
+        {
+            prune(connection, &newest.tenant, tick).await?;
         }
         transaction.commit().await.map_err(failed("commit a tick"))?;
         Ok(committed)
     }
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    commit: &TickCommit,
+    committed: &mut Committed,
+) -> Result<()> {
+    advance_group(connection, commit).await?;
+    for (rule, labels) in &commit.forgotten {
+        forget(connection, commit.tenant.as_str(), rule, &json(labels)).await?;
+    }
+    for instance in &commit.instances {
+        upsert_instance(connection, instance).await?;
+    }
+    for transition in &commit.transitions {
+        committed.transitions += insert_transition(connection, transition).await?;
+    }
+    for evaluation in &commit.evaluations {
+        upsert_evaluation(connection, evaluation).await?;
+    }
+    committed.notifications += enqueue(connection, &commit.tenant, &commit.outbox).await?;
+    for slice in &commit.slices {
+        upsert_slice(connection, slice).await?;
+    }
+    for status in &commit.slo_status {
+        upsert_slo_status(connection, status).await?;
+    }
+    Ok(())
 }
 
 async fn advance_group(connection: &mut SqliteConnection, commit: &TickCommit) -> Result<()> {
@@ -186,10 +207,11 @@ async fn upsert_slice(connection: &mut SqliteConnection, slice: &SloSlice) -> Re
 }
 
 async fn upsert_slo_status(connection: &mut SqliteConnection, status: &SloStatus) -> Result<()> {
-    finite(&status.slo, status.at, &[status.objective, status.total, status.bad])?;
+    finite(&status.slo, status.at, &[status.objective, status.total, status.bad, status.coverage])?;
     sqlx::query(
         "INSERT OR REPLACE INTO slo_status (tenant, slo, service, at, objective, window_s, total, bad, \
-         budget_consumed, burn_1h, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         budget_consumed, burn_1h, state, method, period_start, period_end, coverage, projected, \
+         time_to_exhaust_s, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(status.tenant.as_str())
     .bind(&status.slo)
@@ -202,6 +224,13 @@ async fn upsert_slo_status(connection: &mut SqliteConnection, status: &SloStatus
     .bind(status.budget_consumed)
     .bind(status.burn_1h)
     .bind(&status.state)
+    .bind(&status.method)
+    .bind(nanos("an SLO's period", status.period_start)?)
+    .bind(nanos("an SLO's period", status.period_end)?)
+    .bind(status.coverage)
+    .bind(status.projected)
+    .bind(status.time_to_exhaust_s)
+    .bind(&status.note)
     .execute(connection)
     .await
     .map_err(failed("write an SLO status"))?;

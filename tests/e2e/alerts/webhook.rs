@@ -10,22 +10,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The status that means: take the call and never answer it.
-pub(super) const SILENCE: u16 = 0;
+pub(crate) const SILENCE: u16 = 0;
 
 /// One call as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// The header `Idempotency-Key`.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// What it was answered.
-    pub(super) status: u16,
-    pub(super) payload: Value,
+    pub(crate) status: u16,
+    pub(crate) payload: Value,
 }
 
 /// Listens until dropped.
 #[derive(Debug)]
-pub(super) struct Webhook {
-    pub(super) url: String,
+pub(crate) struct Webhook {
+    pub(crate) url: String,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -38,7 +38,7 @@ struct Shared {
 
 impl Webhook {
     /// A receiver that answers every call with this status.
-    pub(super) async fn start(status: u16) -> anyhow::Result<Self> {
+    pub(crate) async fn start(status: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("listen for webhooks")?;
         let url = format!("http://{}/hook", listener.local_addr()?);
         let shared = Arc::new(Shared { status: AtomicU16::new(status), calls: Mutex::default() });
@@ -47,12 +47,12 @@ impl Webhook {
     }
 
     /// What calls are answered from now on.
-    pub(super) fn answer(&self, status: u16) {
+    pub(crate) fn answer(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
     }
 
     /// Every call so far, in order.
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

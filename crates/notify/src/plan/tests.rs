@@ -1,11 +1,18 @@
+use hindsight_model::AlertState;
+
 use super::*;
-use crate::testing::{at, transition, webhook};
+use crate::Receiver;
+use crate::testing::{at, routing, transition, webhook};
 use AlertState::{Firing, Inactive, Pending, Recovering};
 
 const ALL: [AlertState; 4] = [Inactive, Pending, Firing, Recovering];
 
-fn one() -> Vec<Receiver> {
-    vec![webhook("ops", "http://127.0.0.1:1/")]
+fn receivers() -> Vec<Receiver> {
+    vec![webhook("ops", "http://127.0.0.1:1/"), webhook("boss", "http://127.0.0.1:2/")]
+}
+
+fn one() -> Routing {
+    routing("", &receivers()[..1])
 }
 
 #[test]
@@ -30,13 +37,16 @@ fn of_all_sixteen_steps_only_four_are_told() {
 }
 
 #[test]
-fn every_receiver_gets_its_own_entry_with_the_same_key() {
-    let receivers = [webhook("ops", "http://127.0.0.1:1/"), webhook("boss", "http://127.0.0.1:2/")];
-    let entries = plan(&[transition(60, Pending, Firing)], &receivers, at(60), &PlanSettings::default());
+fn without_routes_every_receiver_gets_its_own_event_in_a_group_of_rule_and_service() {
+    let routing = routing("", &receivers());
+    let entries = plan(&[transition(60, Pending, Firing)], &routing, at(60), &PlanSettings::default());
     assert_eq!(entries.iter().map(|e| e.receiver.as_str()).collect::<Vec<_>>(), ["ops", "boss"]);
     assert_eq!(entries[0].dedup_key, entries[1].dedup_key);
-    assert!(entries[1].payload.contains(r#""receiver":"boss""#));
-    assert_eq!(entries[0].created_at, at(60));
+    let key = "{}:{alertname=\"DbPoolSaturated\", service_name=\"checkout\"}";
+    assert_eq!((entries[0].group_key.as_str(), entries[1].group_key.as_str()), (key, key));
+    assert_eq!((entries[0].created_at, entries[0].flush_at), (at(60), at(90)));
+    let event: Event = serde_json::from_str(&entries[0].payload).unwrap();
+    assert_eq!((event.kind, event.episode.as_str()), (Kind::Firing, "ep1"));
 }
 
 #[test]
@@ -55,7 +65,7 @@ fn a_tick_that_is_too_old_is_recorded_and_not_sent() {
 }
 
 #[test]
-fn keys_fit_into_a_header_and_stay_the_same_for_one_episode() {
+fn keys_stay_the_same_for_one_episode() {
     for episode in ["checkout-db/Db Pool ü", &"e".repeat(500), "a\nb"] {
         let mut transition = transition(60, Pending, Firing);
         transition.episode = episode.to_owned();

@@ -1,4 +1,8 @@
+use std::path::Path;
+
 use super::*;
+use crate::error::Error;
+use crate::testing::config;
 
 #[derive(Debug, Deserialize)]
 struct File {
@@ -28,7 +32,9 @@ fn the_documented_example_loads() {
     .unwrap();
     assert_eq!(receivers[0].name(), "ops");
     assert_eq!(receivers[0].timeout(), Duration::from_secs(3));
-    assert_eq!(receivers[1].target(), &Target::File { path: "/ws/notifications.jsonl".into() });
+    assert!(
+        matches!(receivers[1].target(), Target::File { path } if path == Path::new("/ws/notifications.jsonl"))
+    );
 }
 
 #[test]
@@ -43,11 +49,37 @@ fn each_mistake_is_told_with_what_to_write_instead() {
         (format!("{hook}\nurl = 'http://x'\ntimeout = '5'"), "timeout: `5` is not a duration"),
         (format!("{hook}\nurl = 'http://x'\ntimeout = '2m'"), "above 0 and at most 60s"),
         (format!("{hook}\nurl = 'http://x'\ntimeout = '0s'"), "above 0 and at most 60s"),
-        (format!("{hook}\nurl = 'http://x'\npath = 'p'"), "`path` belongs to type \"file\""),
+        (
+            format!("{hook}\nurl = 'http://x'\npath = 'p'"),
+            "`path` belongs to type \"file\", this one is \"webhook\"",
+        ),
         (format!("{hook}\nurl = 'http://x'\nurll = 'y'"), "unknown field `urll`"),
         ("type = 'file'\nname = 'a'".to_owned(), "a file needs `path`"),
-        ("type = 'file'\nname = 'a'\npath = 'p'\nurl = 'http://x'".to_owned(), "belong to type \"webhook\""),
+        (
+            "type = 'file'\nname = 'a'\npath = 'p'\nurl = 'http://x'".to_owned(),
+            "`url` belongs to type \"webhook\", \"alertmanager\"",
+        ),
         ("type = 'pager'\nname = 'a'".to_owned(), "unknown variant `pager`"),
+        ("type = 'slack'\nname = 'a'\nrouting_key_env = 'X'".to_owned(), "belongs to type \"pagerduty\""),
+        (
+            "type = 'pagerduty'\nname = 'a'".to_owned(),
+            "exactly one of `routing_key_file` and `routing_key_env`",
+        ),
+        ("type = 'pagerduty'\nname = 'a'\nrouting_key = 'X'".to_owned(), "unknown field `routing_key`"),
+        (
+            "type = 'alertmanager'\nname = 'a'\nurl = 'http://x/api/v2'".to_owned(),
+            "without the path of its API",
+        ),
+        ("type = 'email'\nname = 'a'\nfrom = 'a@b'\nto = ['c@d']".to_owned(), "an e-mail needs `host`"),
+        ("type = 'email'\nname = 'a'\nhost = 'h'\nfrom = 'a@b'".to_owned(), "an e-mail needs `to`"),
+        (
+            "type = 'email'\nname = 'a'\nhost = 'h'\nfrom = 'a@b'\nto = ['c@d']\nuser = 'u'".to_owned(),
+            "`user` and a password go together",
+        ),
+        (
+            "type = 'email'\nname = 'a'\nhost = 'h'\nfrom = 'a@b'\nto = ['c@d']\ntls = 'ssl'".to_owned(),
+            "unknown variant `ssl`",
+        ),
         ("type = 'file'\nname = ''\npath = 'p'".to_owned(), "a name has 1 to 64 bytes"),
     ] {
         let error = read(&format!("[[receivers]]\n{table}")).unwrap_err();
@@ -61,15 +93,7 @@ fn each_mistake_is_told_with_what_to_write_instead() {
 fn a_url_comes_from_a_file_and_is_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ops-url"), "https://hooks.example/T0/s3cret\n").unwrap();
-    let config = ReceiverConfig {
-        name: "ops".into(),
-        kind: ReceiverKind::Webhook,
-        url: None,
-        url_file: Some("ops-url".into()),
-        url_env: None,
-        timeout: None,
-        path: None,
-    };
+    let config = ReceiverConfig { url_file: Some("ops-url".into()), ..config("ops", ReceiverKind::Webhook) };
     let receivers = load_receivers(std::slice::from_ref(&config), folder.path()).unwrap();
     assert!(receivers[0].is_https());
     let shown = format!("{receivers:?}");
@@ -84,4 +108,21 @@ fn a_url_comes_from_a_file_and_is_never_shown() {
         error.to_string(),
         "read the URL of receiver `ops` from environment variable HINDSIGHT_NO_SUCH_URL"
     );
+}
+
+#[test]
+fn an_alertmanager_is_named_by_its_address_and_pagerduty_by_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "R0UT1NGK3Y\n").unwrap();
+    let alertmanager = ReceiverConfig {
+        url: Some("http://am:9093/base/".into()),
+        ..config("am", ReceiverKind::Alertmanager)
+    };
+    let pager =
+        ReceiverConfig { routing_key_file: Some("key".into()), ..config("pager", ReceiverKind::PagerDuty) };
+    let receivers = load_receivers(&[alertmanager, pager], folder.path()).unwrap();
+    assert_eq!(receivers[0].target().url().unwrap().as_str(), "http://am:9093/base/api/v2/alerts");
+    let Target::PagerDuty { url, routing_key } = receivers[1].target() else { panic!("{receivers:?}") };
+    assert_eq!((url.as_str(), routing_key.expose()), (crate::PAGERDUTY_URL, "R0UT1NGK3Y"));
+    assert!(!format!("{receivers:?}").contains("R0UT1NGK3Y"));
 }

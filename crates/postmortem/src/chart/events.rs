@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::labels::{free_row, text_width};
 use super::scale::Scale;
@@ -10,6 +10,7 @@ use super::{EventLine, MAX_EVENTS, escape, shorten};
 const ROW_HEIGHT: f64 = 14.0;
 const MAX_ROWS: usize = 3;
 const MAX_WORD: usize = 18;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Event lines placed on a time axis: where each stands and in which row its word is written.
 pub(super) struct Placed<'a> {
@@ -63,12 +64,15 @@ impl Placed<'_> {
 
     /// The legend under the drawing: shape, word, time, sentence.
     pub(super) fn legend(&self, zone: &TimeZone) -> String {
-        if self.events.is_empty() {
+        let (Some(first), Some(last)) = (self.events.first(), self.events.last()) else {
             return String::new();
-        }
+        };
+        // Over more than a day a time of day alone would name two events.
+        let is_long = last.0.at.duration_since(first.0.at) > DAY;
+        let format = if is_long { "%b %e %H:%M:%S" } else { "%H:%M:%S" };
         let mut out = String::from(r#"<ol class="events" aria-label="Events on this chart">"#);
         for (event, _, _) in &self.events {
-            let at = event.at.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string();
+            let at = event.at.to_zoned(zone.clone()).strftime(format).to_string();
             let _ = write!(
                 out,
                 r#"<li><svg class="mark" viewBox="-6 -6 12 12" width="12" height="12" aria-hidden="true"><g class="event {class}">{shape}</g></svg> <time datetime="{iso}">{at}</time> <b>{word}</b> <bdi>{label}</bdi></li>"#,
@@ -92,7 +96,7 @@ fn class_of(kind: &str) -> &'static str {
     match kind {
         "alert" | "detected" | "firing" => "e-alert",
         "onset" | "impact_start" | "impact" => "e-onset",
-        "deploy" | "trigger" | "change" | "flag" => "e-change",
+        "deploy" | "rollback" | "trigger" | "change" | "flag" => "e-change",
         "mitigated" | "resolved" | "recovered" => "e-good",
         _ => "e-note",
     }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::events::{self, seconds};
 use super::labels::spread;
 use super::scale::{Scale, time_ticks, value_ticks, zone_name};
-use super::{LineChart, MAX_POINTS, MAX_SERIES, Series, escape, html_id, palette, shorten, table};
+use super::{LineChart, MAX_POINTS, MAX_SERIES, Series, escape, html_id, palette, shorten, strip, table};
 use crate::chart::escape::is_safe_href;
 
 const WIDTH: f64 = 720.0;
@@ -31,6 +31,7 @@ pub fn line_chart(chart: &LineChart) -> String {
     );
     drawing.svg(&id, &mut out);
     out.push_str("</div>");
+    out.push_str(&strip::legend(&chart.strips));
     out.push_str(&drawing.events.legend(&chart.timezone));
     out.push_str(&table::data_table(chart));
     out.push_str("</figure>");
@@ -60,6 +61,8 @@ struct Drawing<'a> {
     y: Scale,
     top: f64,
     bottom: f64,
+    /// Where the time axis is written: below the strips.
+    axis: f64,
 }
 
 impl<'a> Drawing<'a> {
@@ -72,11 +75,13 @@ impl<'a> Drawing<'a> {
         let ticks = value_ticks(low, high, chart.unit);
         let ends = (*ticks.first().unwrap_or(&0.0), *ticks.last().unwrap_or(&1.0));
         let (named, others) = largest_first(chart);
-        Self { chart, events, named, others, ticks, x, y: Scale::new(ends, (bottom, top)), top, bottom }
+        let y = Scale::new(ends, (bottom, top));
+        let axis = bottom + strip::height(&chart.strips);
+        Self { chart, events, named, others, ticks, x, y, top, bottom, axis }
     }
 
     fn svg(&self, id: &str, out: &mut String) {
-        let height = self.bottom + BOTTOM;
+        let height = self.axis + BOTTOM;
         let _ = write!(
             out,
             r#"<svg xmlns="http://www.w3.org/2000/svg" class="line" viewBox="0 0 {WIDTH} {height:.0}" role="img" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{}</title><desc id="{id}-desc">{}</desc>"#,
@@ -86,7 +91,8 @@ impl<'a> Drawing<'a> {
         self.band(out);
         self.axes(out);
         self.thresholds(out);
-        self.events.draw(out, self.bottom);
+        strip::draw(out, self.chart, &self.x, self.bottom, WIDTH - RIGHT + 10.0);
+        self.events.draw(out, self.axis);
         for series in &self.others {
             let _ = write!(out, r#"<g class="other">{}</g>"#, self.path(series));
         }
@@ -173,30 +179,35 @@ impl<'a> Drawing<'a> {
             let _ = write!(
                 out,
                 r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}"/><text x="{x:.1}" y="{:.1}" text-anchor="middle">{label}</text>"#,
-                self.bottom,
-                self.bottom + 4.0,
-                self.bottom + 17.0,
+                self.axis,
+                self.axis + 4.0,
+                self.axis + 17.0,
             );
         }
-        let zone = self.chart.from.to_zoned(self.chart.timezone.clone()).strftime("%Y-%m-%d").to_string();
+        let day = |at: jiff::Timestamp| at.to_zoned(self.chart.timezone.clone()).date();
+        let (first, last) = (day(self.chart.from), day(self.chart.to));
+        let dates = if first == last { first.to_string() } else { format!("{first} – {last}") };
         let _ = write!(
             out,
-            r#"<text x="{right}" y="{:.1}" text-anchor="end">{zone} {}</text></g>"#,
-            self.bottom + 31.0,
+            r#"<text x="{right}" y="{:.1}" text-anchor="end">{dates} {}</text></g>"#,
+            self.axis + 31.0,
             escape(&zone_name(self.chart.from, &self.chart.timezone)),
         );
     }
 
     fn thresholds(&self, out: &mut String) {
         let shown = |value: f64| value.is_finite() && self.ticks.last().is_some_and(|top| value <= *top);
-        for threshold in self.chart.thresholds.iter().filter(|t| shown(t.value)).take(4) {
+        let thresholds: Vec<_> = self.chart.thresholds.iter().filter(|t| shown(t.value)).take(4).collect();
+        let wishes: Vec<f64> = thresholds.iter().map(|t| self.y.at(t.value) - 4.0).collect();
+        let places = spread(&wishes, LABEL_GAP, self.top + 8.0, self.bottom - 4.0);
+        for (threshold, place) in thresholds.into_iter().zip(places) {
             let y = self.y.at(threshold.value);
             let _ = write!(
                 out,
                 r#"<g class="threshold"><line x1="{LEFT}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}"/><text x="{:.1}" y="{:.1}">{}</text></g>"#,
                 WIDTH - RIGHT,
                 LEFT + 6.0,
-                y - 4.0,
+                place,
                 escape(&shorten(&threshold.label, 60)),
             );
         }

@@ -16,11 +16,13 @@
 mod diagram;
 mod escape;
 mod events;
+mod gauge;
 mod labels;
 mod line;
 mod palette;
 mod scale;
 mod spark;
+mod strip;
 mod table;
 mod unit;
 
@@ -34,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use diagram::{DiagramEdge, DiagramNode, NodeState, ServiceDiagram, service_diagram};
 pub(crate) use escape::is_safe_href;
 pub use escape::{escape, html_id, shorten};
+pub use gauge::{gauge, share_bar};
 pub use line::line_chart;
 pub use palette::{PALETTE_SIZE, colour_class, colour_index};
 pub use spark::sparkline;
@@ -45,6 +48,10 @@ pub const MAX_SERIES: usize = 8;
 pub const MAX_POINTS: usize = 1_200;
 /// Event lines drawn; later ones are counted in the legend.
 pub const MAX_EVENTS: usize = 24;
+/// Strips drawn under one plot; further ones are counted in the legend.
+pub const MAX_STRIPS: usize = 8;
+/// Stretches of one strip that are drawn; the table names the rest.
+pub const MAX_STRETCHES: usize = 1_000;
 /// Rows of the data table under a chart; the rest is named and left to the SQL.
 pub const MAX_TABLE_ROWS: usize = 400;
 
@@ -91,6 +98,47 @@ pub struct Threshold {
     pub label: String,
 }
 
+/// A row under the plot, on the plot's axis of time: the states of one thing, and when there was nothing to read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Strip {
+    /// Whose states.
+    pub name: String,
+    /// In order of time. A state and an absence may cover the same time; what no stretch covers stays blank.
+    pub stretches: Vec<Stretch>,
+}
+
+/// A stretch of time in which something looked the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Its begin.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// What was.
+    pub look: StripLook,
+}
+
+/// What a stretch shows. States differ in height, absences in pattern, all in colour and word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StripLook {
+    /// The state of calm.
+    Inactive,
+    /// A breach that is not yet long enough.
+    Pending,
+    /// An alarm.
+    Firing,
+    /// An alarm that is about to end.
+    Recovering,
+    /// Absence: others were returned, this one was not.
+    Missing,
+    /// Absence: nothing at all was returned.
+    NoData,
+    /// Absence: the query failed.
+    Error,
+    /// Absence: the window's data was not complete.
+    Unobserved,
+}
+
 /// Everything a line chart shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineChart {
@@ -114,6 +162,8 @@ pub struct LineChart {
     pub baseline: Option<Band>,
     /// Dashed lines (fire, recover).
     pub thresholds: Vec<Threshold>,
+    /// Rows of states under the plot.
+    pub strips: Vec<Strip>,
     /// Whether the axis starts at zero: yes for rates and shares.
     pub zero_based: bool,
     /// Zone of the time axis, written on it.
@@ -142,6 +192,7 @@ impl LineChart {
             events: Vec::new(),
             baseline: None,
             thresholds: Vec::new(),
+            strips: Vec::new(),
             zero_based: true,
             timezone: TimeZone::UTC,
             links: Vec::new(),

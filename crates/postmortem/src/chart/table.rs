@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::scale::zone_name;
-use super::{LineChart, MAX_SERIES, MAX_TABLE_ROWS, escape, exact, shorten};
+use super::{LineChart, MAX_SERIES, MAX_TABLE_ROWS, escape, exact, shorten, strip};
 
 /// The chart as a table inside a `<details>`: one row per instant, one column per series, exact values as titles.
 pub(super) fn data_table(chart: &LineChart) -> String {
@@ -58,6 +58,7 @@ pub(super) fn data_table(chart: &LineChart) -> String {
             "<p>{hidden_rows} more rows and {hidden_series} more series: run the SQL to see them.</p>"
         );
     }
+    out.push_str(&strip::table(chart));
     out.push_str("</details>");
     out
 }

@@ -30,6 +30,10 @@ fn hostile_words_stay_words_everywhere() {
             events: vec![EventLine { at: at(5), kind: word.into(), label: word.into() }],
             baseline: Some(Band { low: 0.0, high: 1.0, label: word.into() }),
             thresholds: vec![Threshold { value: 1.0, label: word.into() }],
+            strips: vec![Strip {
+                name: word.into(),
+                stretches: vec![Stretch { from: at(1), to: at(2), look: StripLook::Firing }],
+            }],
             links: vec![("x".into(), "javascript:alert(1)".into()), (word.into(), format!("/{word}"))],
             ..chart()
         };
@@ -178,4 +182,48 @@ fn every_text_colour_has_contrast_in_every_theme() {
         themes += 1;
     }
     assert_eq!(themes, 3, "light, dark and print");
+}
+
+#[test]
+fn a_strip_says_its_states_and_each_absence_in_its_own_way() {
+    let looks = [
+        (StripLook::Inactive, "inactive"),
+        (StripLook::Pending, "pending"),
+        (StripLook::Firing, "firing"),
+        (StripLook::Recovering, "recovering"),
+        (StripLook::Missing, "missing"),
+        (StripLook::NoData, "no data"),
+        (StripLook::Error, "error"),
+        (StripLook::Unobserved, "unobserved"),
+    ];
+    let drawn = |look: StripLook| {
+        let stretches = vec![Stretch { from: at(10), to: at(20), look }];
+        let strips = vec![Strip { name: "main".into(), stretches }];
+        line_chart(&LineChart { strips, ..chart() })
+    };
+    let mut shapes = std::collections::BTreeSet::new();
+    for (look, word) in looks {
+        let svg = drawn(look);
+        let legend = svg.split("<ul class=\"looks\"").nth(1).unwrap();
+        assert!(legend.contains(&format!("<b>{word}</b>")), "{word}: {svg}");
+        assert!(svg.contains(&format!("<td>{word}</td>")), "the table says {word}");
+        // Without the colour: what is left is the geometry.
+        let row = svg.split("<g class=\"strip\">").nth(1).unwrap();
+        let geometry = row.split("</title><rect").nth(1).unwrap().split("</g>").next().unwrap().to_owned();
+        let outline = matches!(look, StripLook::Recovering | StripLook::NoData);
+        assert!(shapes.insert((geometry, outline)), "{word} looks like another one");
+    }
+    assert!(!line_chart(&chart()).contains("looks"), "a chart without strips has no legend of them");
+}
+
+#[test]
+fn thresholds_that_lie_close_keep_their_labels_apart() {
+    let threshold = |value: f64, label: &str| Threshold { value, label: label.into() };
+    let thresholds = vec![threshold(50.0, "fires"), threshold(49.0, "recovers")];
+    let svg = line_chart(&LineChart { thresholds, ..chart() });
+    let place = |label: &str| -> f64 {
+        let before = svg.split(&format!(">{label}</text>")).next().unwrap();
+        before.rsplit("y=\"").next().unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    assert!((place("fires") - place("recovers")).abs() > 12.0, "{svg}");
 }

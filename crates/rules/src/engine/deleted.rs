@@ -21,10 +21,11 @@ impl Engine {
                 self.end_all(rule, instances, now, &mut commit);
             }
             commit.outbox = (self.options.plan)(&commit.transitions, now);
-            self.commit(&commit).await?;
+            self.commit(std::slice::from_ref(&commit)).await?;
             for (rule, _) in rules {
                 self.instances.set(&rule, OfRule::new());
                 self.last_evaluation.remove(&rule);
+                self.last_tick.remove(&rule);
             }
             ended.extend(commit.transitions);
         }
@@ -74,7 +75,7 @@ impl Engine {
         let group = group_of(rule);
         let concerns = |problem: &Problem| match &problem.rule {
             None => true,
-            Some(named) => named == rule || named == group || group.strip_prefix("slo/") == Some(named),
+            Some(named) => named == rule || named == group || is_slo_of(group, named),
         };
         self.loaded.problems.iter().any(|problem| problem.level == Level::Error && concerns(problem))
     }
@@ -85,4 +86,10 @@ impl Engine {
         let of_slos = rules.slos.iter().flat_map(|slo| slo.tiers.iter().map(|tier| slo.tier_id(tier)));
         of_groups.chain(of_slos).collect()
     }
+}
+
+/// Whether a group is the SLO of a document, or that of one of the document's objectives (`name.objective`).
+fn is_slo_of(group: &str, document: &str) -> bool {
+    let after = group.strip_prefix("slo/").and_then(|slo| slo.strip_prefix(document));
+    after.is_some_and(|after| after.is_empty() || after.starts_with('.'))
 }

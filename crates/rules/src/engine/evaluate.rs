@@ -10,7 +10,7 @@ use super::instance::{Instance, META_PREFIX, OfRule};
 use super::reading::{Found, RuleReading, instance_labels};
 use crate::condition::{Condition, Op};
 use crate::machine::{Change, InstanceState, Reason, end, step};
-use crate::rule::{Absence, CheckedRule, Policy};
+use crate::rule::{Absence, CheckedRule, Measure, Policy};
 use crate::template::Template;
 
 /// What a tick of a rule changes.
@@ -202,6 +202,7 @@ fn meta_rule(rule: &CheckedRule, error: &str) -> CheckedRule {
         alert: "RuleError".to_owned(),
         line: rule.line,
         sql: String::new(),
+        measure: Measure::Sql,
         condition: Some(Condition { op: Op::Gt, fire: 0.0, recover: 0.0 }),
         policy: Policy { for_: rule.error_after, ..Policy::default() },
         error_after: rule.error_after,

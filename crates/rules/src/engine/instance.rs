@@ -98,13 +98,13 @@ impl Instances {
         self.0.iter()
     }
 
-    /// The instances of a group or SLO, the meta-alerts of its rules included.
-    pub(super) fn of_group_mut<'a>(
-        &'a mut self,
-        group: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Labels, &'a mut Instance)> {
-        let rules = self.0.iter_mut().filter(move |(rule, _)| group_of(rule) == group);
-        rules.flat_map(|(rule, of_rule)| of_rule.iter_mut().map(|(labels, i)| (rule.as_str(), labels, i)))
+    /// The instances of a rule and its meta-alert, or of the tiers of an SLO, by rule id.
+    pub(super) fn of_unit(&self, unit: &str) -> Vec<(String, OfRule)> {
+        let of_unit = self.0.iter().filter(|(rule, _)| {
+            let rule = rule.strip_prefix(META_PREFIX).unwrap_or(rule);
+            rule == unit || (rule.starts_with("slo/") && group_of(rule) == unit)
+        });
+        of_unit.map(|(rule, of_rule)| (rule.clone(), of_rule.clone())).collect()
     }
 
     /// The worst state of a rule's instances.

@@ -54,7 +54,15 @@ pub(super) fn found(
     }
 }
 
-fn values(rule: &CheckedRule, limit: usize, answer: &SqlAnswer) -> Result<BTreeMap<Labels, f64>, String> {
+/// The instances of an answer with their values.
+///
+/// # Errors
+/// A sentence for the rule's author.
+pub(crate) fn values(
+    rule: &CheckedRule,
+    limit: usize,
+    answer: &SqlAnswer,
+) -> Result<BTreeMap<Labels, f64>, String> {
     let columns = answer.columns();
     let Some(value_at) = columns.iter().position(|column| column.eq_ignore_ascii_case("value")) else {
         return Err(format!(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{Engine, journal_error};
 use crate::error::Result;
 use crate::machine::{Identity, Reading, advance};
-use crate::rule::{Policy, stable_number};
+use crate::rule::{Policy, RuleSet, stable_number};
 use crate::slo::SLO_INTERVAL;
 
 /// Where a group's ticks lie within its interval.
@@ -15,114 +15,129 @@ pub enum Alignment {
     /// At a place that follows from the group's name, so that groups do not all run at once.
     #[default]
     Spread,
-    /// At whole multiples of the interval since the epoch: tests and backtests, where times must be foreseen.
-    Epoch,
+    /// At this instant and whole intervals before and after it: tests, where times must be foreseen.
+    At(Timestamp),
 }
 
-/// A tick that waits to be evaluated.
+/// Something with ticks of its own: a rule or an SLO.
 #[derive(Clone, Debug)]
-pub(super) struct Due {
-    pub(super) at: Timestamp,
+pub(super) struct Unit {
+    /// The rule's id or `slo/<name>`: its name in the journal.
     pub(super) name: String,
-    /// Place in `RuleSet::groups`; `None` for an SLO.
-    pub(super) group_index: Option<usize>,
-    /// Place in `RuleSet::slos` when it is an SLO.
-    pub(super) slo_index: usize,
-    interval: Duration,
+    pub(super) what: What,
+    pub(super) interval: Duration,
+    phase: i128,
+    /// `None` before it was planned.
+    pub(super) next: Option<Timestamp>,
+    /// Its query for the next tick is running or waits to be asked.
+    pub(super) under_way: bool,
+    /// How long its last query took.
+    pub(super) took: Duration,
+}
+
+/// Which rule or SLO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// A rule, by its places in `RuleSet::groups` and `RuleGroup::rules`.
+    Rule {
+        /// Place of its group.
+        group: usize,
+        /// Place in the group.
+        rule: usize,
+    },
+    /// An SLO, by its place in `RuleSet::slos`.
+    Slo(usize),
+}
+
+/// Every rule and SLO, in the order of the files; none is planned yet.
+pub(super) fn units(rules: &RuleSet, alignment: Alignment) -> Vec<Unit> {
+    let unit = |name: String, group: &str, what, interval| Unit {
+        phase: match alignment {
+            Alignment::At(instant) => instant.as_nanosecond().rem_euclid(nanos(interval).max(1)),
+            Alignment::Spread => phase_of(group, interval),
+        },
+        name,
+        what,
+        interval,
+        next: None,
+        under_way: false,
+        took: Duration::ZERO,
+    };
+    let mut units = Vec::new();
+    for (group_at, group) in rules.groups.iter().enumerate() {
+        for (rule_at, rule) in group.rules.iter().enumerate() {
+            let what = What::Rule { group: group_at, rule: rule_at };
+            units.push(unit(rule.id.clone(), &group.name, what, group.interval));
+        }
+    }
+    for (at, slo) in rules.slos.iter().enumerate() {
+        units.push(unit(slo.group(), &slo.group(), What::Slo(at), SLO_INTERVAL));
+    }
+    units
+}
+
+impl Unit {
+    /// Moves on to the tick after this one.
+    pub(super) fn ticked(&mut self, at: Timestamp) {
+        self.under_way = false;
+        self.next = Some(tick_after(at, self.interval, self.phase));
+    }
 }
 
 impl Engine {
-    /// Finds the next tick of every group that has none yet: after its last committed one, else from the start.
+    /// Finds the next tick of every rule and SLO that has none yet: after its last committed one, else from the
+    /// start.
     pub(super) async fn plan_ticks(&mut self, now: Timestamp) -> Result<()> {
         let start = *self.options.start.get_or_insert(now);
-        for due in self.schedules() {
-            if self.due.contains_key(&due.name) {
+        // What appears while the engine runs starts now, not at the engine's start.
+        let begin = if self.planned { start.max(now) } else { start };
+        for at in 0..self.units.len() {
+            let unit = &self.units[at];
+            if unit.next.is_some() {
                 continue;
             }
-            let last = match self.last_tick.get(&due.name) {
-                Some(last) => Some(*last),
-                None => self
-                    .journal
-                    .last_tick(&self.tenant, &due.name)
-                    .await
-                    .map_err(|e| journal_error("read the last tick", &due.name, e))?,
+            let next = match self.last_tick.get(&unit.name) {
+                Some(last) => tick_after(*last, unit.interval, unit.phase),
+                None => tick_at_or_after(begin, unit.interval, unit.phase),
             };
-            let phase = self.phase(&due);
-            // A group that appears while the engine runs starts now, not at the engine's start.
-            let begin = if self.planned { start.max(now) } else { start };
-            let next = match last {
-                Some(last) => tick_after(last, due.interval, phase),
-                None => tick_at_or_after(begin, due.interval, phase),
-            };
-            let next = self.skip_beyond_catch_up(&due, next, now).await?;
-            self.due.insert(due.name.clone(), next);
+            let next = self.skip_beyond_catch_up(at, next, now).await?;
+            self.units[at].next = Some(next);
         }
         self.planned = true;
         Ok(())
     }
 
-    pub(super) fn next_due(&self) -> Option<Due> {
-        let waiting = self.schedules().into_iter().filter_map(|mut due| {
-            due.at = *self.due.get(&due.name)?;
-            Some(due)
-        });
-        waiting.min_by(|a, b| a.at.cmp(&b.at))
-    }
-
-    pub(super) fn advance_due(&mut self, due: &Due) {
-        self.due.insert(due.name.clone(), tick_after(due.at, due.interval, self.phase(due)));
-    }
-
-    fn schedules(&self) -> Vec<Due> {
-        let due = |name: String, group_index, slo_index, interval| Due {
-            at: Timestamp::UNIX_EPOCH,
-            name,
-            group_index,
-            slo_index,
-            interval,
-        };
-        let rules = &self.loaded.rules;
-        let groups = rules.groups.iter().enumerate();
-        let groups = groups.map(|(index, group)| due(group.name.clone(), Some(index), 0, group.interval));
-        let slos = rules.slos.iter().enumerate();
-        groups.chain(slos.map(|(index, slo)| due(slo.group(), None, index, SLO_INTERVAL))).collect()
-    }
-
-    fn phase(&self, due: &Due) -> i128 {
-        match self.options.alignment {
-            Alignment::Epoch => 0,
-            Alignment::Spread => phase_of(&due.name, due.interval),
-        }
-    }
-
-    /// Ticks too old to be evaluated are recorded as one unobserved evaluation of each rule, and the clocks of
-    /// its instances stand still over them.
+    /// Ticks too old to be evaluated are recorded as one unobserved evaluation, and the clocks of the instances stand
+    /// still over them.
     async fn skip_beyond_catch_up(
         &mut self,
-        due: &Due,
+        at: usize,
         next: Timestamp,
         now: Timestamp,
     ) -> Result<Timestamp> {
+        let unit = self.units[at].clone();
         let oldest = now.checked_sub(self.options.catch_up_max).unwrap_or(Timestamp::MIN);
         if next >= oldest {
             return Ok(next);
         }
-        let first = tick_at_or_after(oldest, due.interval, self.phase(due));
-        let skipped = shifted(first, -nanos(due.interval));
+        let first = tick_at_or_after(oldest, unit.interval, unit.phase);
+        let skipped = shifted(first, -nanos(unit.interval));
         let mut commit = TickCommit {
             tenant: self.tenant.clone(),
-            group: due.name.clone(),
+            group: unit.name.clone(),
             tick: Some(skipped),
             ..TickCommit::default()
         };
-        let mut frozen = self.instances.clone();
-        for (rule, labels, instance) in frozen.of_group_mut(&due.name) {
-            let identity = Identity { rule, labels };
-            instance.state =
-                advance(&Policy::default(), &identity, &instance.state, Reading::Frozen, skipped).0;
-            commit.instances.push(instance.stored(&self.tenant, rule, labels)?);
+        let mut frozen = self.instances.of_unit(&unit.name);
+        for (rule, of_rule) in &mut frozen {
+            for (labels, instance) in of_rule {
+                let identity = Identity { rule, labels };
+                instance.state =
+                    advance(&Policy::default(), &identity, &instance.state, Reading::Frozen, skipped).0;
+                commit.instances.push(instance.stored(&self.tenant, rule, labels)?);
+            }
         }
-        for rule in self.rule_ids(due) {
+        for rule in self.rule_ids(&unit) {
             commit.evaluations.push(Evaluation {
                 at: skipped,
                 tenant: self.tenant.clone(),
@@ -134,28 +149,33 @@ impl Engine {
                 duration: Duration::ZERO,
             });
         }
-        self.commit(&commit).await?;
-        self.instances = frozen;
-        tracing::warn!(group = due.name, from = %next, to = %first, "skipped ticks older than the catch-up limit");
+        self.commit(&[commit]).await?;
+        for (rule, of_rule) in frozen {
+            self.instances.set(&rule, of_rule);
+        }
+        tracing::warn!(unit = unit.name, from = %next, to = %first, "skipped ticks older than the catch-up limit");
         Ok(first)
     }
 
-    fn rule_ids(&self, due: &Due) -> Vec<String> {
-        match due.group_index {
-            Some(index) => self.loaded.rules.groups[index].rules.iter().map(|rule| rule.id.clone()).collect(),
-            None => {
-                let slo = &self.loaded.rules.slos[due.slo_index];
+    fn rule_ids(&self, unit: &Unit) -> Vec<String> {
+        match unit.what {
+            What::Rule { .. } => vec![unit.name.clone()],
+            What::Slo(index) => {
+                let slo = &self.loaded.rules.slos[index];
                 slo.tiers.iter().map(|tier| slo.tier_id(tier)).collect()
             }
         }
     }
 
-    /// Writes one tick; in memory nothing has changed yet.
-    pub(super) async fn commit(&mut self, commit: &TickCommit) -> Result<()> {
-        let written = self.journal.commit_tick(commit).await;
-        written.map_err(|e| journal_error("commit a tick", &commit.group, e))?;
-        if let Some(tick) = commit.tick {
-            self.last_tick.insert(commit.group.clone(), tick);
+    /// Writes ticks in one transaction; in memory nothing has changed yet.
+    pub(super) async fn commit(&mut self, commits: &[TickCommit]) -> Result<()> {
+        let Some(first) = commits.first() else { return Ok(()) };
+        let written = self.journal.commit_ticks(commits).await;
+        written.map_err(|e| journal_error("commit a tick", &first.group, e))?;
+        for commit in commits {
+            if let Some(tick) = commit.tick {
+                self.last_tick.insert(commit.group.clone(), tick);
+            }
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 mod absences;
+mod crashes;
+mod outages;
 mod pool;
 mod reload;
 mod slo;
 mod support;
+mod waves;
 
-pub(crate) use support::POOL_RULES;
+pub(crate) use support::{Disk, POOL_RULES, Telemetry, Workspace, at, run};

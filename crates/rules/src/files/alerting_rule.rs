@@ -9,7 +9,7 @@ use super::section::Section;
 use super::sink::Sink;
 use super::yaml::{Node, Place};
 use crate::condition::{Condition, Op};
-use crate::rule::{Absence, CheckedRule, Flapping, OnMissing, Policy};
+use crate::rule::{Absence, CheckedRule, Flapping, Measure, OnMissing, Policy};
 use crate::template::Template;
 
 /// When a rule names no `error_after`.
@@ -19,7 +19,7 @@ const REOPEN_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Longest `window` of flapping detection, in states.
 const FLAPPING_WINDOW_MAX: u32 = 32;
 
-const RULE_KEYS: [&str; 15] = [
+pub(super) const RULE_KEYS: [&str; 15] = [
     "alert",
     "record",
     "expr",
@@ -35,6 +35,19 @@ const RULE_KEYS: [&str; 15] = [
     "labels",
     "annotations",
     "incident",
+];
+/// Tables of telemetry, whose rows go on coming.
+const SIGNAL_TABLES: [&str; 10] = [
+    "logs",
+    "spans",
+    "metrics",
+    "metric_histograms",
+    "metric_exp_histograms",
+    "metric_summaries",
+    "span_events",
+    "span_links",
+    "exemplars",
+    "traces",
 ];
 const OPS: [(&str, Op); 4] = [("gt", Op::Gt), ("gte", Op::Gte), ("lt", Op::Lt), ("lte", Op::Lte)];
 const ABSENCES: [(&str, Absence); 3] =
@@ -66,6 +79,7 @@ pub(super) fn read(defaults: &GroupDefaults<'_>, node: &Node, sink: &mut Sink) -
     let alert = section.required_text("alert", "a rule", sink)?;
     let id = format!("{}/{alert}", defaults.group);
     let sql = section.required_text("sql", "a rule", sink).unwrap_or_default();
+    check_window(&section, &sql, sink);
     let condition = section.get("condition").map(|node| condition(node, sink));
     let policy = policy(&section, condition.is_some(), sink);
     let mut labels = defaults.labels.clone();
@@ -73,6 +87,7 @@ pub(super) fn read(defaults: &GroupDefaults<'_>, node: &Node, sink: &mut Sink) -
     let rule = CheckedRule {
         line: node.place.line,
         sql,
+        measure: Measure::Sql,
         condition: condition.flatten(),
         policy,
         error_after: section.duration("error_after", sink).unwrap_or(ERROR_AFTER),
@@ -86,19 +101,47 @@ pub(super) fn read(defaults: &GroupDefaults<'_>, node: &Node, sink: &mut Sink) -
     (sink.errors() == before).then_some(rule)
 }
 
+/// A window that does not end where the tick says sees other rows when it is evaluated later: after downtime, in a
+/// test, in a backtest.
+fn check_window(section: &Section<'_>, sql: &str, sink: &mut Sink) {
+    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
+    let reads_signals = words
+        .windows(2)
+        .any(|pair| pair[0] == "from" && SIGNAL_TABLES.contains(&pair[1].trim_matches(['(', ')', ','])));
+    if !reads_signals {
+        return;
+    }
+    let text = words.join(" ");
+    let hint = "write `timestamp >= $now - INTERVAL '5 minutes' AND timestamp < $now`";
+    if !text.contains("$now") {
+        let message = "the query does not read `$now`, so a tick that is evaluated later sees other rows";
+        sink.warning(section.place_of("sql"), message, hint);
+    } else if !["< $now", "<= $now", "<$now", "<=$now", "and $now", "and ($now", "< ($now", "<= ($now"]
+        .iter()
+        .any(|end| text.contains(end))
+    {
+        let message = "nothing ends the window at `$now`, so a tick that is evaluated later sees other rows";
+        sink.warning(section.place_of("sql"), message, hint);
+    }
+}
+
 fn refuse_other_kinds(section: &Section<'_>, sink: &mut Sink) -> Option<()> {
     for (key, message, hint) in [
-        ("record", "recording rules are not supported yet", "remove the rule, or write an alert with `sql:`"),
+        (
+            "record",
+            "not supported yet: recording rules",
+            "the rule is not in force; remove it, or write an alert with `sql:`",
+        ),
         (
             "expr",
-            "PromQL is not supported yet",
-            "write the query as `sql:` and the comparison as `condition:`",
+            "not supported yet: PromQL",
+            "the rule is not in force; write the query as `sql:` and the comparison as `condition:`",
         ),
     ] {
         if section.get(key).is_some() {
             let name = section.get("alert").or(section.get("record")).and_then(Node::as_text);
             let message = name.map_or(message.to_owned(), |name| format!("`{name}`: {message}"));
-            sink.error(section.place_of(key), message, hint);
+            sink.unsupported(section.place_of(key), message, hint);
             return None;
         }
     }

@@ -21,6 +21,20 @@ struct Seen {
     sha256: [u8; 32],
 }
 
+impl Fingerprint {
+    /// Twelve hex digits that name this state of the files, whenever they were written.
+    pub(crate) fn version(&self) -> String {
+        let mut digest = Sha256::new();
+        for (path, seen) in &self.0 {
+            digest.update(path.to_string_lossy().as_bytes());
+            digest.update([0]);
+            digest.update(seen.sha256);
+        }
+        let digest = digest.finalize();
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// Looks at every rule and SLO file of a workspace.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
-//! OpenSLO v1 documents. Every kind is read and its keys are checked; `SLO` and `SLI` have an effect, the others
-//! are accepted as what they are: descriptions for other tools.
+//! OpenSLO v1 documents. Every kind is read, its keys are checked and the names that it gives of others are looked up,
+//! whether an SLO uses it or not.
 
 use std::path::{Path, PathBuf};
 
 use hindsight_model::Labels;
 
+use super::alert_policy;
 use super::section::Section;
 use super::sink::Sink;
 use super::sli;
@@ -34,24 +35,17 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("document", |(word, _)| word)
     }
 
-    fn spec_keys(self) -> &'static [&'static str] {
+    pub(super) fn spec_keys(self) -> &'static [&'static str] {
         match self {
             Self::Slo => &slo_document::SPEC_KEYS,
             Self::Sli => &sli::SPEC_KEYS,
             Self::Service => &["description"],
-            Self::AlertPolicy => &[
-                "description",
-                "alertWhenNoData",
-                "alertWhenResolved",
-                "alertWhenBreaching",
-                "conditions",
-                "notificationTargets",
-            ],
-            Self::AlertCondition => &["description", "severity", "condition"],
+            Self::AlertPolicy => &alert_policy::POLICY_KEYS,
+            Self::AlertCondition => &alert_policy::CONDITION_KEYS,
             Self::AlertNotificationTarget => &["description", "target"],
             Self::DataSource => &["description", "type", "connectionDetails"],
         }
@@ -98,16 +92,20 @@ pub(super) fn read(files: &[(PathBuf, String)], sink: &mut Sink) -> Vec<Slo> {
         sink.about(Some(document.name.clone()));
         match document.kind {
             Kind::Slo => slos.extend(slo_document::read(document, &documents, sink)),
-            Kind::AlertCondition => slo_document::check_condition(document.spec, None, sink),
-            _ => {}
+            Kind::Sli => {
+                sli::read(document.spec, &documents, sink);
+            }
+            Kind::AlertPolicy => alert_policy::check_policy(document, &documents, sink),
+            Kind::AlertCondition => alert_policy::check_condition(document, sink),
+            Kind::Service | Kind::DataSource | Kind::AlertNotificationTarget => {}
         }
     }
     slos.sort_by(|a, b| a.name.cmp(&b.name));
     slos
 }
 
-/// Reads a document's envelope; also used for documents written inline.
-pub(super) fn document<'a>(file: &Path, node: &'a Node, sink: &mut Sink) -> Option<Document<'a>> {
+/// Reads a document's envelope.
+fn document<'a>(file: &Path, node: &'a Node, sink: &mut Sink) -> Option<Document<'a>> {
     sink.about(None);
     let before = sink.errors();
     let section =
@@ -121,6 +119,25 @@ pub(super) fn document<'a>(file: &Path, node: &'a Node, sink: &mut Sink) -> Opti
     let kind = section.word("kind", &KINDS, sink)?;
     let (name, display_name, labels, annotations) = metadata(&section, sink)?;
     sink.about(Some(name.clone()));
+    let Some(spec) = section.get("spec") else {
+        sink.error(section.place, format!("{} `{name}` has no `spec`", kind.word()), "add `spec:`");
+        return None;
+    };
+    Section::read(spec, &format!("`spec` of {}", kind.word()), kind.spec_keys(), sink)?;
+    let document =
+        Document { file: file.to_owned(), kind, name, display_name, labels, annotations, spec, node };
+    (sink.errors() == before).then_some(document)
+}
+
+/// Reads a document that is written where another one needs it: there, `apiVersion` and `kind` may be left out.
+pub(super) fn inline<'a>(file: &Path, node: &'a Node, kind: Kind, sink: &mut Sink) -> Option<Document<'a>> {
+    let before = sink.errors();
+    let what = format!("an inline {}", kind.word());
+    let section = Section::read(node, &what, &["apiVersion", "kind", "metadata", "spec"], sink)?;
+    if section.get("kind").is_some() {
+        section.word("kind", &[(kind.word(), kind)], sink);
+    }
+    let (name, display_name, labels, annotations) = metadata(&section, sink)?;
     let Some(spec) = section.get("spec") else {
         sink.error(section.place, format!("{} `{name}` has no `spec`", kind.word()), "add `spec:`");
         return None;

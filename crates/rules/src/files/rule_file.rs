@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alerting_rule::{self, GroupDefaults};
+use super::built_in;
 use super::section::Section;
 use super::sink::Sink;
 use super::yaml::{self, Node};
@@ -17,12 +18,27 @@ const LIMIT: u32 = 1_000;
 /// Highest limit a group may name.
 const LIMIT_MAX: u32 = 10_000;
 
-const GROUP_KEYS: [&str; 6] = ["name", "interval", "query_offset", "limit", "labels", "rules"];
+pub(super) const GROUP_KEYS: [&str; 6] = ["name", "interval", "query_offset", "limit", "labels", "rules"];
 /// Group names that would make ids of rules, meta-alerts and SLOs collide.
-const RESERVED: [&str; 2] = ["slo", "meta"];
+const RESERVED: [&str; 3] = ["slo", "meta", built_in::GROUP];
 
 /// The groups of one file that can be in force.
 pub(super) fn read(workspace: &Path, file: &Path, text: &str, sink: &mut Sink) -> Vec<RuleGroup> {
+    read_with(workspace, file, text, &RESERVED, sink)
+}
+
+/// The same for the program's own rules, which have the group name that is kept for them.
+pub(super) fn read_built_in(file: &Path, text: &str, sink: &mut Sink) -> Vec<RuleGroup> {
+    read_with(Path::new(""), file, text, &[], sink)
+}
+
+fn read_with(
+    workspace: &Path,
+    file: &Path,
+    text: &str,
+    reserved: &[&str],
+    sink: &mut Sink,
+) -> Vec<RuleGroup> {
     sink.enter(file);
     let documents = match yaml::documents(text) {
         Ok(documents) => documents,
@@ -38,19 +54,25 @@ pub(super) fn read(workspace: &Path, file: &Path, text: &str, sink: &mut Sink) -
         };
         for node in section.list("groups", sink) {
             sink.about(None);
-            groups.extend(group(workspace, file, node, sink));
+            groups.extend(group(workspace, file, node, reserved, sink));
         }
     }
     sink.about(None);
     groups
 }
 
-fn group(workspace: &Path, file: &Path, node: &Node, sink: &mut Sink) -> Option<RuleGroup> {
+fn group(
+    workspace: &Path,
+    file: &Path,
+    node: &Node,
+    reserved: &[&str],
+    sink: &mut Sink,
+) -> Option<RuleGroup> {
     let before = sink.errors();
     let section = Section::read(node, "a rule group", &GROUP_KEYS, sink)?;
     let name = section.required_text("name", "a rule group", sink)?;
     sink.about(Some(name.clone()));
-    check_name(&section, &name, sink);
+    check_name(&section, &name, reserved, sink);
     let interval = section.duration("interval", sink).unwrap_or(INTERVAL);
     if interval < INTERVAL_MIN {
         let message = "`interval` must be above zero, and at least one second";
@@ -89,12 +111,12 @@ fn group(workspace: &Path, file: &Path, node: &Node, sink: &mut Sink) -> Option<
     })
 }
 
-fn check_name(section: &Section<'_>, name: &str, sink: &mut Sink) {
+fn check_name(section: &Section<'_>, name: &str, reserved: &[&str], sink: &mut Sink) {
     let place = section.place_of("name");
     if name.contains('/') {
         sink.error(place, format!("group name `{name}` has a `/`"), "the slash parts group and alert in ids");
     }
-    if RESERVED.contains(&name) {
+    if reserved.contains(&name) {
         sink.error(place, format!("group name `{name}` is reserved"), "give the group another name");
     }
 }

@@ -39,12 +39,26 @@ pub(super) fn check(workspace: &Path, reference: &str) -> Result<(), (String, St
     Err((format!("runbook `{file}` has no heading `#{anchor}`"), hint))
 }
 
-/// The anchors that GitHub gives a document's headings: lower case, punctuation dropped, spaces to hyphens, and a
-/// number behind the second of two equal ones.
+/// The anchors that a link to this document may name.
 fn heading_slugs(markdown: &str) -> Vec<String> {
-    let mut slugs: Vec<String> = Vec::new();
+    sections(markdown).into_iter().filter_map(|section| section.anchor).collect()
+}
+
+/// A heading and what follows it, up to the next heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunbookSection {
+    /// What a link names it by; `None` before the first heading.
+    pub anchor: Option<String>,
+    /// Its Markdown, the heading's line included.
+    pub text: String,
+}
+
+/// A runbook cut at its headings, each with the anchor that GitHub gives it: lower case, punctuation dropped, spaces
+/// to hyphens, and a number behind the second of two equal ones.
+pub fn sections(markdown: &str) -> Vec<RunbookSection> {
+    let mut sections: Vec<RunbookSection> = Vec::new();
     let mut fence: Option<&str> = None;
-    for line in markdown.lines() {
+    for line in markdown.split_inclusive('\n') {
         let trimmed = line.trim_start();
         let marker = ["```", "~~~"].into_iter().find(|marker| trimmed.starts_with(marker));
         match (fence, marker) {
@@ -52,16 +66,21 @@ fn heading_slugs(markdown: &str) -> Vec<String> {
             (Some(open), Some(marker)) if open == marker => fence = None,
             _ => {}
         }
-        if fence.is_some() {
-            continue;
-        }
-        if let Some(title) = heading(line) {
+        let title = if fence.is_none() { heading(line.trim_end()) } else { None };
+        if let Some(title) = title {
             let slug = slug(title);
-            let equal = slugs.iter().filter(|s| **s == slug || is_numbered(s, &slug)).count();
-            slugs.push(if equal == 0 { slug } else { format!("{slug}-{equal}") });
+            let taken = sections.iter().filter_map(|section| section.anchor.as_deref());
+            let equal = taken.filter(|taken| *taken == slug || is_numbered(taken, &slug)).count();
+            let anchor = if equal == 0 { slug } else { format!("{slug}-{equal}") };
+            sections.push(RunbookSection { anchor: Some(anchor), text: String::new() });
+        } else if sections.is_empty() {
+            sections.push(RunbookSection { anchor: None, text: String::new() });
+        }
+        if let Some(section) = sections.last_mut() {
+            section.text.push_str(line);
         }
     }
-    slugs
+    sections
 }
 
 /// The text of an ATX heading.
@@ -98,5 +117,7 @@ mod tests {
             heading_slugs(text),
             ["checkout-the-runbook", "pool-exhausted", "pool-exhausted-1", "orders-db-p99--2-s"]
         );
+        let whole: String = sections(text).into_iter().map(|section| section.text).collect();
+        assert_eq!(whole, text, "nothing is lost between the sections");
     }
 }

@@ -134,6 +134,11 @@ impl<'a> Section<'a> {
         found
     }
 
+    /// One of some words, unless the key is absent.
+    pub(super) fn word_if_any<T: Copy>(&self, key: &str, words: &[(&str, T)], sink: &mut Sink) -> Option<T> {
+        self.get(key).and_then(|_| self.word(key, words, sink))
+    }
+
     pub(super) fn list(&self, key: &str, sink: &mut Sink) -> &'a [Node] {
         match self.get(key) {
             None => &[],

@@ -33,6 +33,10 @@ impl Sink {
         self.push(Level::Error, place, message.into(), Some(hint.into()));
     }
 
+    pub(super) fn unsupported(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.push(Level::Unsupported, place, message.into(), Some(hint.into()));
+    }
+
     pub(super) fn warning(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
         self.push(Level::Warning, place, message.into(), Some(hint.into()));
     }

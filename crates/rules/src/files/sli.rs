@@ -1,101 +1,112 @@
+use super::metric_source::{self, Role};
+use super::openslo::Document;
 use super::section::Section;
 use super::sink::Sink;
-use super::yaml::Node;
-use crate::slo::{Part, Ratio, Source};
+use super::yaml::{Node, Place};
+use crate::condition::Op;
+use crate::slo::{Indicator, Part, Ratio, Source};
 
 pub(super) const SPEC_KEYS: [&str; 3] = ["description", "thresholdMetric", "ratioMetric"];
 const RATIO_KEYS: [&str; 6] = ["counter", "good", "bad", "total", "raw", "rawType"];
-const EXAMPLE: &str =
-    "write `metricSource: {spec: {from: spans, where: \"…\"}}`, or `{sql: \"SELECT minute, value …\"}`";
 
-/// The ratio of an SLI's `spec`.
-pub(super) fn read(spec: &Node, sink: &mut Sink) -> Option<Ratio> {
+/// An SLI's `spec`: an indicator, or the points of one that the objective completes.
+#[derive(Clone, Debug)]
+pub(super) enum Sli {
+    Whole(Indicator),
+    Points(Source),
+}
+
+impl Sli {
+    /// The indicator of an objective with this comparison.
+    pub(super) fn indicator(
+        &self,
+        comparison: (Option<Op>, Option<f64>),
+        place: Place,
+        sink: &mut Sink,
+    ) -> Option<Indicator> {
+        match (self, comparison) {
+            (Self::Points(source), (Some(op), Some(value))) => {
+                Some(Indicator::Threshold { source: source.clone(), op, value })
+            }
+            (Self::Points(_), _) => {
+                let hint = "write what is good, as `op: lte` and `value: 0.3`";
+                sink.error(place, "a `thresholdMetric` needs `op` and `value` in the objective", hint);
+                None
+            }
+            (Self::Whole(indicator), (None, None)) => Some(indicator.clone()),
+            (Self::Whole(indicator), _) => {
+                let message = "`op` and `value` have no effect on a `ratioMetric`";
+                sink.warning(place, message, "leave them out, or write a `thresholdMetric`");
+                Some(indicator.clone())
+            }
+        }
+    }
+}
+
+/// Reads the `spec` of an SLI.
+pub(super) fn read(spec: &Node, all: &[Document<'_>], sink: &mut Sink) -> Option<Sli> {
     let section = Section::read(spec, "`spec` of an SLI", &SPEC_KEYS, sink)?;
-    if section.get("thresholdMetric").is_some() {
-        let place = section.place_of("thresholdMetric");
-        sink.error(
-            place,
-            "`thresholdMetric` is not supported yet",
-            "write a `ratioMetric` of good and total",
-        );
-        return None;
-    }
-    let Some(node) = section.get("ratioMetric") else {
-        sink.error(section.place, "the SLI has no `ratioMetric`", "add `ratioMetric: {good: …, total: …}`");
-        return None;
-    };
-    let section = Section::read(node, "`ratioMetric`", &RATIO_KEYS, sink)?;
-    if section.get("raw").is_some() {
-        let place = section.place_of("raw");
-        sink.error(
-            place,
-            "a `raw` ratio is not supported yet",
-            "write `good` and `total`, or `bad` and `total`",
-        );
-        return None;
-    }
-    // Counts come from SQL over a time range, so whether the sender's counter is cumulative changes nothing.
-    section.flag("counter", sink);
-    let (part, key) = match (section.get("good"), section.get("bad")) {
-        (Some(_), None) => (Part::Good, "good"),
-        (None, Some(_)) => (Part::Bad, "bad"),
+    match (section.get("thresholdMetric"), section.get("ratioMetric")) {
+        (Some(_), None) => {
+            let source = metric_source::read(&section, "thresholdMetric", Role::Points, None, all, sink)?;
+            Some(Sli::Points(source))
+        }
+        (None, Some(node)) => ratio(node, all, sink).map(Sli::Whole),
         (Some(_), Some(_)) => {
+            let place = section.place_of("thresholdMetric");
+            sink.error(place, "the SLI has `thresholdMetric` and `ratioMetric`", "keep one of them");
+            None
+        }
+        (None, None) => {
+            let hint = "add `ratioMetric: {good: …, total: …}`";
+            sink.error(section.place, "the SLI has neither `ratioMetric` nor `thresholdMetric`", hint);
+            None
+        }
+    }
+}
+
+fn ratio(node: &Node, all: &[Document<'_>], sink: &mut Sink) -> Option<Indicator> {
+    let section = Section::read(node, "`ratioMetric`", &RATIO_KEYS, sink)?;
+    let counter = section.flag("counter", sink);
+    let has = |key: &str| section.get(key).is_some();
+    if has("raw") {
+        return raw(&section, all, sink);
+    }
+    if has("rawType") {
+        sink.error(section.place_of("rawType"), "`rawType` without `raw`", "add `raw:`, or leave it out");
+    }
+    let (part, key) = match (has("good"), has("bad")) {
+        (true, false) => (Part::Good, "good"),
+        (false, true) => (Part::Bad, "bad"),
+        (true, true) => {
             let place = section.place_of("bad");
             sink.error(place, "`ratioMetric` has `good` and `bad`", "keep one of them, beside `total`");
             return None;
         }
-        (None, None) => {
-            sink.error(
-                section.place,
-                "`ratioMetric` has neither `good` nor `bad`",
-                "add one, beside `total`",
-            );
+        (false, false) => {
+            let message = "`ratioMetric` has neither `good` nor `bad`";
+            sink.error(section.place, message, "add one, beside `total`");
             return None;
         }
     };
-    let part_source = source(&section, key, sink);
-    let total_source = source(&section, "total", sink);
-    Some(Ratio { part, part_source: part_source?, total_source: total_source? })
+    let part_source = metric_source::read(&section, key, Role::Part, counter, all, sink);
+    let total_source = metric_source::read(&section, "total", Role::Total, counter, all, sink);
+    Some(Indicator::Ratio(Ratio { part, part_source: part_source?, total_source: total_source? }))
 }
 
-fn source(section: &Section<'_>, key: &str, sink: &mut Sink) -> Option<Source> {
-    let Some(node) = section.get(key) else {
-        sink.error(
-            section.place,
-            format!("`ratioMetric` has no `{key}`"),
-            format!("add `{key}:`; {EXAMPLE}"),
-        );
-        return None;
-    };
-    let section = Section::read(node, &format!("`{key}`"), &["metricSource"], sink)?;
-    let Some(node) = section.get("metricSource") else {
-        sink.error(section.place, format!("`{key}` has no `metricSource`"), EXAMPLE);
-        return None;
-    };
-    let section = Section::read(node, "`metricSource`", &["metricSourceRef", "type", "spec"], sink)?;
-    let Some(node) = section.get("spec") else {
-        sink.error(section.place, "`metricSource` has no `spec`", EXAMPLE);
-        return None;
-    };
-    spec(node, sink)
-}
-
-fn spec(node: &Node, sink: &mut Sink) -> Option<Source> {
-    let known = ["from", "where", "sql"];
-    let section = Section::read(node, "`spec` of a `metricSource`", &known, sink)?;
-    if let Some(sql) = section.text("sql", sink) {
-        for key in ["from", "where"] {
-            if section.get(key).is_some() {
-                sink.error(section.place_of(key), format!("`{key}` beside `sql`"), "keep either one");
-            }
+fn raw(section: &Section<'_>, all: &[Document<'_>], sink: &mut Sink) -> Option<Indicator> {
+    for key in ["good", "bad", "total"] {
+        if section.get(key).is_some() {
+            sink.error(section.place_of(key), format!("`{key}` beside `raw`"), "keep either one");
+            return None;
         }
-        return Some(Source::Sql(sql));
     }
-    let from = section.required_text("from", "`spec` of a `metricSource`", sink)?;
-    if from != "spans" {
-        let place = section.place_of("from");
-        sink.error(place, format!("`from: {from}` is not supported yet"), EXAMPLE);
+    if section.get("rawType").is_none() {
+        let hint = "add `rawType: success` when it is good by total, `failure` when it is bad by total";
+        sink.error(section.place_of("raw"), "`raw` has no `rawType`", hint);
         return None;
     }
-    Some(Source::Spans { condition: section.required_text("where", "`from: spans`", sink)? })
+    let part = section.word("rawType", &[("success", Part::Good), ("failure", Part::Bad)], sink);
+    let source = metric_source::read(section, "raw", Role::Raw, None, all, sink);
+    Some(Indicator::Raw { source: source?, part: part? })
 }

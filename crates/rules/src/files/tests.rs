@@ -4,7 +4,6 @@ use hindsight_model::IncidentSeverity;
 
 use super::{Level, Loaded, fingerprint, load};
 use crate::rule::{Absence, OnMissing};
-use crate::slo::{Part, Source};
 use crate::{Condition, Op};
 
 fn workspace(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -109,11 +108,11 @@ fn values_are_refused_with_what_to_write() {
 #[test]
 fn what_is_not_supported_yet_says_so() {
     let promql = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up == 0\n    for: 5m\n";
-    check(promql, 5, &["`A`: PromQL is not supported yet", "as `sql:`"]);
+    check(promql, 5, &["unsupported: `A`: not supported yet: PromQL", "as `sql:`"]);
     check(
         "groups:\n- name: g\n  rules:\n  - record: a:b\n    expr: up\n",
         4,
-        &["recording rules are not supported yet"],
+        &["unsupported: `a:b`: not supported yet: recording rules"],
     );
 }
 
@@ -207,124 +206,6 @@ fn a_fingerprint_changes_with_any_file_and_with_nothing_else() {
     assert_ne!(fingerprint(folder.path()).unwrap(), before);
 }
 
-const SLI: &str = "
-apiVersion: openslo/v1
-kind: SLI
-metadata: {name: errors}
-spec:
-  ratioMetric:
-    counter: true
-    good: {metricSource: {type: hindsight, spec: {from: spans, where: status_code <> 'error'}}}
-    total: {metricSource: {spec: {sql: 'SELECT minute, value FROM t'}}}
-";
-
-fn slo(target: &str, indicator: &str, rest: &str) -> String {
-    format!(
-        "apiVersion: openslo/v1\nkind: SLO\nmetadata:\n  name: s\n  annotations: {{hindsight.dev/burn-policy: google-30d}}\nspec:\n  service: checkout\n  timeWindow: [{{duration: 30d, isRolling: true}}]\n  budgetingMethod: Occurrences\n  objectives: [{{{target}}}]\n  {indicator}\n{rest}"
-    )
-}
-
-const OTHERS: &str = "
-apiVersion: openslo/v1
-kind: Service
-metadata: {name: checkout, displayName: Checkout, labels: {tier: [gold, eu]}}
-spec: {description: takes the money}
----
-apiVersion: openslo/v1
-kind: DataSource
-metadata: {name: here}
-spec: {type: hindsight, connectionDetails: {anything: [goes, here]}}
----
-apiVersion: openslo/v1
-kind: AlertNotificationTarget
-metadata: {name: oncall}
-spec: {target: webhook, description: the phone}
----
-apiVersion: openslo/v1
-kind: AlertCondition
-metadata: {name: fast}
-spec:
-  severity: page
-  condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h, alertAfter: 5m}
----
-apiVersion: openslo/v1
-kind: AlertPolicy
-metadata: {name: budget, displayName: Budget is burning}
-spec:
-  alertWhenBreaching: true
-  conditions: [{conditionRef: fast}]
-  notificationTargets: [{targetRef: oncall}]
-";
-
-#[test]
-fn every_openslo_kind_loads_and_references_are_followed() {
-    let slo = slo("targetPercent: 99.9", "indicatorRef: errors", "  alertPolicies: [budget]\n");
-    let loaded = loaded(&[("slos/1.yaml", &slo), ("slos/2.yaml", SLI), ("slos/3.yaml", OTHERS)]);
-    assert_eq!(loaded.problems, []);
-    let slo = &loaded.rules.slos[0];
-    assert!((slo.objective - 0.999).abs() < 1e-12);
-    assert_eq!(
-        (slo.alert.as_str(), slo.service.as_str(), slo.tiers.len()),
-        ("Budget is burning", "checkout", 4)
-    );
-    assert_eq!(slo.indicator.part, Part::Good);
-    assert_eq!(slo.indicator.part_source, Source::Spans { condition: "status_code <> 'error'".to_owned() });
-    assert_eq!(slo.indicator.total_source, Source::Sql("SELECT minute, value FROM t".to_owned()));
-}
-
-fn check_slo(text: &str, words: &[&str]) {
-    let loaded = loaded(&[("slos/1.yaml", text), ("slos/2.yaml", SLI), ("slos/3.yaml", OTHERS)]);
-    assert!(loaded.rules.slos.is_empty(), "{:?}", loaded.problems);
-    let problem = loaded.problems.first().expect("a problem");
-    let shown = problem.to_string();
-    assert!(problem.line > 0, "{shown}");
-    for word in words {
-        assert!(shown.contains(word), "`{word}` is not in `{shown}`");
-    }
-}
-
-#[test]
-fn slos_that_cannot_work_are_refused_with_a_reason() {
-    let by_ref = "indicatorRef: errors";
-    let good = slo("target: 0.999", by_ref, "");
-    check_slo(&slo("target: 0.9", by_ref, ""), &["above 14.4 can never be reached", "burns at 10.0"]);
-    check_slo(&slo("target: 99.9", by_ref, ""), &["`target` cannot be 99.9", "between 0 and 1"]);
-    check_slo(&slo("target: 1", by_ref, ""), &["no budget"]);
-    check_slo(&slo("target: 0.999, op: lte", by_ref, ""), &["`op` of an objective is not supported yet"]);
-    check_slo(&slo("target: 0.999", "indicatorRef: eror", ""), &["no usable SLI `eror`"]);
-    check_slo(&good.replace("google-30d", "google"), &["no burn policy `google`", "write `google-30d`"]);
-    check_slo(&good.replace("Occurrences", "Timeslices"), &["`Timeslices` is not supported yet"]);
-    check_slo(
-        &good.replace("isRolling: true", "isRolling: false"),
-        &["calendar windows are not supported yet"],
-    );
-    check_slo(&good.replace("30d, is", "2d, is"), &["shorter than the 72 h"]);
-    check_slo(&good.replace("openslo/v1", "openslo/v2"), &["only `openslo/v1`"]);
-    check_slo(&good.replace("service:", "servce:"), &["did you mean `service`?"]);
-    check_slo(&good.replace("kind: SLO", "kind: SL"), &["`kind` cannot be `SL`"]);
-    let threshold = "indicator: {spec: {thresholdMetric: {metricSource: {}}}}";
-    check_slo(&slo("target: 0.999", threshold, ""), &["`thresholdMetric` is not supported yet"]);
-    let metrics = "indicator: {spec: {ratioMetric: {bad: {metricSource: {spec: {from: metrics}}}, total: {metricSource: {spec: {sql: x}}}}}}";
-    check_slo(&slo("target: 0.999", metrics, ""), &["`from: metrics` is not supported yet"]);
-    let policy = |condition: &str| {
-        let policies = format!(
-            "  alertPolicies:\n  - apiVersion: openslo/v1\n    kind: AlertPolicy\n    metadata: {{name: p}}\n    spec: {{conditions: [{{kind: AlertCondition, metadata: {{name: c}}, spec: {{condition: {condition}}}}}]}}\n"
-        );
-        slo("target: 0.999", by_ref, &policies)
-    };
-    check_slo(&policy("{kind: burnrate, op: lte, threshold: 2}"), &["good news", "write `op: gt`"]);
-    check_slo(&policy("{kind: burnrate, op: gt, threshold: 1500}"), &["can never be reached"]);
-}
-
-#[test]
-fn alert_policies_without_a_burn_policy_are_a_warning() {
-    let slo = slo("target: 0.999", "indicatorRef: errors", "  alertPolicies: [{alertPolicyRef: budget}]\n");
-    let slo = slo.replace("annotations: {hindsight.dev/burn-policy: google-30d}", "labels: {}");
-    let loaded = loaded(&[("slos/1.yaml", &slo), ("slos/2.yaml", SLI), ("slos/3.yaml", OTHERS)]);
-    assert_eq!(loaded.rules.slos[0].tiers, []);
-    assert_eq!(loaded.problems[0].level, Level::Warning);
-}
-
 #[test]
 fn no_bytes_make_loading_panic() {
     for bytes in [
@@ -345,4 +226,35 @@ fn no_bytes_make_loading_panic() {
         let loaded = load(folder.path()).unwrap();
         assert!(loaded.rules.groups.is_empty());
     }
+}
+
+/// Every file of `mistakes/` begins with a comment, `# LINE: words`: where the first problem is said to be, and what
+/// it says.
+#[test]
+fn every_documented_mistake_has_a_message_of_its_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/files/mistakes");
+    let mut said = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = text.lines().next().unwrap().trim_start_matches("# ");
+        let (line, words) =
+            expected.split_once(": ").unwrap_or_else(|| panic!("{name} says what it expects"));
+        let loaded = loaded(&[
+            ("rules/bad.yaml", text.as_str()),
+            ("runbooks/checkout.md", "# Checkout\n## Pool exhausted\n"),
+        ]);
+        let problem = loaded.problems.first().unwrap_or_else(|| panic!("{name} is not found out"));
+        let shown = problem.to_string();
+        assert_eq!(problem.line.to_string(), line, "{name}: {shown}");
+        assert!(shown.contains(words), "{name}: `{words}` is not in `{shown}`");
+        assert!(problem.column > 0, "{name}: {shown}");
+        assert!(problem.hint.is_some() || name == "not_yaml" || name == "a_key_twice", "{name}: {shown}");
+        let message = problem.message.clone();
+        if let Some(other) = said.insert(message.clone(), name.clone()) {
+            panic!("{name} and {other} say the same: {message}");
+        }
+    }
+    assert!(said.len() >= 45, "there are only {} mistakes", said.len());
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::flapping::changes_percent;
 use super::{Change, InstanceState, Reason, end, step};
-use crate::rule::{Absence, CheckedRule, Flapping, OnMissing, Policy};
+use crate::rule::{Absence, CheckedRule, Flapping, Measure, OnMissing, Policy};
 use crate::{Condition, Op};
 
 pub(super) const TICK: i64 = 30;
@@ -17,6 +17,7 @@ pub(super) fn rule(for_: u64, keep: u64) -> CheckedRule {
         id: "g/A".to_owned(),
         alert: "A".to_owned(),
         line: 1,
+        measure: Measure::Sql,
         sql: String::new(),
         condition: Some(Condition { op: Op::Gt, fire: 0.9, recover: 0.75 }),
         policy: Policy {

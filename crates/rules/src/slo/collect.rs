@@ -4,7 +4,9 @@ use hindsight_model::{SqlAnswer, SqlRequest, SqlValue, Tenant};
 use jiff::Timestamp;
 
 use super::burn::minute_of;
-use super::{Part, Ratio, Source};
+use super::indicator::{Indicator, Part};
+pub(crate) use super::source_sql::Counts;
+use super::source_sql::texts;
 
 /// Good and all events of one minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,30 +15,13 @@ pub(crate) struct Minute {
     pub(crate) total: f64,
 }
 
-/// What a query's `value`-like columns count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counts {
-    /// Columns `part` and `total` of one query.
-    Both,
-    /// `value` is the part.
-    Part,
-    /// `value` is the total.
-    Total,
-}
-
-/// The queries for `from <= minute < to`: one when both counts come from spans, else one for each.
+/// The queries for `from <= minute < to`.
 pub(crate) fn queries(
-    ratio: &Ratio,
+    indicator: &Indicator,
     tenant: &Tenant,
     from: Timestamp,
     to: Timestamp,
 ) -> Vec<(Counts, SqlRequest)> {
-    let texts = match (&ratio.part_source, &ratio.total_source) {
-        (Source::Spans { condition: part }, Source::Spans { condition: total }) => {
-            vec![(Counts::Both, both_from_spans(part, total))]
-        }
-        (part, total) => vec![(Counts::Part, one(part)), (Counts::Total, one(total))],
-    };
     let request = |sql: String| {
         let wanted = |name: &str| sql.contains(name);
         let (has_from, has_to, has_now) = (wanted("$from"), wanted("$to"), wanted("$now"));
@@ -48,35 +33,15 @@ pub(crate) fn queries(
         }
         request
     };
-    texts.into_iter().map(|(counts, sql)| (counts, request(sql))).collect()
+    texts(indicator).into_iter().map(|(counts, sql)| (counts, request(sql))).collect()
 }
 
-fn both_from_spans(part: &str, total: &str) -> String {
-    // Each condition stands on lines of its own, so that a trailing comment ends with it.
-    format!(
-        "SELECT date_bin(INTERVAL '1 minute', timestamp) AS minute, \
-         sum(CASE WHEN (\n{part}\n) THEN 1 ELSE 0 END) AS part, \
-         sum(CASE WHEN (\n{total}\n) THEN 1 ELSE 0 END) AS total \
-         FROM spans WHERE timestamp >= $from AND timestamp < $to AND ((\n{part}\n) OR (\n{total}\n)) GROUP BY 1"
-    )
-}
-
-fn one(source: &Source) -> String {
-    match source {
-        Source::Sql(sql) => sql.clone(),
-        Source::Spans { condition } => format!(
-            "SELECT date_bin(INTERVAL '1 minute', timestamp) AS minute, count(*) AS value \
-             FROM spans WHERE timestamp >= $from AND timestamp < $to AND (\n{condition}\n) GROUP BY 1"
-        ),
-    }
-}
-
-/// Adds an answer's rows to the minutes.
+/// Adds the answers' rows to minutes.
 ///
 /// # Errors
 /// A sentence for the rule's author when the columns are not what they should be.
 pub(crate) fn minutes_of(
-    ratio: &Ratio,
+    indicator: &Indicator,
     answers: &[(Counts, SqlAnswer)],
 ) -> Result<BTreeMap<i64, Minute>, String> {
     let mut parts: BTreeMap<i64, f64> = BTreeMap::new();
@@ -91,15 +56,73 @@ pub(crate) fn minutes_of(
             Counts::Total => add(answer, "value", &mut totals)?,
         }
     }
+    let counted = match indicator {
+        Indicator::Ratio(ratio) => ratio.part,
+        Indicator::Threshold { .. } => Part::Good,
+        Indicator::Raw { part, .. } => *part,
+    };
     let minute = |(minute, total): (i64, f64)| {
         let part = parts.get(&minute).copied().unwrap_or(0.0).clamp(0.0, total);
-        let good = match ratio.part {
+        let good = match counted {
             Part::Good => part,
             Part::Bad => total - part,
         };
         (minute, Minute { good, total })
     };
     Ok(totals.into_iter().map(minute).collect())
+}
+
+/// What is to be said when a threshold lies between two bounds of a histogram; `None` when no row tells.
+pub(crate) fn note_of(answers: &[(Counts, SqlAnswer)]) -> Option<String> {
+    let mut open = Open::default();
+    for (_, answer) in answers {
+        let columns = answer.columns();
+        let place = |name: &str| columns.iter().position(|column| *column == name);
+        let (Some(at_least), Some(at_most), Some(of_all)) =
+            (place("at_least"), place("at_most"), place("of_all"))
+        else {
+            continue;
+        };
+        let bounds = (place("bound_below")?, place("bound_above")?);
+        for row in answer.rows().ok()? {
+            let number = |at: usize| row[at].as_f64();
+            let Some(of_all) = number(of_all) else { continue };
+            open.of_all += of_all;
+            open.at_least += number(at_least).unwrap_or(0.0);
+            open.at_most += number(at_most).unwrap_or(of_all);
+            open.below = number(bounds.0).into_iter().chain(open.below).reduce(f64::max);
+            open.above = number(bounds.1).into_iter().chain(open.above).reduce(f64::min);
+            open.is_seen = true;
+        }
+    }
+    open.is_seen.then(|| open.told())
+}
+
+/// Counts that a threshold between two bounds leaves open.
+#[derive(Debug, Default)]
+struct Open {
+    is_seen: bool,
+    at_least: f64,
+    at_most: f64,
+    of_all: f64,
+    below: Option<f64>,
+    above: Option<f64>,
+}
+
+impl Open {
+    fn told(&self) -> String {
+        let bounds = match (self.below, self.above) {
+            (Some(below), Some(above)) => format!("between the bucket bounds {below} and {above}"),
+            (None, Some(above)) => format!("below the first bucket bound, {above}"),
+            (Some(below), None) => format!("above the last bucket bound, {below}"),
+            (None, None) => "in the only bucket".to_owned(),
+        };
+        format!(
+            "the threshold lies {bounds}: of the last {} events {} to {} were at or under it, and the fewest that \
+             can be good are counted; a threshold that is a bound is exact",
+            self.of_all, self.at_least, self.at_most
+        )
+    }
 }
 
 fn add(answer: &SqlAnswer, column: &str, into: &mut BTreeMap<i64, f64>) -> Result<(), String> {
@@ -135,6 +158,7 @@ mod tests {
     use hindsight_model::SqlParam;
 
     use super::*;
+    use crate::slo::indicator::{Ratio, Source};
 
     const FROM: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -143,11 +167,11 @@ mod tests {
     }
 
     fn spans(condition: &str) -> Source {
-        Source::Spans { condition: condition.to_owned() }
+        Source::Spans { condition: condition.to_owned(), threshold: None, value: None }
     }
 
-    fn ratio(part: Part, part_source: Source, total_source: Source) -> Ratio {
-        Ratio { part, part_source, total_source }
+    fn ratio(part: Part, part_source: Source, total_source: Source) -> Indicator {
+        Indicator::Ratio(Ratio { part, part_source, total_source })
     }
 
     fn answer(columns: Vec<(&str, ArrayRef)>) -> SqlAnswer {
@@ -201,6 +225,27 @@ mod tests {
         let bad = [(1, Minute { good: 7.0, total: 10.0 }), (2, Minute { good: 0.0, total: 20.0 })];
         assert_eq!(of(Part::Good), BTreeMap::from(good));
         assert_eq!(of(Part::Bad), BTreeMap::from(bad));
+    }
+
+    #[test]
+    fn a_threshold_between_two_bounds_says_what_it_leaves_open() {
+        let column = |values: Vec<Option<f64>>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
+        let histogram = answer(vec![
+            ("minute", minutes(&[1, 2, 3])),
+            ("value", column(vec![Some(3.0), Some(4.0), Some(9.0)])),
+            ("at_least", column(vec![Some(3.0), Some(4.0), None])),
+            ("at_most", column(vec![Some(5.0), Some(4.0), None])),
+            ("of_all", column(vec![Some(10.0), Some(10.0), None])),
+            ("bound_below", column(vec![Some(0.25), Some(0.2), None])),
+            ("bound_above", column(vec![Some(0.5), Some(0.5), None])),
+        ]);
+        let note = note_of(&[(Counts::Part, histogram)]).unwrap();
+        assert!(
+            note.contains("between the bucket bounds 0.25 and 0.5: of the last 20 events 7 to 9"),
+            "{note}"
+        );
+        let plain = answer(vec![("minute", minutes(&[1])), ("value", column(vec![Some(1.0)]))]);
+        assert_eq!(note_of(&[(Counts::Total, plain)]), None);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use hindsight_model::{SloSlice, Tenant};
 use proptest::prelude::*;
 
 use super::burn::{Minutes, minute_start};
-use super::{Guard, Severity, WindowSum, budget_consumed, burn_rate, google_30d, time_to_exhaust};
+use super::{Budgeting, Guard, Severity, WindowSum, budget_consumed, burn_rate, google_30d, time_to_exhaust};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const BUDGET: f64 = 0.001;
+const OCCURRENCES: Budgeting = Budgeting::Occurrences;
 /// The minute that the last slice of each test ends with.
 const END: i64 = 30_000_000;
 
@@ -27,7 +28,8 @@ fn month(rate: f64, error_of: impl Fn(i64) -> f64) -> Minutes {
 
 /// Which tiers fire and which hold.
 fn verdicts(minutes: &Minutes) -> Vec<(bool, bool)> {
-    let read = |tier: &super::Tier| tier.read(minutes, END, BUDGET, &Guard::default()).verdict.unwrap();
+    let read =
+        |tier: &super::Tier| tier.read(minutes, END, OCCURRENCES, BUDGET, &Guard::default()).verdict.unwrap();
     google_30d(30 * DAY).iter().map(|tier| (read(tier).fires, read(tier).holds)).collect()
 }
 
@@ -85,9 +87,9 @@ fn tickets_come_for_slow_burns() {
 #[test]
 fn a_window_in_which_nothing_happened_is_unknown() {
     let minutes = month(0.0, |_| 0.0);
-    let sum = minutes.window(END, DAY);
+    let sum = minutes.window(END, DAY, OCCURRENCES);
     assert_eq!((burn_rate(&sum, BUDGET), budget_consumed(&sum, BUDGET, DAY)), (None, None));
-    let reading = google_30d(30 * DAY)[0].read(&minutes, END, BUDGET, &Guard::default());
+    let reading = google_30d(30 * DAY)[0].read(&minutes, END, OCCURRENCES, BUDGET, &Guard::default());
     assert_eq!(reading.verdict, None);
 }
 
@@ -95,21 +97,39 @@ fn a_window_in_which_nothing_happened_is_unknown() {
 fn a_handful_of_failures_in_little_traffic_does_not_page() {
     // One event a minute; two of the last five failed: a burn rate of 33 over the hour, by chance.
     let minutes = month(1.0, |age| if age <= 2 { 1.0 } else { 0.0 });
-    let reading = google_30d(30 * DAY)[0].read(&minutes, END, BUDGET, &Guard::default());
+    let reading = google_30d(30 * DAY)[0].read(&minutes, END, OCCURRENCES, BUDGET, &Guard::default());
     assert!(reading.burn_long.unwrap() > 14.4 && reading.burn_short.unwrap() > 14.4);
     assert!(!reading.verdict.unwrap().fires);
     // Five failures are both enough and too many for chance.
     let minutes = month(1.0, |age| if age <= 5 { 1.0 } else { 0.0 });
-    assert!(google_30d(30 * DAY)[0].read(&minutes, END, BUDGET, &Guard::default()).verdict.unwrap().fires);
+    assert!(
+        google_30d(30 * DAY)[0]
+            .read(&minutes, END, OCCURRENCES, BUDGET, &Guard::default())
+            .verdict
+            .unwrap()
+            .fires
+    );
 }
 
 #[test]
 fn the_guard_asks_for_more_failures_the_likelier_chance_brings_them() {
-    let sum = |bad: f64, total: f64| WindowSum { good: total - bad, total, observed: 60, expected: 60 };
+    let sum = |bad: f64, total: f64| WindowSum {
+        good: total - bad,
+        total,
+        bad_events: bad,
+        observed: 60,
+        expected: 60,
+    };
     let guard = Guard::default();
-    assert!(!guard.admits(&sum(4.0, 100.0), 0.0144), "fewer than min_failures");
-    assert!(!guard.admits(&sum(52.0, 3_600.0), 0.0144), "52 of 3600 is what 1.44 % brings on average");
-    assert!(guard.admits(&sum(66.0, 3_600.0), 0.0144), "66 come by chance less than once in twenty");
+    assert!(!guard.admits(&sum(4.0, 100.0), 0.0144, OCCURRENCES), "fewer than min_failures");
+    assert!(
+        !guard.admits(&sum(52.0, 3_600.0), 0.0144, OCCURRENCES),
+        "52 of 3600 is what 1.44 % brings on average"
+    );
+    assert!(
+        guard.admits(&sum(66.0, 3_600.0), 0.0144, OCCURRENCES),
+        "66 come by chance less than once in twenty"
+    );
 }
 
 #[test]
@@ -126,7 +146,7 @@ fn holes_in_the_slices_freeze_a_tier_and_youth_does_not() {
         });
     }
     let read = |slices: &[SloSlice]| {
-        google_30d(30 * DAY)[0].read(&Minutes::load(slices), END, BUDGET, &Guard::default())
+        google_30d(30 * DAY)[0].read(&Minutes::load(slices), END, OCCURRENCES, BUDGET, &Guard::default())
     };
     assert!(read(&slices).verdict.unwrap().fires);
     // Only the last three minutes exist at all: all that can be expected is there.
@@ -152,7 +172,13 @@ fn the_budget_lasts_as_long_as_the_present_rate_allows() {
 fn a_young_slo_has_spent_what_its_short_life_cost_and_an_old_one_what_its_period_did() {
     let (month, budget) = (30 * DAY, 0.001);
     let consumed = |minutes: u32, bad: f64| {
-        let sum = WindowSum { good: 1_000.0 - bad, total: 1_000.0, observed: minutes, expected: minutes };
+        let sum = WindowSum {
+            good: 1_000.0 - bad,
+            total: 1_000.0,
+            bad_events: bad,
+            observed: minutes,
+            expected: minutes,
+        };
         budget_consumed(&sum, budget, month).unwrap()
     };
     // 90 minutes at a burn rate of 171 are 90 / 43 200 of the period.
@@ -161,6 +187,79 @@ fn a_young_slo_has_spent_what_its_short_life_cost_and_an_old_one_what_its_period
     assert!((consumed(1, 1_000.0) - 0.02 / 0.864).abs() < 1e-9);
     assert!((consumed(43_200, 2.0) - 2.0).abs() < 1e-9, "a full window: burn itself");
     assert!((consumed(50_000, 2.0) - 2.0).abs() < 1e-9, "never more than the period");
+}
+
+/// Slices of ten minutes before `END`, each with its good and total.
+fn ten(counts: [(f64, f64); 10]) -> Vec<SloSlice> {
+    (0..10)
+        .zip(counts)
+        .map(|(at, (good, total))| SloSlice {
+            tenant: Tenant::default(),
+            slo: "s".to_owned(),
+            minute: minute_start(END - 10 + at),
+            good,
+            total,
+            revision: 0,
+        })
+        .collect()
+}
+
+#[test]
+fn each_budgeting_method_counts_what_openslo_says() {
+    // Two time slices of five minutes: a busy one of which 1 % failed, and a quiet one of which half did; after it
+    // nothing happened.
+    let mut counts = [(0.0, 0.0); 10];
+    counts[0] = (990.0, 1_000.0);
+    counts[7] = (1.0, 2.0);
+    let minutes = Minutes::load(&ten(counts));
+    let sum = |budgeting| {
+        let sum = minutes.window(END, DAY, budgeting);
+        (sum.good, sum.total, sum.bad_events)
+    };
+    assert_eq!(sum(OCCURRENCES), (991.0, 1_002.0, 11.0));
+    assert_eq!(sum(Budgeting::Timeslices { minutes: 5, target: 0.95 }), (1.0, 2.0, 11.0));
+    assert_eq!(sum(Budgeting::Timeslices { minutes: 5, target: 0.995 }), (0.0, 2.0, 11.0));
+    assert_eq!(sum(Budgeting::RatioTimeslices { minutes: 5 }), (0.99 + 0.5, 2.0, 11.0));
+    // Of one-minute slices only the two in which something happened were observed.
+    assert_eq!(sum(Budgeting::Timeslices { minutes: 1, target: 0.5 }), (2.0, 2.0, 11.0));
+}
+
+#[test]
+fn a_window_that_begins_within_a_time_slice_takes_its_share_of_it() {
+    let mut counts = [(10.0, 10.0); 10];
+    counts[0] = (0.0, 10.0);
+    let minutes = Minutes::load(&ten(counts));
+    let bad = |length: u32| {
+        let window = Duration::from_secs(60) * length;
+        minutes.window(END, window, Budgeting::Timeslices { minutes: 5, target: 0.9 }).bad()
+    };
+    assert_eq!((bad(5), bad(10)), (0.0, 1.0));
+    assert!((bad(7) - 0.4).abs() < 1e-9);
+}
+
+#[test]
+fn time_slices_ask_for_enough_bad_events_and_not_for_more_than_chance_in_all() {
+    // A busy day without errors before a quiet night in which everything fails, in 60 of 1440 slices.
+    let quiet_night = |rate: f64| {
+        let error_of = |age: i64| if age <= 60 { 1.0 } else { 0.0 };
+        let slice = |age: i64| {
+            let total = if age <= 60 { rate } else { 1e5 };
+            SloSlice {
+                tenant: Tenant::default(),
+                slo: "s".to_owned(),
+                minute: minute_start(END - age),
+                good: total * (1.0 - error_of(age)),
+                total,
+                revision: 0,
+            }
+        };
+        let minutes = Minutes::load(&(1..=4_320).rev().map(slice).collect::<Vec<_>>());
+        let budgeting = Budgeting::Timeslices { minutes: 1, target: 0.9 };
+        let ticket = &google_30d(30 * DAY)[2];
+        ticket.read(&minutes, END, budgeting, BUDGET, &Guard::default()).verdict.unwrap().fires
+    };
+    assert!(quiet_night(1.0));
+    assert!(!quiet_night(0.05), "three events in all");
 }
 
 #[test]
@@ -184,17 +283,62 @@ fn a_slice_that_is_replaced_counts_once() {
     assert_eq!(minutes.revision_of(END - 1, 90.0, 100.0), None);
     assert_eq!(minutes.revision_of(END - 1, 95.0, 110.0), Some(1));
     minutes.set(&slice(95.0, 110.0, 1));
-    let sum = minutes.window(END, DAY);
+    let sum = minutes.window(END, DAY, OCCURRENCES);
     assert_eq!((sum.good, sum.total, sum.observed, sum.expected), (95.0, 110.0, 1, 1));
+}
+
+/// Minutes of which some come twice: the later counts replace the earlier.
+fn arrivals() -> impl Strategy<Value = Vec<(i64, u32, u32)>> {
+    prop::collection::vec((1..600_i64, 0..50_u32, 0..50_u32), 1..200)
+}
+
+fn methods() -> impl Strategy<Value = Budgeting> {
+    prop_oneof![
+        Just(Budgeting::Occurrences),
+        (1..70_u32, 0.5..1.0_f64).prop_map(|(minutes, target)| Budgeting::Timeslices { minutes, target }),
+        (1..70_u32).prop_map(|minutes| Budgeting::RatioTimeslices { minutes }),
+    ]
 }
 
 proptest! {
     #[test]
     fn more_failures_never_lower_a_burn_rate(good in 0.0..1e6_f64, bad in 0.0..1e6_f64, more in 0.0..1e6_f64) {
-        let sum = |bad: f64| WindowSum { good, total: good + bad, observed: 1, expected: 1 };
+        let sum = |bad: f64| WindowSum { good, total: good + bad, bad_events: bad, observed: 1, expected: 1 };
         if let Some(before) = burn_rate(&sum(bad), BUDGET) {
             let after = burn_rate(&sum(bad + more), BUDGET).unwrap();
             prop_assert!(after >= before - 1e-9 && after <= 1.0 / BUDGET + 1e-6);
         }
+    }
+
+    /// Late data replaces slices; what counts is what is there in the end, and not how it came.
+    #[test]
+    fn slices_in_any_order_with_late_replacements_read_as_if_computed_afresh(
+        arrivals in arrivals(), budgeting in methods(), window in 1..700_u32,
+    ) {
+        let slice = |&(age, good, bad): &(i64, u32, u32)| SloSlice {
+            tenant: Tenant::default(),
+            slo: "s".to_owned(),
+            minute: minute_start(END - age),
+            good: f64::from(good),
+            total: f64::from(good + bad),
+            revision: 0,
+        };
+        let mut live = Minutes::default();
+        for arrival in &arrivals {
+            let new = slice(arrival);
+            let minute = END - arrival.0;
+            if let Some(revision) = live.revision_of(minute, new.good, new.total) {
+                live.set(&SloSlice { revision, ..new });
+            }
+        }
+        let last: std::collections::BTreeMap<i64, SloSlice> =
+            arrivals.iter().map(|arrival| (-arrival.0, slice(arrival))).collect();
+        let fresh = Minutes::load(&last.values().cloned().collect::<Vec<_>>());
+        let window = Duration::from_secs(60) * window;
+        prop_assert_eq!(live.window(END, window, budgeting), fresh.window(END, window, budgeting));
+        // The ledger's units are the same sums, minute by minute.
+        let units = Minutes::load(&budgeting.units(&last.values().cloned().collect::<Vec<_>>()));
+        let (sum, of_units) = (live.window(END, 10 * DAY, budgeting), units.window(END, 10 * DAY, OCCURRENCES));
+        prop_assert!((sum.total - of_units.total).abs() < 1e-9 && (sum.bad() - of_units.bad()).abs() < 1e-9);
     }
 }

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use super::COVERAGE_FLOOR;
 use super::binomial;
+use super::budgeting::Budgeting;
 use super::burn::{Minutes, WindowSum, burn_rate};
+use crate::condition::Op;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -28,29 +30,36 @@ impl Severity {
 }
 
 /// One burn-rate alert: two windows and the factor that both must exceed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tier {
-    /// `page-1h`, `page-6h`, `ticket-1d` or `ticket-3d`; the last part of the rule's id.
-    pub name: &'static str,
+    /// `page-1h`, `page-6h`, `ticket-1d` or `ticket-3d`, or the name of an alert condition; the last part of the
+    /// rule's id.
+    pub name: String,
     /// How urgent it is.
     pub severity: Severity,
     /// The window that measures the damage.
     pub long: Duration,
     /// The window that tells whether it is still going on.
     pub short: Duration,
-    /// `budget_share · P / long`.
+    /// `budget_share · P / long`, or as written.
     pub factor: f64,
+    /// How a burn rate exceeds it: above, or above or equal.
+    pub op: Op,
+    /// How long both windows must exceed it before the alert fires.
+    pub alert_after: Duration,
 }
 
 /// The four tiers of Google's SRE workbook for a budget window of `period`; with 30 days the factors are 14.4, 6,
 /// 3 and 1.
 pub fn google_30d(period: Duration) -> [Tier; 4] {
-    let tier = |name, severity, long: Duration, short, budget_share: f64| Tier {
-        name,
+    let tier = |name: &str, severity, long: Duration, short, budget_share: f64| Tier {
+        name: name.to_owned(),
         severity,
         long,
         short,
         factor: budget_share * period.as_secs_f64() / long.as_secs_f64(),
+        op: Op::Gt,
+        alert_after: Duration::ZERO,
     };
     [
         tier("page-1h", Severity::Page, HOUR, 5 * MINUTE, 0.02),
@@ -58,6 +67,12 @@ pub fn google_30d(period: Duration) -> [Tier; 4] {
         tier("ticket-1d", Severity::Ticket, DAY, 2 * HOUR, 0.10),
         tier("ticket-3d", Severity::Ticket, 3 * DAY, 6 * HOUR, 0.10),
     ]
+}
+
+/// The short window of a tier of which only the long one is written: a twelfth of it in whole minutes, as in
+/// [`google_30d`], and one minute at least.
+pub fn short_window(long: Duration) -> Duration {
+    MINUTE * u32::try_from(long.as_secs() / 12 / 60).unwrap_or(u32::MAX).max(1)
 }
 
 /// What keeps a handful of failures from waking somebody.
@@ -76,10 +91,12 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// Whether these failures are more than chance around `f · B`.
-    pub fn admits(&self, long: &WindowSum, rate: f64) -> bool {
-        long.bad() >= self.min_failures
-            && binomial::tail(long.bad().floor(), long.total.round(), rate) <= self.alpha
+    /// Whether these failures are more than chance around `f · B`. Time slices weigh a quiet hour like a busy one, so
+    /// what chance brings is not reckoned from their events together: there, enough of them must be bad.
+    pub fn admits(&self, long: &WindowSum, rate: f64, budgeting: Budgeting) -> bool {
+        let enough = long.bad_events >= self.min_failures;
+        let by_chance = || binomial::tail(long.bad().floor(), long.total.round(), rate) > self.alpha;
+        enough && (budgeting != Budgeting::Occurrences || !by_chance())
     }
 }
 
@@ -118,15 +135,24 @@ impl Tier {
     }
 
     /// Reads the windows that end before minute `end`.
-    pub(crate) fn read(&self, minutes: &Minutes, end: i64, budget: f64, guard: &Guard) -> TierReading {
-        let long = minutes.window(end, self.long);
-        let short = minutes.window(end, self.short);
+    pub(crate) fn read(
+        &self,
+        minutes: &Minutes,
+        end: i64,
+        budgeting: Budgeting,
+        budget: f64,
+        guard: &Guard,
+    ) -> TierReading {
+        let long = minutes.window(end, self.long, budgeting);
+        let short = minutes.window(end, self.short, budgeting);
         let (burn_long, burn_short) = (burn_rate(&long, budget), burn_rate(&short, budget));
         let coverage = long.coverage().min(short.coverage());
         let verdict = match (burn_long, burn_short) {
             (Some(burn_long), Some(burn_short)) if coverage >= COVERAGE_FLOOR => {
-                let holds = burn_short > self.factor;
-                let fires = holds && burn_long > self.factor && guard.admits(&long, self.factor * budget);
+                let exceeds = |burn: f64| self.op.holds(burn, self.factor);
+                let holds = exceeds(burn_short);
+                let fires =
+                    holds && exceeds(burn_long) && guard.admits(&long, self.factor * budget, budgeting);
                 Some(TierVerdict { fires, holds })
             }
             _ => None,

@@ -16,7 +16,10 @@ const ROWS_MAX: usize = 1_000;
 
 pub(crate) async fn rules(State(app): State<Arc<App>>) -> Json<Value> {
     let view = app.rules();
-    Json(json!({"groups": view.groups, "slos": view.slos, "problems": view.problems}))
+    Json(json!({
+        "groups": view.groups, "slos": view.slos, "problems": view.problems,
+        "version": view.version, "refused": view.refused,
+    }))
 }
 
 pub(crate) async fn alerts(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {

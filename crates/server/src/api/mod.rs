@@ -4,6 +4,7 @@ mod error;
 mod idempotency;
 mod incidents;
 mod lists;
+pub(crate) mod silences;
 mod sql;
 mod sql_answer;
 mod status;
@@ -35,6 +36,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/incidents/{id}", get(incidents::show))
         .route("/api/v1/incidents/{id}/timeline", get(incidents::timeline))
         .route("/api/v1/incidents/{id}/notes", post(incidents::note))
+        .route("/api/v1/silences", get(silences::list).post(silences::add))
+        .route("/api/v1/silences/{id}", get(silences::show).delete(silences::expire))
         .route("/api/v1/clock", get(status::clock).post(status::set_clock))
         .route("/api/v1/status", get(status::status))
         .route("/livez", get(status::livez))

@@ -25,12 +25,16 @@ pub(crate) async fn readyz() -> &'static str {
 }
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], crate::metrics::render(&app))
+    // The other figures are worth having without these.
+    let outbox = app.state.outbox_counts().await.ok();
+    let text = crate::metrics::render(&app, outbox.as_ref());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 pub(crate) async fn status(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     let outbox = app.state.outbox_counts().await?;
     let stats = app.store.stats();
+    let rules = app.rules();
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": app.clock.now().to_string(),
@@ -48,7 +52,16 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Result<Json<Value>, A
             "last_seal": stats.last_seal.map(|at| at.to_string()),
             "last_error": stats.last_error, "poisoned": stats.poisoned,
         },
-        "outbox": {"pending": outbox.pending, "sent": outbox.sent, "dead": outbox.dead, "unsent": outbox.unsent},
+        "rules": {
+            "version": rules.version.id, "loaded_at": rules.version.loaded_at,
+            "refused": rules.refused, "problems": rules.problems.len(),
+            "alert_rules": rules.groups.iter().filter(|group| !group.built_in).map(|group| group.rules.len()).sum::<usize>(),
+            "slos": rules.slos.len(),
+        },
+        "outbox": {
+            "waiting": outbox.waiting, "pending": outbox.pending, "sent": outbox.sent, "dead": outbox.dead,
+            "muted": outbox.muted, "unsent": outbox.unsent,
+        },
         "last_pulse_error": app.last_pulse_error(),
     })))
 }

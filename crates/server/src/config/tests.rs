@@ -80,6 +80,25 @@ fn texts_are_indexed_by_table() {
 }
 
 #[test]
+fn who_is_told_is_checked_at_the_start() {
+    let receiver = "[[receivers]]\nname = \"ops\"\ntype = \"file\"\npath = \"told.jsonl\"\n";
+    let config =
+        with_file(&format!("{receiver}[notify]\ngroup_wait = \"0s\"\nreceiver = \"ops\"\n")).unwrap();
+    let shown = |key: &str| config.describe().into_iter().find(|(name, ..)| *name == key).unwrap();
+    assert_eq!(shown("notify.group_wait"), ("notify.group_wait", "0s".to_owned(), ConfigSource::File));
+    assert_eq!(shown("notify.group_interval").1, "300s");
+    assert_eq!(shown("receivers").1, "ops");
+    let typo = with_file("[notify]\ngroup_wiat = \"0s\"\n").unwrap_err();
+    let ConfigError::Parse { source, .. } = typo else { panic!("{typo}") };
+    assert!(source.to_string().contains("group_wiat") && source.to_string().contains("line 2"), "{source}");
+    let nobody = with_file(&format!("{receiver}[notify]\nreceiver = \"opps\"\n")).unwrap_err();
+    let ConfigError::Notify(source) = nobody else { panic!("{nobody}") };
+    assert!(source.to_string().contains("there are ops"), "{source}");
+    let url = with_file("[notify]\nexternal_url = \"example.org\"\n");
+    assert!(matches!(url, Err(ConfigError::Invalid { key: "notify.external_url", .. })));
+}
+
+#[test]
 fn beyond_loopback_needs_a_token_or_insecure() {
     let exposed = "[listen]\nweb = \"0.0.0.0:4320\"\n";
     assert!(matches!(with_file(exposed), Err(ConfigError::Exposed { flag: "--listen-web", .. })));

@@ -7,6 +7,7 @@ use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource as _, SqlValue}
 use uuid::Uuid;
 
 use super::range::{CHOICES, Range};
+use crate::api::ApiError;
 use crate::app::App;
 use crate::fault::chain;
 
@@ -24,6 +25,8 @@ pub(crate) struct Frame {
     pub(crate) range_path: String,
     pub(crate) range_words: String,
     pub(crate) choices: Vec<Choice>,
+    /// What the picker keeps of the address beside the range: names and values.
+    pub(crate) kept: Vec<(&'static str, String)>,
 }
 
 /// One entry of the range picker.
@@ -37,7 +40,14 @@ pub(crate) struct Choice {
 impl Frame {
     pub(crate) fn new(title: impl Into<String>, here: &'static str) -> Self {
         let title = title.into();
-        Self { title, here, range_path: String::new(), range_words: String::new(), choices: Vec::new() }
+        Self {
+            title,
+            here,
+            range_path: String::new(),
+            range_words: String::new(),
+            choices: Vec::new(),
+            kept: Vec::new(),
+        }
     }
 
     /// Whether the range is one of the picker's.
@@ -53,6 +63,16 @@ impl Frame {
             .iter()
             .map(|(value, words)| Choice { value, words, chosen: range.choice.as_deref() == Some(value) })
             .collect();
+        if let Some(zone) = range.tz.iana_name().filter(|name| *name != "UTC") {
+            self.kept.push(("tz", zone.to_owned()));
+        }
+        self
+    }
+
+    /// Keeps one more part of the address when another range is picked.
+    #[must_use]
+    pub(crate) fn keeping(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.kept.extend(value.map(|value| (name, value.to_owned())));
         self
     }
 }
@@ -82,6 +102,22 @@ impl PageError {
         tracing::error!(error = chain(error), "page failed");
         let hint = "The server's log has the cause under this request id. Try again in a moment.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "This page could not be made.", hint)
+    }
+
+    /// The same refusal with another way onward.
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// What the API would have refused, said on a page.
+    pub(crate) fn from_api(error: ApiError) -> Self {
+        let mut message = error.message;
+        if let Some(first) = message.get(..1) {
+            message.replace_range(..1, &first.to_uppercase());
+        }
+        Self::new(error.status, format!("{message}."), "Go back: the form still holds what you wrote.")
     }
 
     fn new(status: StatusCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -137,7 +173,7 @@ pub(crate) async fn not_found(request: axum::extract::Request) -> Response<Body>
     let path: String = request.uri().path().chars().take(120).collect();
     if path.starts_with("/api/") {
         let hint = "GET /api/v1/status answers; DESIGN §8 lists the rest";
-        return crate::api::ApiError::not_found(format!("there is no {path}"), hint).into_response();
+        return ApiError::not_found(format!("there is no {path}"), hint).into_response();
     }
     PageError::not_found(format!("There is no page {path}."), "Start from the home page.").into_response()
 }
@@ -173,6 +209,16 @@ pub(crate) async fn rows(app: &App, sql: &str, range: &Range) -> Result<Vec<Vec<
     let request = SqlRequest::new(sql).param("from", range.from).param("to", range.to);
     let answer: SqlAnswer = app.query.sql(request).await?;
     answer.rows().map_err(|error| PageError::internal(&error))
+}
+
+/// See-other to an address of ours: after a form was sent, and for addresses that have moved.
+pub(crate) fn see_other(address: &str) -> Response<Body> {
+    let location = axum::http::HeaderValue::from_str(address);
+    let location = location.unwrap_or_else(|_| axum::http::HeaderValue::from_static("/"));
+    let mut response = html_text(String::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }
 
 /// The address of `/sql` with this query and range: the door behind a number.

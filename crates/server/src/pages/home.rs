@@ -12,6 +12,7 @@ use hindsight_model::{
 };
 use hindsight_postmortem::chart::{Unit, sparkline};
 
+use super::alert_words::{plural, rule_path, slo_path};
 use super::frame::{Frame, PageError, html, rows, sql_link};
 use super::range::{Range, RangeQuery};
 use crate::app::App;
@@ -57,6 +58,7 @@ struct AlertView {
     state: AlertState,
     class: &'static str,
     name: String,
+    path: String,
     labels: String,
     summary: String,
     since: String,
@@ -64,6 +66,7 @@ struct AlertView {
 
 struct SloView {
     name: String,
+    path: String,
     service: String,
     objective: String,
     left: String,
@@ -178,10 +181,6 @@ fn sentence(
     (words, "ok")
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 fn by_service(rows: &[Vec<SqlValue>], range: &Range) -> BTreeMap<String, Minutes> {
     let step = range.bucket_minutes() * 60_000_000;
     let first = to_micros(range.from).div_euclid(step);
@@ -258,6 +257,7 @@ fn alert(instance: &AlertInstance, range: &Range) -> AlertView {
             _ => "warn",
         },
         name: instance.alert.clone(),
+        path: rule_path(&instance.rule),
         labels: labels.join(", "),
         summary: instance.annotations.get("summary").cloned().unwrap_or_default(),
         since: at(to_micros(instance.since), range),
@@ -266,6 +266,7 @@ fn alert(instance: &AlertInstance, range: &Range) -> AlertView {
 
 fn slo(status: &SloStatus) -> SloView {
     SloView {
+        path: slo_path(&status.slo),
         name: status.slo.clone(),
         service: status.service.clone(),
         objective: format!("{} %", hindsight_postmortem::chart::exact(status.objective * 100.0)),

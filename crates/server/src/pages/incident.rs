@@ -7,12 +7,13 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
-use hindsight_model::{Incident, IncidentId, Suspect, Tenant, TimelineKind, TimelineRow};
+use hindsight_model::{Incident, IncidentId, Suspect, Tenant, TimelineKind, TimelineRow, Transition};
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
 use hindsight_state::TransitionFilter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use super::alert_words::rule_path;
 use super::frame::{Frame, PageError, html, rows, sql_link};
 use super::lists::listed;
 use super::range::Range;
@@ -36,7 +37,7 @@ struct IncidentPage {
     facts: Vec<(&'static str, String)>,
     timeline: Vec<RowView>,
     suspects: Vec<SuspectView>,
-    alerts: Vec<(String, String)>,
+    alerts: Vec<AlertRow>,
     charts: Vec<String>,
     postmortem: Option<(String, String)>,
 }
@@ -49,6 +50,15 @@ struct RowView {
     source: &'static str,
     text: String,
     link: Option<String>,
+}
+
+/// An alert of the incident.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct AlertRow {
+    name: String,
+    /// The page of its rule, where the rule is still known.
+    path: Option<String>,
+    why: String,
 }
 
 struct SuspectView {
@@ -230,13 +240,18 @@ fn events(incident: &Incident, timeline: &[TimelineRow]) -> Vec<EventLine> {
 }
 
 /// The alerts of an incident by name, each once, with why it belongs here.
-async fn alerts(app: &App, incident: &Incident) -> Result<Vec<(String, String)>, PageError> {
+async fn alerts(app: &App, incident: &Incident) -> Result<Vec<AlertRow>, PageError> {
     let filter = TransitionFilter::default();
     let transitions = app.state.transitions(&Tenant::default(), &filter).await?;
-    let names: BTreeMap<&str, &str> =
-        transitions.iter().map(|seen| (seen.episode.as_str(), seen.alert.as_str())).collect();
+    let seen: BTreeMap<&str, &Transition> =
+        transitions.iter().map(|seen| (seen.episode.as_str(), seen)).collect();
     let named = incident.alerts.iter().map(|(episode, why)| {
-        (names.get(episode.as_str()).copied().unwrap_or(episode).to_owned(), why.clone())
+        let seen = seen.get(episode.as_str());
+        AlertRow {
+            name: seen.map_or_else(|| episode.clone(), |seen| seen.alert.clone()),
+            path: seen.map(|seen| rule_path(&seen.rule)),
+            why: why.clone(),
+        }
     });
     Ok(named.collect::<BTreeSet<_>>().into_iter().collect())
 }

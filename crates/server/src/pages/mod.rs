@@ -1,19 +1,27 @@
 //! The pages: each a struct that a pure function builds and a template prints. They work without script; the one
 //! small script adds keys.
 
+mod alert_words;
+mod alerts;
 mod assets;
+mod deploys;
 mod frame;
 mod home;
 mod incident;
 mod lists;
 mod postmortem;
 mod range;
+mod rule;
+mod runbook;
+mod silences;
+mod slo;
+mod slos;
 mod sql;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 pub(crate) use frame::not_found;
 
@@ -22,6 +30,13 @@ use crate::app::App;
 pub(crate) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::show))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/{*id}", get(rule::show))
+        .route("/silences", post(silences::add))
+        .route("/silences/{id}/expire", post(silences::expire))
+        .route("/runbooks/{*file}", get(runbook::show))
+        .route("/slos", get(slos::show))
+        .route("/slos/{*name}", get(slo::show))
         .route("/sql", get(sql::show))
         .route("/incidents", get(lists::incidents))
         .route("/incidents/{id}", get(incident::show))

@@ -42,6 +42,14 @@ impl Range {
     /// # Errors
     /// A sentence for the person who wrote the address.
     pub(crate) fn parse(query: &RangeQuery, now: Timestamp) -> Result<Self, String> {
+        Self::parse_or(query, now, "1h")
+    }
+
+    /// The same, with the length that an address without `from` means.
+    ///
+    /// # Errors
+    /// As [`Range::parse`].
+    pub(crate) fn parse_or(query: &RangeQuery, now: Timestamp, default_length: &str) -> Result<Self, String> {
         let tz = match query.tz.as_deref().filter(|name| !name.is_empty()) {
             None => TimeZone::UTC,
             Some(name) => TimeZone::get(name)
@@ -51,7 +59,7 @@ impl Range {
             None => now,
             Some(text) => instant(text)?,
         };
-        let text = query.from.as_deref().filter(|from| !from.is_empty()).unwrap_or("1h");
+        let text = query.from.as_deref().filter(|from| !from.is_empty()).unwrap_or(default_length);
         let (from, choice) = match parse_duration(text) {
             Ok(length) => {
                 let length = SignedDuration::try_from(length).map_err(|_| too_long())?;
@@ -84,11 +92,24 @@ impl Range {
         format!("from={}&to={}", self.from, self.to)
     }
 
+    /// What keeps the range in a link to another page: the choice where it is one, so that it stays relative.
+    pub(crate) fn kept(&self) -> String {
+        let range = match &self.choice {
+            Some(choice) => format!("from={choice}"),
+            None => self.fixed(),
+        };
+        match self.tz.iana_name() {
+            Some(name) if name != "UTC" => format!("{range}&tz={name}"),
+            _ => range,
+        }
+    }
+
     /// The range as a person reads it, with its zone.
     pub(crate) fn words(&self) -> String {
         let from = self.from.to_zoned(self.tz.clone());
         let to = self.to.to_zoned(self.tz.clone());
-        format!("{} – {}", from.strftime("%Y-%m-%d %H:%M"), to.strftime("%H:%M %Z"))
+        let end = if from.date() == to.date() { "%H:%M %Z" } else { "%Y-%m-%d %H:%M %Z" };
+        format!("{} – {}", from.strftime("%Y-%m-%d %H:%M"), to.strftime(end))
     }
 }
 

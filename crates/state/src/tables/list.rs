@@ -86,7 +86,8 @@ pub(super) const QUERIED: &[Queried] = &[
     Queried {
         name: "slo_status",
         doc: "one row for each SLO, as it stands now",
-        sql: "SELECT tenant, slo, service, at, objective, window_s, total, bad, budget_consumed, burn_1h, state \
+        sql: "SELECT tenant, slo, service, at, objective, window_s, total, bad, budget_consumed, burn_1h, state, \
+              method, period_start, period_end, 1 - budget_consumed, projected, time_to_exhaust_s, coverage, note \
               FROM slo_status WHERE tenant = ?1",
         columns: &[
             ("tenant", Text, "whose row it is"),
@@ -95,11 +96,31 @@ pub(super) const QUERIED: &[Queried] = &[
             ("timestamp", Time, "as of when"),
             ("objective", Double, "share of events that has to be good, 0 to 1"),
             ("window_s", Int, "length of the window in seconds"),
-            ("total", Double, "events in the window"),
-            ("bad", Double, "bad events in the window"),
+            ("total", Double, "events in the window, or time slices; see method"),
+            ("bad", Double, "bad ones among them"),
             ("budget_consumed", Double, "share of the error budget that is used up; above 1 it is overdrawn"),
             ("burn_1h", Double, "how many times too fast the budget burnt in the last hour"),
             ("state", Text, "how it stands, in a word"),
+            ("method", Text, "what the budget counts: Occurrences, Timeslices or RatioTimeslices"),
+            ("period_start", Time, "when the window began"),
+            ("period_end", Time, "when it ends; a rolling window ends with its last minute"),
+            (
+                "budget_remaining",
+                Double,
+                "share of the error budget that is left, below nought when overdrawn",
+            ),
+            (
+                "projected",
+                Double,
+                "share spent at the end of a calendar period, if it goes on as in the last day",
+            ),
+            (
+                "time_to_exhaust_s",
+                Double,
+                "seconds until it is spent at the last hour's rate; null when it is not",
+            ),
+            ("coverage", Double, "share of the window's minutes that were observed"),
+            ("note", Text, "what the figures leave open; null when nothing"),
         ],
     },
     Queried {
@@ -121,22 +142,50 @@ pub(super) const QUERIED: &[Queried] = &[
     },
     Queried {
         name: "notifications",
-        doc: "one row for each notification, sent or not",
+        doc: "one row for each notification, and for each alert that waits for one, was muted or is not told",
         sql: "SELECT tenant, id, receiver, dedup_key, status, attempts, created_at, \
               CASE status WHEN 'pending' THEN max(not_before, coalesce(lease_until, not_before)) END, \
-              sent_at, last_error, payload FROM outbox WHERE tenant = ?1",
+              sent_at, last_error, payload, group_key, alerts, finished_at FROM outbox WHERE tenant = ?1 \
+              UNION ALL \
+              SELECT tenant, NULL, receiver, dedup_key, status, 0, created_at, CASE status WHEN 'waiting' THEN \
+              (SELECT due_at FROM notification_groups g WHERE g.subject = e.subject) END, \
+              NULL, reason, payload, group_key, json_array(json_object('status', payload->>'kind', \
+              'episode', payload->>'episode', 'fingerprint', payload->>'$.alert.fingerprint', \
+              'labels', json(payload->'$.alert.labels'))), finished_at \
+              FROM notification_events e WHERE tenant = ?1 AND status <> 'told'",
         columns: &[
             ("tenant", Text, "whose row it is"),
-            ("id", Int, "its number"),
+            ("id", Int, "its number; null for an alert that no notification tells"),
             ("receiver", Text, "who is told"),
             ("dedup_key", Text, "the same when it is sent again"),
-            ("status", Text, "pending, sent, dead or unsent"),
+            ("status", Text, "waiting for its group's turn, pending, sent, dead, muted or unsent"),
             ("attempts", Int, "how often it was tried"),
             ("created_at", Time, "when it was planned"),
-            ("next_attempt_at", Time, "when it is due; null unless pending"),
+            ("next_attempt_at", Time, "when it is due; null unless waiting or pending"),
             ("sent_at", Time, "when the receiver took it"),
-            ("reason", Text, "why it failed or was not sent"),
+            ("reason", Text, "why it failed, was muted or was not sent"),
             ("payload", Text, "what is sent, JSON text"),
+            ("group_key", Text, "the route and the labels that its alerts have in common"),
+            ("alerts", Text, "the alerts that it tells, JSON text"),
+            ("finished_at", Time, "when it was sent or given up; null before"),
+        ],
+    },
+    Queried {
+        name: "silences",
+        doc: "one row for each silence: while it lasts, alerts that it matches are told to nobody",
+        sql: "SELECT tenant, 'SIL-' || id, matchers, starts_at, ends_at, author, comment, created_at, \
+              expired_at, expired_by FROM silences WHERE tenant = ?1",
+        columns: &[
+            ("tenant", Text, "whose row it is"),
+            ("id", Text, "its id, as SIL-7"),
+            ("matchers", Text, "conditions on labels, all of which an alert meets to be silent, JSON text"),
+            ("starts_at", Time, "from when alerts are silent"),
+            ("ends_at", Time, "until when; moved forward when it was ended early"),
+            ("author", Text, "who asked for it"),
+            ("comment", Text, "why alerts are silent"),
+            ("created_at", Time, "when it was made"),
+            ("expired_at", Time, "when it was ended early; null when it was not"),
+            ("expired_by", Text, "who ended it early"),
         ],
     },
     Queried {

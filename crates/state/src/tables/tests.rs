@@ -2,7 +2,7 @@ use hindsight_model::{SqlAnswer, SqlValue, TickCommit, TimelineSource};
 
 use super::*;
 use crate::AuditEntry;
-use crate::testing::{at, entry, full_tick, incident, row, tenant};
+use crate::testing::{at, entry, full_tick, incident, row, silence, tenant};
 
 async fn filled() -> State {
     let state = State::in_memory().await.unwrap();
@@ -12,6 +12,7 @@ async fn filled() -> State {
     let word = || "x".to_owned();
     let entry = AuditEntry { tenant: me, actor: word(), action: word(), subject: word(), detail: word() };
     state.audit(&entry, at(0)).await.unwrap();
+    state.add_silence(silence(0, 100), at(0)).await.unwrap();
     state
 }
 
@@ -36,6 +37,7 @@ async fn every_table_fills_its_own_schema_and_shows_a_tenant_nobody_elses_rows()
             "slo_status",
             "timeline",
             "notifications",
+            "silences",
             "audit_log",
             "incidents"
         ]
@@ -71,9 +73,14 @@ async fn columns_hold_what_their_names_say() {
         ("slo_status", "burn_1h", SqlValue::Null),
         ("timeline", "incident", text("INC-7")),
         ("timeline", "kind", text("change_point")),
-        ("notifications", "status", text("pending")),
-        ("notifications", "next_attempt_at", micros(60)),
+        ("notifications", "status", text("waiting")),
+        ("notifications", "next_attempt_at", micros(90)),
+        ("notifications", "id", SqlValue::Null),
+        ("notifications", "finished_at", SqlValue::Null),
         ("notifications", "sent_at", SqlValue::Null),
+        ("silences", "id", text("SIL-1")),
+        ("silences", "ends_at", micros(100)),
+        ("silences", "expired_by", SqlValue::Null),
         ("audit_log", "seq", SqlValue::Int(1)),
         ("incidents", "id", text("INC-7")),
         ("incidents", "detected_at", micros(60)),

@@ -4,9 +4,10 @@ use arrow::array::RecordBatch;
 use hindsight_model::{AlertState, Outcome, Tenant, TickCommit};
 
 use super::*;
-use crate::prune::{EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, OUTBOX_DONE_MAX, TRANSITIONS_MAX};
+use crate::outbox::insert;
+use crate::prune::{EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, EVENTS_DONE_MAX, OUTBOX_DONE_MAX, TRANSITIONS_MAX};
 use crate::testing::{
-    at, entry, evaluation, full_tick, instance, labels, slice, slo_status, tenant, transition,
+    at, delivery, entry, evaluation, full_tick, instance, labels, slice, slo_status, tenant, transition,
 };
 use crate::{OutboxCounts, TransitionFilter};
 
@@ -114,7 +115,7 @@ async fn a_page_planned_twice_is_queued_once() {
     let mut later = full_tick(90);
     later.outbox = vec![entry("default/e-main/firing", 90), entry("default/e-main/resolved", 90)];
     assert_eq!(state.commit_tick(&later).await.unwrap().notifications, 1);
-    assert_eq!(state.outbox_counts().await.unwrap().pending, 2);
+    assert_eq!(state.outbox_counts().await.unwrap().waiting, 2);
 }
 
 #[tokio::test]
@@ -201,12 +202,19 @@ async fn rows_beyond_their_number_are_forgotten_except_pages_still_to_send() {
     let mut second = full_tick(90);
     second.outbox = vec![entry("t/b/firing", 90), entry("t/c/firing", 90)];
     state.commit_tick(&second).await.unwrap();
+    let mut transaction = state.begin().await.unwrap();
+    for key in ["t/g/1", "t/g/2", "t/g/3"] {
+        insert(&mut transaction, &delivery(key, 90)).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
     // As if the table were full: the second tick's rows now lie a whole table above the first's.
     let far = format!(
         "UPDATE evaluations SET seq = seq + {EVALUATIONS_MAX} WHERE seq = 2; \
          UPDATE transitions SET seq = seq + {TRANSITIONS_MAX} WHERE seq = 2; \
          UPDATE outbox SET id = id + {OUTBOX_DONE_MAX} WHERE id = 3; \
-         UPDATE outbox SET status = 'sent' WHERE id = 1"
+         UPDATE outbox SET status = 'sent' WHERE id = 1; \
+         UPDATE notification_events SET id = id + {EVENTS_DONE_MAX} WHERE id = 3; \
+         UPDATE notification_events SET status = 'muted' WHERE id = 1"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(far)).execute(state.reader()).await.unwrap();
     let tick = Some(at(120));
@@ -216,5 +224,9 @@ async fn rows_beyond_their_number_are_forgotten_except_pages_still_to_send() {
     assert_eq!(left.iter().map(|e| e.at).collect::<Vec<_>>(), [at(90)]);
     assert_eq!(state.transitions_after(0).await.unwrap().len(), 1);
     let counts = state.outbox_counts().await.unwrap();
-    assert_eq!(counts, OutboxCounts { pending: 2, ..OutboxCounts::default() }, "the sent one is gone");
+    assert_eq!(
+        counts,
+        OutboxCounts { pending: 2, waiting: 2, ..OutboxCounts::default() },
+        "what is done is gone"
+    );
 }

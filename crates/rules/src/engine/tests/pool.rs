@@ -107,5 +107,5 @@ async fn every_notification_is_in_the_outbox_of_its_transition() {
     let disk = Disk::new().await;
     run(&mut engine(&workspace, &Telemetry::pool(&pool_values()), &disk), at("25m")).await;
     let counts = disk.state.outbox_counts().await.unwrap();
-    assert_eq!(counts.pending, 4, "one for each transition");
+    assert_eq!(counts.waiting, 4, "one for each transition");
 }

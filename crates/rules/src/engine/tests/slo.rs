@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hindsight_model::{AlertState, Outcome, Tenant};
+use hindsight_model::{AlertState, Outcome, SloSlice, Tenant, TickCommit};
 
 use super::support::{Disk, Telemetry, Workspace, at, engine, run, state_of, story, t};
 
@@ -165,4 +165,153 @@ async fn a_restart_of_an_slo_changes_nothing_about_what_happens() {
     }
     assert_eq!(stories[0], stories[1]);
     assert!(!stories[0].is_empty());
+}
+
+/// The SLO of the page, with a budget of calendar months in Berlin.
+fn monthly() -> String {
+    let months = "{duration: 1M, calendar: {startTime: 2026-01-01 00:00:00, timeZone: Europe/Berlin}}";
+    SLO.replace("{duration: 30d, isRolling: true}", months)
+}
+
+#[tokio::test]
+async fn a_calendar_budget_is_whole_again_when_the_next_month_begins_and_projects_its_end() {
+    let workspace = Workspace::new(&[("slos/checkout.yaml", &monthly())]);
+    let disk = Disk::new().await;
+    let telemetry = Arc::new(Telemetry::default());
+    // January ends in Berlin at 23:00 UTC on the 31st, day 30 from the start.
+    let ends = (30 * 24 + 23) * 60;
+    traffic(&telemetry, ends - 100, 100, 10);
+    traffic(&telemetry, ends, 100, 0);
+    let journal = Arc::<Disk>::clone(&disk);
+    let source = Arc::<Telemetry>::clone(&telemetry);
+    let options = crate::Options {
+        alignment: crate::Alignment::At(t(0)),
+        start: Some(t((ends - 100) * 60)),
+        ..crate::Options::default()
+    };
+    let mut engine =
+        crate::Engine::new(source, journal, workspace.path(), Tenant::default(), options).unwrap();
+    run(&mut engine, t((ends - 10) * 60)).await;
+    let month = 31.0 * 1_440.0;
+    let status = engine.describe().slos[0].status.clone().unwrap();
+    assert_eq!(status.period_end, t(ends * 60));
+    assert_eq!(status.window_s, 31 * 86_400);
+    // The first 89 minutes are read; 5 % failed, fifty times the budget.
+    assert!((status.budget_consumed.unwrap() - 50.0 * 89.0 / month).abs() < 1e-9);
+    assert!((status.projected.unwrap() - 50.0 * 100.0 / month).abs() < 1e-9, "eleven minutes are left");
+    run(&mut engine, t((ends + 61) * 60)).await;
+    let status = engine.describe().slos[0].status.clone().unwrap();
+    assert_eq!((status.period_start, status.window_s), (t(ends * 60), 28 * 86_400));
+    assert_eq!((status.total, status.bad, status.budget_consumed), (60.0 * 200.0, 0.0, Some(0.0)));
+    // The tiers look back over the turn of the month, and the day's rate goes on in the projection.
+    assert!(status.projected.unwrap() > 1.0, "{status:?}");
+    let view = engine.describe().slos[0].clone();
+    assert_eq!((view.is_rolling, view.budget_projected), (false, status.projected));
+}
+
+#[tokio::test]
+async fn a_restart_of_a_calendar_of_time_slices_reads_the_same_from_the_journal() {
+    let text = monthly()
+        .replace("Occurrences", "Timeslices")
+        .replace("{target: 0.999}", "{target: 0.999, timeSliceWindow: 7m, timeSliceTarget: 0.99}");
+    let mut standings = Vec::new();
+    for restarts in [vec![], vec!["30m", "77m", "93m"]] {
+        let workspace = Workspace::new(&[("slos/checkout.yaml", &text)]);
+        let disk = Disk::new().await;
+        let telemetry = Arc::new(Telemetry::default());
+        traffic(&telemetry, 3, 60, 0);
+        traffic(&telemetry, 63, 20, 20);
+        traffic(&telemetry, 83, 20, 0);
+        let mut last = None;
+        for restart in restarts.iter().chain([&"95m"]) {
+            let mut engine = engine(&workspace, &telemetry, &disk);
+            run(&mut engine, at(restart)).await;
+            last = engine.describe().slos[0].status.clone();
+        }
+        standings.push((last.unwrap(), disk.transitions().await));
+    }
+    assert_eq!(standings[0], standings[1]);
+    let status = &standings[0].0;
+    assert_eq!((status.method.as_str(), status.state.as_str()), ("Timeslices", "burning"));
+    // The bad minutes 63 to 82 touch the slices of seven minutes that they lie in: units, not events.
+    assert!(status.bad > 2.0 && status.bad < 5.0 && status.total < 14.0, "{status:?}");
+}
+
+#[tokio::test]
+async fn a_hole_in_the_slices_leaves_the_standing_unknown() {
+    let workspace = Workspace::new(&[("slos/checkout.yaml", SLO)]);
+    let disk = Disk::new().await;
+    let telemetry = Arc::new(Telemetry::default());
+    traffic(&telemetry, 0, 10, 0);
+    let mut engine = engine(&workspace, &telemetry, &disk);
+    run(&mut engine, at("11m")).await;
+    assert_eq!(engine.describe().slos[0].status.as_ref().unwrap().state, "ok");
+    telemetry.fails.store(true, Ordering::Relaxed);
+    run(&mut engine, at("20m")).await;
+    let view = engine.describe().slos[0].clone();
+    assert!(view.coverage.unwrap() < 0.9, "{view:?}");
+    assert_eq!(view.status.unwrap().state, "unknown");
+}
+
+#[tokio::test]
+async fn a_condition_that_is_spelled_out_waits_for_its_alert_after_and_names_its_tier() {
+    let policy = "
+  alertPolicies:
+  - metadata: {name: watch, displayName: Budget watch}
+    spec:
+      conditions:
+      - metadata: {name: fast}
+        spec:
+          severity: critical
+          condition: {kind: burnrate, op: gte, threshold: 10, lookbackWindow: 12m, alertAfter: 3m}
+";
+    let text = SLO.replace("hindsight.dev/burn-policy: google-30d, ", "").trim_end().to_owned() + policy;
+    let workspace = Workspace::new(&[("slos/checkout.yaml", &text)]);
+    let disk = Disk::new().await;
+    let telemetry = Arc::new(Telemetry::default());
+    traffic(&telemetry, 0, 60, 0);
+    // Ten of two hundred are fifty times the budget: enough in the one-minute window at once, and in the twelve
+    // minutes when 2.4 of them are hit; 30 of 2400 may still be chance, 40 are not.
+    traffic(&telemetry, 60, 10, 10);
+    traffic(&telemetry, 70, 30, 0);
+    let mut engine = engine(&workspace, &telemetry, &disk);
+    run(&mut engine, at("95m")).await;
+    let transitions = disk.transitions().await;
+    // The fourth bad minute ends at 64 min and is read at 65; three minutes later it fires. The last bad minute ends
+    // at 70 min, and the tick of 72 min finds the short window clean.
+    assert_eq!(story(&transitions), ["pending@3900 breach", "firing@4080 breach", "inactive@4320 recovered"]);
+    assert_eq!(transitions[1].rule, "slo/checkout-availability/fast");
+    assert_eq!(transitions[1].alert, "Budget watch 12m/1m");
+    assert_eq!(transitions[1].labels["severity"], "page");
+    assert!(transitions[1].annotations["summary"].contains("over 12 min"), "{:?}", transitions[1]);
+}
+
+#[tokio::test]
+async fn an_slo_that_is_given_a_longer_window_remembers_what_the_journal_does() {
+    let short = SLO.replace("duration: 30d", "duration: 4d");
+    let workspace = Workspace::new(&[("slos/checkout.yaml", &short)]);
+    let disk = Disk::new().await;
+    let slice = |minute: i64| SloSlice {
+        tenant: Tenant::default(),
+        slo: "checkout-availability".to_owned(),
+        minute: t(minute * 60),
+        good: 1.0,
+        total: 1.0,
+        revision: 0,
+    };
+    let slices = (-10 * 1_440..0).map(slice).collect();
+    disk.state.commit_tick(&TickCommit { slices, ..TickCommit::default() }).await.unwrap();
+    let telemetry = Arc::new(Telemetry::default());
+    // Spans before the tests' beginning, for the minutes that are read again.
+    for minute in -20..0 {
+        telemetry.minute(t(minute * 60), 1, 0);
+    }
+    let mut engine = engine(&workspace, &telemetry, &disk);
+    run(&mut engine, at("1m")).await;
+    let total = |engine: &crate::Engine| engine.describe().slos[0].status.as_ref().unwrap().total;
+    assert_eq!(total(&engine), 4.0 * 1_440.0);
+    workspace.write("slos/checkout.yaml", SLO);
+    assert!(engine.reload_if_changed(t(60)).unwrap());
+    run(&mut engine, at("2m")).await;
+    assert_eq!(total(&engine), 10.0 * 1_440.0);
 }

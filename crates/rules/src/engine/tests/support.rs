@@ -1,5 +1,6 @@
 //! A workspace on disk, a SQL source that answers from a list of samples, and a journal that can be told to fail.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -48,16 +49,16 @@ pub(super) fn t(seconds: i64) -> Timestamp {
 }
 
 /// `5m30s` after the start.
-pub(super) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     t(i64::try_from(hindsight_model::parse_duration(text).unwrap().as_secs()).unwrap())
 }
 
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     folder: tempfile::TempDir,
 }
 
 impl Workspace {
-    pub(super) fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let workspace = Self { folder: tempfile::tempdir().unwrap() };
         workspace.write("runbooks/checkout.md", "# Checkout\n\n## Pool exhausted\n");
         for (path, text) in files {
@@ -76,7 +77,7 @@ impl Workspace {
         std::fs::remove_file(self.path().join(path)).unwrap();
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 }
@@ -92,7 +93,7 @@ pub(super) struct Sample {
 /// Answers the pool rule by doing what its SQL says: the highest value of each service within two minutes before
 /// `$now`. Span queries are answered from `spans`.
 #[derive(Default)]
-pub(super) struct Telemetry {
+pub(crate) struct Telemetry {
     pub(super) samples: Mutex<Vec<Sample>>,
     /// Start and whether it is bad, of each span.
     pub(super) spans: Mutex<Vec<(Timestamp, bool)>>,
@@ -100,7 +101,7 @@ pub(super) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(super) fn pool(values: &[f64]) -> Arc<Self> {
+    pub(crate) fn pool(values: &[f64]) -> Arc<Self> {
         let telemetry = Self::default();
         for (index, value) in values.iter().enumerate() {
             telemetry.add("checkout", t(30 * i64::try_from(index).unwrap()), *value);
@@ -108,7 +109,7 @@ impl Telemetry {
         Arc::new(telemetry)
     }
 
-    pub(super) fn add(&self, service: &str, at: Timestamp, value: f64) {
+    pub(crate) fn add(&self, service: &str, at: Timestamp, value: f64) {
         self.samples.lock().unwrap().push(Sample { at, service: service.to_owned(), value });
     }
 
@@ -180,17 +181,17 @@ impl SqlSource for Telemetry {
 }
 
 /// The real journal, with a switch that makes commits fail before anything is written.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     pub(super) state: State,
     pub(super) fails: AtomicBool,
 }
 
 impl Disk {
-    pub(super) async fn new() -> Arc<Self> {
+    pub(crate) async fn new() -> Arc<Self> {
         Arc::new(Self { state: State::in_memory().await.unwrap(), fails: AtomicBool::new(false) })
     }
 
-    pub(super) async fn transitions(&self) -> Vec<Transition> {
+    pub(crate) async fn transitions(&self) -> Vec<Transition> {
         let all = self.state.transitions_after(0).await.unwrap();
         all.into_iter().map(|(_, transition)| transition).collect()
     }
@@ -198,15 +199,15 @@ impl Disk {
 
 #[async_trait::async_trait]
 impl Journal for Disk {
-    async fn commit_tick(&self, commit: &TickCommit) -> Result<(), JournalError> {
+    async fn commit_ticks(&self, commits: &[TickCommit]) -> Result<(), JournalError> {
         if self.fails.load(Ordering::Relaxed) {
             return Err("no space left".into());
         }
-        Journal::commit_tick(&self.state, commit).await
+        Journal::commit_ticks(&self.state, commits).await
     }
 
-    async fn last_tick(&self, tenant: &Tenant, group: &str) -> Result<Option<Timestamp>, JournalError> {
-        Journal::last_tick(&self.state, tenant, group).await
+    async fn last_ticks(&self, tenant: &Tenant) -> Result<BTreeMap<String, Timestamp>, JournalError> {
+        Journal::last_ticks(&self.state, tenant).await
     }
 
     async fn instances(&self, tenant: &Tenant) -> Result<Vec<AlertInstance>, JournalError> {
@@ -226,7 +227,7 @@ impl Journal for Disk {
 
 pub(super) fn engine(workspace: &Workspace, telemetry: &Arc<Telemetry>, disk: &Arc<Disk>) -> Engine {
     let options = Options {
-        alignment: Alignment::Epoch,
+        alignment: Alignment::At(t(0)),
         start: Some(t(0)),
         plan: Box::new(|transitions, _| transitions.iter().map(notification).collect()),
         ..Options::default()
@@ -236,18 +237,20 @@ pub(super) fn engine(workspace: &Workspace, telemetry: &Arc<Telemetry>, disk: &A
     Engine::new(telemetry, disk, workspace.path(), Tenant::default(), options).unwrap()
 }
 
-fn notification(transition: &Transition) -> OutboxEntry {
+pub(super) fn notification(transition: &Transition) -> OutboxEntry {
     OutboxEntry {
         receiver: "test".to_owned(),
+        group_key: transition.rule.clone(),
         dedup_key: format!("{}/{}", transition.episode, transition.to),
         payload: "{}".to_owned(),
         created_at: transition.at,
+        flush_at: transition.at,
         unsent: None,
     }
 }
 
 /// Runs to a time and checks that no problem stood in the way.
-pub(super) async fn run(engine: &mut Engine, to: Timestamp) -> Report {
+pub(crate) async fn run(engine: &mut Engine, to: Timestamp) -> Report {
     assert_eq!(engine.problems(), [], "the files of a test are good");
     engine.run_until(to).await.unwrap()
 }

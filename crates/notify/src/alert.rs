@@ -1,13 +1,10 @@
-//! Alertmanager's webhook payload, version 4, with one alert in it: until grouping comes, each alert is its own
-//! group.
-//!
-//! Source: Alertmanager's documentation, "Configuration", `<webhook_config>`.
+//! One alert as receivers hear of it: labels and annotations within limits, its fingerprint, the way back to it.
 
 use std::collections::BTreeMap;
 
 use hindsight_model::{Labels, Tenant, Transition};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Most labels of one alert; the last in order of name are left out, and an annotation says so.
@@ -21,20 +18,24 @@ pub const LABEL_BYTES_MAX: usize = 512;
 /// Longest value of an annotation.
 pub const ANNOTATION_BYTES_MAX: usize = 2_048;
 
-/// How Alertmanager writes the end of an alert that has not ended.
-const NOT_ENDED: &str = "0001-01-01T00:00:00Z";
+/// The label with the alert's name.
+pub(crate) const ALERT_NAME: &str = "alertname";
 /// The annotation that says something was left out.
 const SHORTENED: &str = "hindsight_shortened";
 
 /// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The alert fires.
     Firing,
+    /// It has ended.
     Resolved,
 }
 
 impl Kind {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// `firing` or `resolved`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Firing => "firing",
             Self::Resolved => "resolved",
@@ -42,76 +43,59 @@ impl Kind {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Payload<'a> {
-    version: &'static str,
-    group_key: String,
-    truncated_alerts: u64,
-    status: &'static str,
-    receiver: &'a str,
-    group_labels: &'a Labels,
-    common_labels: &'a Labels,
-    common_annotations: &'a Labels,
-    #[serde(rename = "externalURL")]
-    external_url: &'a str,
-    alerts: [Alert<'a>; 1],
+/// One alert within the limits of this module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its labels, `alertname` among them.
+    pub labels: Labels,
+    /// Its annotations, rendered.
+    pub annotations: Labels,
+    /// When its episode began, so that the end carries the same start as the beginning did.
+    pub starts_at: Timestamp,
+    /// When it ended, if it has.
+    pub ends_at: Option<Timestamp>,
+    /// The page that shows it.
+    pub generator_url: String,
+    /// Sixteen hex digits that stay the same for an alert instance.
+    pub fingerprint: String,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Alert<'a> {
-    status: &'static str,
-    labels: &'a Labels,
-    annotations: &'a Labels,
-    starts_at: String,
-    ends_at: String,
-    #[serde(rename = "generatorURL")]
-    generator_url: String,
-    fingerprint: String,
+impl Alert {
+    /// The alert of a transition that is told as `kind`.
+    pub(crate) fn of(transition: &Transition, kind: Kind, external_url: &str) -> Self {
+        let (labels, annotations) = bounded_labels(transition);
+        Self {
+            labels,
+            annotations,
+            starts_at: transition.active_at.unwrap_or(transition.at),
+            ends_at: (kind == Kind::Resolved).then_some(transition.at),
+            generator_url: generator_url(external_url.trim_end_matches('/'), &transition.rule),
+            fingerprint: fingerprint(
+                &transition.tenant,
+                &transition.rule,
+                &transition.alert,
+                &transition.labels,
+            ),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        self.labels.get(ALERT_NAME).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Its `summary`, or else its `description`, or nothing.
+    pub(crate) fn summary(&self) -> &str {
+        let found = self.annotations.get("summary").or_else(|| self.annotations.get("description"));
+        found.map(String::as_str).unwrap_or_default()
+    }
 }
 
-/// The body to post, as JSON text.
-pub(crate) fn payload(transition: &Transition, kind: Kind, receiver: &str, external_url: &str) -> String {
-    let external_url = external_url.trim_end_matches('/');
-    let (labels, annotations) = bounded_labels(transition);
-    let ends_at = match kind {
-        Kind::Firing => NOT_ENDED.to_owned(),
-        Kind::Resolved => transition.at.to_string(),
-    };
-    let alert = Alert {
-        status: kind.as_str(),
-        labels: &labels,
-        annotations: &annotations,
-        // The episode's beginning, so that "resolved" carries the same start as "firing" did.
-        starts_at: started(transition).to_string(),
-        ends_at,
-        generator_url: generator_url(external_url, &transition.rule),
-        fingerprint: fingerprint(&transition.tenant, &transition.rule, &transition.alert, &transition.labels),
-    };
-    let payload = Payload {
-        version: "4",
-        group_key: group_key(&labels),
-        truncated_alerts: 0,
-        status: kind.as_str(),
-        receiver,
-        group_labels: &labels,
-        common_labels: &labels,
-        common_annotations: &annotations,
-        external_url,
-        alerts: [alert],
-    };
-    serde_json::to_string(&payload).expect("text with string keys always serialises")
-}
-
-fn started(transition: &Transition) -> Timestamp {
-    transition.active_at.unwrap_or(transition.at)
-}
-
-/// `{}` is the route (there is one), then the labels the group is made by.
-fn group_key(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    format!("{{}}:{{{}}}", pairs.join(", "))
+/// All labels of a transition's instance, its name among them, as routes and inhibitions see them.
+pub(crate) fn full_labels(alert: &str, labels: &Labels) -> Labels {
+    let mut all = labels.clone();
+    all.insert(ALERT_NAME.to_owned(), alert.to_owned());
+    all
 }
 
 fn generator_url(external_url: &str, rule: &str) -> String {
@@ -120,8 +104,7 @@ fn generator_url(external_url: &str, rule: &str) -> String {
         .map_or(page, String::from)
 }
 
-/// Sixteen hex digits that stay the same for an alert instance; taken over its full labels, so that two instances
-/// whose shortened labels agree are still told apart.
+/// Taken over its full labels, so that two instances whose shortened labels agree are still told apart.
 fn fingerprint(tenant: &Tenant, rule: &str, alert: &str, labels: &Labels) -> String {
     let identity = serde_json::json!([tenant.as_str(), rule, alert, labels]).to_string();
     hex::encode(&Sha256::digest(identity)[..8])
@@ -130,10 +113,10 @@ fn fingerprint(tenant: &Tenant, rule: &str, alert: &str, labels: &Labels) -> Str
 /// Labels with `alertname`, and annotations, within the limits above.
 fn bounded_labels(transition: &Transition) -> (Labels, Labels) {
     let mut all = transition.labels.clone();
-    all.remove("alertname");
+    all.remove(ALERT_NAME);
     let (mut labels, labels_cut) = bounded(&all, LABELS_MAX - 1, LABEL_BYTES_MAX);
     let (name, name_cut) = shortened(&transition.alert, LABEL_BYTES_MAX);
-    labels.insert("alertname".to_owned(), name);
+    labels.insert(ALERT_NAME.to_owned(), name);
     let (mut annotations, annotations_cut) =
         bounded(&transition.annotations, ANNOTATIONS_MAX - 1, ANNOTATION_BYTES_MAX);
     if labels_cut || name_cut || annotations_cut {
@@ -157,7 +140,7 @@ fn bounded(all: &Labels, count_max: usize, value_bytes_max: usize) -> (Labels, b
 
 /// The text without control characters other than line breaks and tabs, cut with an ellipsis when it is longer
 /// than `bytes_max`, and whether it was cut.
-fn shortened(text: &str, bytes_max: usize) -> (String, bool) {
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> (String, bool) {
     const ELLIPSIS: char = '…';
     let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
     let mut out = String::new();
@@ -172,6 +155,12 @@ fn shortened(text: &str, bytes_max: usize) -> (String, bool) {
         out.push(c);
     }
     (out, false)
+}
+
+/// The same on one line: breaks and tabs become spaces.
+pub(crate) fn one_line(text: &str, bytes_max: usize) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    shortened(text.trim(), bytes_max).0
 }
 
 #[cfg(test)]
