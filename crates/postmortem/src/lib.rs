@@ -42,7 +42,10 @@ pub use draft::{DraftInput, Drafted, draft};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
-pub use lint::{Finding, Level, Rule, lint, lint_document, rules};
+pub use lint::{
+    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, lint, lint_document, lint_knowing,
+    lint_with, required_because, rules,
+};
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
 pub use tables::{
     ActionItemsTable, ActionRow, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list, list_actions,

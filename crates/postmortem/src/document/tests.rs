@@ -179,6 +179,15 @@ fn fronts() -> impl Strategy<Value = FrontMatter> {
             },
             patterns: Vec::new(),
             glossary,
+            security: flag,
+            outage: flag.then_some(Outage::Partial),
+            teams: vec!["payments".into()],
+            repeats: Vec::new(),
+            skip: at.map(|_| "needs none: \"small\"".to_owned()),
+            stages: Stages {
+                draft: at.and_then(|at| jiff::Timestamp::from_second(at).ok()),
+                ..Stages::default()
+            },
         },
     )
 }
