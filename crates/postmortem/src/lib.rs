@@ -27,6 +27,7 @@
 pub mod chart;
 pub mod document;
 mod draft;
+mod edit;
 mod error;
 pub mod evidence;
 mod files;
@@ -35,10 +36,12 @@ mod render;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod workflow;
 pub mod workspace;
 
 pub use document::Document;
 pub use draft::{DraftInput, Drafted, draft};
+pub use edit::{changed, edit};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
@@ -50,3 +53,4 @@ pub use render::{markdown_html, render, render_article, render_document, report_
 pub use tables::{
     ActionItemsTable, ActionRow, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list, list_actions,
 };
+pub use workflow::{Moved, Obstacle, Refusal, Step, transition};

@@ -4,8 +4,7 @@ use std::ops::Range;
 /// key that is absent is added before the closing fence. `value` is YAML that stands after `key: `.
 pub(super) fn set(front_text: &str, key: &str, value: &str) -> String {
     let Some(range) = find(front_text, key) else {
-        let at = closing_fence(front_text);
-        return format!("{}{key}: {value}{}{}", &front_text[..at], line_end(front_text), &front_text[at..]);
+        return append(front_text, &format!("{key}: {value}"));
     };
     let first = front_text[range.clone()].lines().next().unwrap_or_default();
     let comment = trailing_comment(first).unwrap_or_default();
@@ -23,6 +22,12 @@ pub(super) fn remove(front_text: &str, key: &str) -> String {
         Some(range) => format!("{}{}", &front_text[..range.start], &front_text[range.end..]),
         None => front_text.to_owned(),
     }
+}
+
+/// The front matter with a line before its closing fence.
+pub(super) fn append(front_text: &str, line: &str) -> String {
+    let at = closing_fence(front_text);
+    format!("{}{line}{}{}", &front_text[..at], line_end(front_text), &front_text[at..])
 }
 
 /// Whether a line starts a key of the front matter itself, rather than going on with the one above.

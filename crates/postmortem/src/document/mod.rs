@@ -16,6 +16,7 @@ mod regions;
 mod review;
 mod timeline;
 mod whys;
+mod whys_edit;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use regions::{Region, merge_regions, region};
 pub use review::{REVIEW_QUESTIONS, ReviewAnswer, review_section};
 pub use timeline::TimelineEntry;
 pub use whys::{Standing, Why, WhyTree};
+pub use whys_edit::DeadEnd;
 
 use sha2::{Digest as _, Sha256};
 
@@ -245,6 +247,16 @@ impl Document {
             front_write::stages(stages, &zone).as_deref(),
             path,
         )
+    }
+
+    /// The document with a comment added at the end of its front matter.
+    ///
+    /// # Errors
+    /// As [`Document::with_key`].
+    pub fn with_comment(&self, comment: &str, path: &Path) -> Result<Self> {
+        let comment: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let front_text = front_edit::append(&self.front_text, &format!("# {comment}"));
+        Self::parse(&format!("{front_text}{}", self.body), path)
     }
 
     /// The same front matter over another body.

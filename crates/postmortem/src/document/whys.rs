@@ -59,7 +59,7 @@ pub(super) static LINE: LazyLock<Regex> = LazyLock::new(|| {
 });
 pub(super) static FROM: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\(from (\d+(?:\.\d+)+)\)").expect("the pattern is constant"));
-static STANDING: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static STANDING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\bhypothesis(?::?\s+(confirmed|refuted)\b)?").expect("the pattern is constant")
 });
 static ACTION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bA\d+\b").expect("the pattern is constant"));
