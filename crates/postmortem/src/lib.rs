@@ -31,6 +31,7 @@ mod edit;
 mod error;
 pub mod evidence;
 mod files;
+mod import;
 mod lint;
 mod render;
 mod tables;
@@ -45,6 +46,7 @@ pub use edit::{changed, edit};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
+pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
 pub use lint::{
     Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, lint, lint_document, lint_knowing,
     lint_with, required_because, rules,

@@ -27,6 +27,7 @@ use crate::files::{in_background, write_atomically};
 use crate::{Error, Result};
 use book::Book;
 use facts::Facts;
+pub(crate) use numbering::reserve;
 
 /// What a draft is made from. Everything else is asked by SQL.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +114,7 @@ fn compose(input: &DraftInput<'_>, facts: &Facts, id: &str, stages: Option<Stage
     Document::new(front, prose::body(input, facts))
 }
 
-fn time_zone(name: &str) -> Result<TimeZone> {
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }
