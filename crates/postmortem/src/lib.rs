@@ -27,23 +27,32 @@
 pub mod chart;
 pub mod document;
 mod draft;
+mod edit;
 mod error;
 pub mod evidence;
 mod files;
+mod import;
 mod lint;
 mod render;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod workflow;
 pub mod workspace;
 
 pub use document::Document;
 pub use draft::{DraftInput, Drafted, draft};
+pub use edit::{changed, edit};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
-pub use lint::{Finding, Level, Rule, lint, lint_document, rules};
+pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
+pub use lint::{
+    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, lint, lint_document, lint_knowing,
+    lint_with, required_because, rules,
+};
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
 pub use tables::{
     ActionItemsTable, ActionRow, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list, list_actions,
 };
+pub use workflow::{Moved, Obstacle, Refusal, Step, transition};

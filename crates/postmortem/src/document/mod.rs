@@ -7,11 +7,16 @@
 mod actions;
 mod dates;
 mod front;
+mod front_edit;
 mod front_write;
 mod lessons;
+mod patterns;
+mod redact;
 mod regions;
+mod review;
 mod timeline;
 mod whys;
+mod whys_edit;
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +28,19 @@ pub use actions::{ActionItem, ActionStatus, ActionTable, Priority};
 pub use dates::parse_instant;
 pub(crate) use dates::zone_or_utc;
 pub use front::{
-    Communication, Communications, Detection, FrontMatter, Impact, Person, SCHEMA, SloImpact, Status, Times,
-    Visibility,
+    Communication, Communications, Detection, FrontMatter, Impact, Outage, Person, SCHEMA, SloImpact, Stages,
+    Status, Times, Visibility,
 };
 pub use lessons::Lesson;
+pub use patterns::{PATTERNS, Pattern, pattern};
+pub use redact::lessons_export;
 pub use regions::{Region, merge_regions, region};
+pub use review::{REVIEW_QUESTIONS, ReviewAnswer, review_section};
 pub use timeline::TimelineEntry;
-pub use whys::{Why, WhyTree};
+pub use whys::{Standing, Why, WhyTree};
+pub use whys_edit::DeadEnd;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::files::{MAX_DOCUMENT_BYTES, read_text};
 use crate::{Error, Result};
@@ -112,6 +123,15 @@ impl Document {
         self.front_text.lines().position(is_key).map_or(1, |index| index + 1)
     }
 
+    /// Line of an entry of a list in the front matter, by its place from 0; the key's own line when it is all on one.
+    pub fn front_item_line(&self, key: &str, index: usize) -> usize {
+        let start = self.front_line(key);
+        let block = self.front_text.lines().enumerate().skip(start);
+        let block = block.take_while(|(_, line)| !front_edit::is_key_line(line));
+        let mut items = block.filter(|(_, line)| line.trim_start().starts_with("- "));
+        items.nth(index).map_or(start, |(line, _)| line + 1)
+    }
+
     /// Line in the file of a byte of the body, from 1.
     pub fn line_of(&self, offset: usize) -> usize {
         self.first_body_line() + self.body[..offset.min(self.body.len())].matches('\n').count()
@@ -184,6 +204,11 @@ impl Document {
         lessons::parse(&self.section_lines("Lessons"))
     }
 
+    /// The answers of `## Review`, in the order written.
+    pub fn review(&self) -> Vec<ReviewAnswer> {
+        review::parse(&self.section_lines("Review"))
+    }
+
     /// The table of `## Action items`; empty when there is none.
     ///
     /// # Errors
@@ -191,6 +216,53 @@ impl Document {
     /// [`Document::parse`] has no such error.
     pub fn actions(&self) -> std::result::Result<ActionTable, (usize, String)> {
         actions::parse(&self.section_lines("Action items"))
+    }
+
+    /// SHA-256 of the file's text, lower-case hex: what an edit says it was made against.
+    pub fn content_hash(&self) -> String {
+        hex::encode(Sha256::digest(self.write().as_bytes()))
+    }
+
+    /// The document with one key of its front matter set to a YAML value, or without the key; every other byte is as
+    /// it was (PM-2).
+    ///
+    /// # Errors
+    /// [`Error::Document`] when the front matter is not readable with that value.
+    pub fn with_key(&self, key: &str, value: Option<&str>, path: &Path) -> Result<Self> {
+        let front_text = match value {
+            Some(value) => front_edit::set(&self.front_text, key, value),
+            None => front_edit::remove(&self.front_text, key),
+        };
+        Self::parse(&format!("{front_text}{}", self.body), path)
+    }
+
+    /// The document at a status, with when it came to each.
+    ///
+    /// # Errors
+    /// As [`Document::with_key`].
+    pub fn with_status(&self, status: Status, stages: &Stages, path: &Path) -> Result<Self> {
+        let zone = zone_or_utc(&self.front.timezone);
+        self.with_key("status", Some(status.as_str()), path)?.with_key(
+            "stages",
+            front_write::stages(stages, &zone).as_deref(),
+            path,
+        )
+    }
+
+    /// The document with a comment added at the end of its front matter.
+    ///
+    /// # Errors
+    /// As [`Document::with_key`].
+    pub fn with_comment(&self, comment: &str, path: &Path) -> Result<Self> {
+        let comment: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let front_text = front_edit::append(&self.front_text, &format!("# {comment}"));
+        Self::parse(&format!("{front_text}{}", self.body), path)
+    }
+
+    /// The same front matter over another body.
+    #[must_use]
+    pub fn with_body(&self, body: impl Into<String>) -> Self {
+        Self { front: self.front.clone(), front_text: self.front_text.clone(), body: body.into() }
     }
 
     /// The generated regions, in order.

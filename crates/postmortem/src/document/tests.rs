@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use hindsight_model::{IncidentId, IncidentSeverity, TimelineSource};
@@ -179,6 +180,15 @@ fn fronts() -> impl Strategy<Value = FrontMatter> {
             },
             patterns: Vec::new(),
             glossary,
+            security: flag,
+            outage: flag.then_some(Outage::Partial),
+            teams: vec!["payments".into()],
+            repeats: Vec::new(),
+            skip: at.map(|_| "needs none: \"small\"".to_owned()),
+            stages: Stages {
+                draft: at.and_then(|at| jiff::Timestamp::from_second(at).ok()),
+                ..Stages::default()
+            },
         },
     )
 }
@@ -203,5 +213,122 @@ proptest! {
             crate::lint_document(&document, &evidence);
             crate::render_document(&document, &evidence).unwrap();
         }
+    }
+}
+
+/// The front matter of the contract, block by block: a key and its lines.
+fn front_blocks() -> Vec<(String, String)> {
+    let front = CONTRACT.strip_prefix("---\n").unwrap().split("---\n").next().unwrap();
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    for line in front.split_inclusive('\n') {
+        match blocks.last_mut() {
+            Some(block) if line.starts_with(['-', ' ']) => block.1.push_str(line),
+            _ => blocks.push((line.split(':').next().unwrap().to_owned(), line.to_owned())),
+        }
+    }
+    blocks
+}
+
+fn between() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        Just("# a comment: with a colon\n".to_owned()),
+        Just("\n".to_owned()),
+        "[a-z ]{0,12}".prop_map(|words| format!("# {words}\n")),
+        "[a-z]{1,6}"
+            .prop_map(|name| format!("x-{name}-{}: {{kept: [as, it], is: true}}   # theirs\n", name.len())),
+        "[a-z]{1,6}"
+            .prop_map(|name| format!("x-list-{name}:\n- one\n-   two\n  # inside\n  status: not a key\n")),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// PM-2: whatever stands around a key of the front matter, setting it changes its own lines and nothing else.
+    #[test]
+    fn setting_a_key_leaves_every_other_byte(
+        order in Just(front_blocks()).prop_shuffle(),
+        gaps in prop::collection::vec(between(), 20),
+        body in any::<String>(),
+        which in 0usize..5,
+    ) {
+        let (key, value) = [
+            ("status", "published"),
+            ("patterns", "[slow-rollback]"),
+            ("impact", "[]"),
+            ("security", "true"),
+            ("comms", "\"n/a: nobody was hurt\""),
+        ][which];
+        let (mut text, mut expected, mut seen) = ("---\n".to_owned(), "---\n".to_owned(), BTreeSet::new());
+        let mut found = false;
+        for (index, (name, block)) in order.iter().enumerate() {
+            // The same x- key twice would not be readable.
+            let gap = &gaps[index % gaps.len()];
+            if gap.starts_with('#') || gap.trim().is_empty() || seen.insert(gap.clone()) {
+                text.push_str(gap);
+                expected.push_str(gap);
+            }
+            text.push_str(block);
+            if name == key {
+                found = true;
+                let comment = if key == "status" { "                  # draft | in_review" } else { "" };
+                expected.push_str(&format!("{key}: {value}{comment}\n"));
+            } else {
+                expected.push_str(block);
+            }
+        }
+        if !found {
+            expected.push_str(&format!("{key}: {value}\n"));
+        }
+        for text in [&mut text, &mut expected] {
+            text.push_str("---\n## Notes\n");
+            text.push_str(&body);
+        }
+        let document = parse(&text).unwrap();
+        prop_assert_eq!(document.write(), text);
+        let edited = document.with_key(key, Some(value), Path::new("x.md")).unwrap();
+        prop_assert_eq!(edited.write(), expected);
+        let without = edited.with_key("glossary", None, Path::new("x.md")).unwrap();
+        prop_assert_eq!(without.write(), edited.write().replace("glossary: {RDS: Relational Database Service}\n", ""));
+    }
+
+    /// PM-2: a regeneration changes untouched regions that the fresh draft has, and no other byte.
+    #[test]
+    fn regenerating_an_edited_document_leaves_prose_and_edited_regions(
+        pieces in prop::collection::vec(("[a-zA-Z#|*\\- \n]{0,40}", 0usize..4, "[a-z \n]{0,20}"), 1..8),
+    ) {
+        let front = CONTRACT.split("## Summary").next().unwrap();
+        let (mut old, mut expected, mut fresh) = (String::new(), String::new(), String::new());
+        for (index, (prose, kind, words)) in pieces.iter().enumerate() {
+            let name = format!("part-{index}");
+            let generated = region(&name, words);
+            let regenerated = region(&name, &format!("fresh {words}"));
+            for text in [&mut old, &mut expected] {
+                text.push_str(prose);
+                text.push('\n');
+            }
+            let edited = generated.replacen("-->\n", "-->\nour own words\n", 1);
+            let (before, after) = match kind {
+                // Nobody touched it.
+                0 => (&generated, &regenerated),
+                // Somebody did.
+                1 => (&edited, &edited),
+                // The fresh draft no longer has it.
+                2 => (&generated, &generated),
+                // The old document no longer has it.
+                _ => (&String::new(), &String::new()),
+            };
+            old.push_str(before);
+            expected.push_str(after);
+            if *kind != 2 {
+                fresh.push_str(&regenerated);
+            }
+        }
+        let old = parse(&format!("{front}{old}")).unwrap();
+        let fresh = Document::new(old.front.clone(), fresh);
+        let merged = old.regenerated(&fresh);
+        prop_assert_eq!(merged.body(), expected.as_str());
+        prop_assert_eq!(merged.front_text(), old.front_text());
     }
 }
