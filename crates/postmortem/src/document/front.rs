@@ -1,12 +1,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use hindsight_model::{IncidentId, IncidentSeverity};
 use jiff::Timestamp;
+use regex::Regex;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::dates::parse_instant;
+
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r",? ?(?:\(|\b)?at line \d+,? column \d+\)?").expect("the pattern is constant")
+});
 
 /// The value of `schema:` that this version reads and writes.
 pub const SCHEMA: &str = "hindsight/postmortem/v1";
@@ -398,7 +404,9 @@ pub(super) fn parse(yaml: &str) -> Result<FrontMatter, (usize, String)> {
     let front: FrontMatter = serde_saphyr::from_str(&without_extensions(yaml)).map_err(|error| {
         let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
         let text = error.without_snippet().to_string();
-        (line, format!("front matter: {}", text.lines().next().unwrap_or("not readable")))
+        let text = text.lines().next().unwrap_or("not readable");
+        // The place is told as the file's, not as that within the front matter.
+        (line, format!("front matter: {}", PLACE.replace_all(text, "")))
     })?;
     if front.schema != SCHEMA {
         return Err((
