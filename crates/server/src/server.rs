@@ -242,7 +242,8 @@ async fn open(
     let for_rules: Arc<dyn SqlSource> = Arc::new(query.reserved());
     let engine = Engine::new(for_rules, journal, workspace, Tenant::default(), options)
         .map_err(|source| Error::Rules(Box::new(source)))?;
-    let pulse = Pulse { engine, incidents: IncidentRunner::new(state.clone(), sql, Tenant::default()) };
+    let incidents = IncidentRunner::new(state.clone(), sql, Tenant::default());
+    let pulse = Pulse { engine, incidents, shown_due: None };
     Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
 }
 
