@@ -1,5 +1,6 @@
+mod args;
 mod lint;
-pub(crate) mod status;
+mod status;
 mod whys;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use hindsight_postmortem::{DraftInput, ImportInput};
 use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
 
-use crate::args::{EditArgs, PostmortemArgs, PostmortemCommand, SourceArgs};
+pub(crate) use args::PostmortemArgs;
+use args::{EditArgs, PostmortemCommand};
+
+use crate::args::SourceArgs;
 use crate::backend::Backend;
 use crate::say;
 

@@ -8,12 +8,12 @@ use hindsight_postmortem::evidence::EvidenceSet;
 use hindsight_postmortem::{Knowledge, Refusal, Step, transition};
 use serde_json::json;
 
+use super::args::EditArgs;
 use super::folder;
-use crate::args::EditArgs;
 use crate::say;
 
 /// A status by its word.
-pub(crate) fn parse_status(word: &str) -> Result<Status, String> {
+pub(super) fn parse_status(word: &str) -> Result<Status, String> {
     let words = || Status::ALL.map(Status::as_str).join(", ");
     let known = Status::ALL.into_iter().find(|status| status.as_str() == word);
     known.ok_or_else(|| format!("`{word}` is no status; there are {}", words()))

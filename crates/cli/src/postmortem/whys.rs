@@ -5,8 +5,8 @@ use anyhow::Context as _;
 use hindsight_postmortem::document::Document;
 use serde_json::json;
 
+use super::args::{JudgeArgs, WhyCommand};
 use super::changed;
-use crate::args::{JudgeArgs, WhyCommand};
 use crate::say;
 
 /// `hindsight postmortem why …`.

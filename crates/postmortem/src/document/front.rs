@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::dates::parse_instant;
+use super::front_edit::{goes_on, is_key_line};
 
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r",? ?(?:\(|\b)?at line \d+,? column \d+\)?").expect("the pattern is constant")
@@ -422,8 +423,11 @@ fn without_extensions(yaml: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(yaml.len());
     for line in yaml.split_inclusive('\n') {
-        if super::front_edit::is_key_line(line) {
+        let beside = line.trim().is_empty() || line.starts_with('#');
+        if is_key_line(line) {
             inside = line.starts_with("x-");
+        } else if !goes_on(line) && !beside {
+            inside = false;
         }
         out.push_str(if !inside {
             line

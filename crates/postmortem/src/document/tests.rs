@@ -279,6 +279,20 @@ fn exported_lessons_name_nobody_and_nothing() {
     );
 }
 
+#[test]
+fn a_key_ends_where_the_next_begins_however_that_is_written() {
+    let text = CONTRACT.replace("detection: alert\n", "\"detection\": alert   # quoted\n").replace(
+        "slo: [{name: checkout-availability, budget_spent: 0.61, evidence: E2}]\n",
+        "slo: [\n  {name: a, budget_spent: 1}\n]\n",
+    );
+    let document = parse(&text).unwrap();
+    let set =
+        |key: &str, value: Option<&str>| document.with_key(key, value, Path::new("x.md")).unwrap().write();
+    let times = text.lines().find(|line| line.starts_with("times:")).unwrap();
+    assert_eq!(set("times", Some("{}")), text.replace(times, "times: {}"));
+    assert_eq!(set("slo", None), text.replace("slo: [\n  {name: a, budget_spent: 1}\n]\n", ""));
+}
+
 /// The front matter of the contract, block by block: a key and its lines.
 fn front_blocks() -> Vec<(String, String)> {
     let front = CONTRACT.strip_prefix("---\n").unwrap().split("---\n").next().unwrap();
