@@ -44,6 +44,17 @@ fn the_demo_finds_the_story_that_was_recorded() -> anyhow::Result<()> {
     report::check(&expected, &printed.report)?;
     let document = printed.report.parent().context("a report lies in a folder")?;
     binary::run_well(&["postmortem", "lint", text(document)])?;
+    check_rerun(&data_dir, document)
+}
+
+/// Asked again, telemetry says what the document says: the same numbers, the same times.
+fn check_rerun(data_dir: &Path, document: &Path) -> anyhow::Result<()> {
+    let lint = ["postmortem", "lint", text(document), "--json", "--rerun", "--data-dir", text(data_dir)];
+    let findings: Value = serde_json::from_str(&binary::run_well(&lint)?)?;
+    let of_telemetry =
+        |finding: &&Value| ["I3", "TL9"].contains(&finding["rule"].as_str().unwrap_or_default());
+    let found: Vec<&Value> = findings.as_array().context("a list")?.iter().filter(of_telemetry).collect();
+    ensure!(found.is_empty(), "telemetry disagrees with the document: {found:#?}");
     Ok(())
 }
 

@@ -25,6 +25,7 @@ mod otlp;
 mod pages;
 mod pages_alerts;
 mod pg_wire;
+mod postmortem_cli;
 mod pressure;
 mod python_sdk;
 mod retries;

@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Notifications: send a test
     Notify(crate::notify::NotifyArgs),
     /// Post-mortems: draft, lint, render
-    Postmortem(PostmortemArgs),
+    Postmortem(crate::postmortem::PostmortemArgs),
     /// Action items of all post-mortems
     Actions(ActionsArgs),
     /// Check a data directory that no server holds: log, tables, files, state, audit chain
@@ -299,39 +299,6 @@ pub(crate) enum IncidentCommand {
         author: String,
         #[command(flatten)]
         list: ListArgs,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct PostmortemArgs {
-    #[command(subcommand)]
-    pub(crate) command: PostmortemCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PostmortemCommand {
-    /// Write a draft with frozen evidence from an incident
-    Draft {
-        /// For example INC-7
-        incident: String,
-        #[command(flatten)]
-        source: SourceArgs,
-    },
-    /// Check a post-mortem against the rules of its status
-    Lint {
-        /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write the one-file HTML report
-    Render {
-        /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
-        /// Where to [default: report.html in its folder]
-        #[arg(long)]
-        out: Option<PathBuf>,
     },
 }
 

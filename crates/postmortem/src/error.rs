@@ -121,3 +121,15 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 }
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,12 +1,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use hindsight_model::{IncidentId, IncidentSeverity};
 use jiff::Timestamp;
+use regex::Regex;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::dates::parse_instant;
+use super::front_edit::{goes_on, is_key_line};
+
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r",? ?(?:\(|\b)?at line \d+,? column \d+\)?").expect("the pattern is constant")
+});
 
 /// The value of `schema:` that this version reads and writes.
 pub const SCHEMA: &str = "hindsight/postmortem/v1";
@@ -398,7 +405,9 @@ pub(super) fn parse(yaml: &str) -> Result<FrontMatter, (usize, String)> {
     let front: FrontMatter = serde_saphyr::from_str(&without_extensions(yaml)).map_err(|error| {
         let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
         let text = error.without_snippet().to_string();
-        (line, format!("front matter: {}", text.lines().next().unwrap_or("not readable")))
+        let text = text.lines().next().unwrap_or("not readable");
+        // The place is told as the file's, not as that within the front matter.
+        (line, format!("front matter: {}", PLACE.replace_all(text, "")))
     })?;
     if front.schema != SCHEMA {
         return Err((
@@ -414,8 +423,11 @@ fn without_extensions(yaml: &str) -> String {
     let mut inside = false;
     let mut out = String::with_capacity(yaml.len());
     for line in yaml.split_inclusive('\n') {
-        if super::front_edit::is_key_line(line) {
+        let beside = line.trim().is_empty() || line.starts_with('#');
+        if is_key_line(line) {
             inside = line.starts_with("x-");
+        } else if !goes_on(line) && !beside {
+            inside = false;
         }
         out.push_str(if !inside {
             line

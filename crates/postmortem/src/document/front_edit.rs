@@ -38,26 +38,26 @@ pub(super) fn is_key_line(line: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
+/// Whether a line can only go on with the key above it: indented, an entry of its list, or the end of its brackets.
+pub(super) fn goes_on(line: &str) -> bool {
+    line.starts_with([' ', '\t', ']', '}']) || line.starts_with("- ") || line.trim_end() == "-"
+}
+
 /// The lines of a key and its value, as bytes. Comments and blank lines after the value belong to what follows.
 fn find(front_text: &str, key: &str) -> Option<Range<usize>> {
-    let mut start = None;
-    let mut end = 0;
+    let mut found: Option<Range<usize>> = None;
     let mut offset = 0;
     for line in front_text.split_inclusive('\n') {
-        let fence = line.trim_end() == "---";
-        if start.is_some() && (fence || is_key_line(line)) {
-            break;
+        let end = offset + line.len();
+        match &mut found {
+            None if is_key_line(line) && line.split(':').next() == Some(key) => found = Some(offset..end),
+            Some(range) if goes_on(line) && !line.trim().is_empty() => range.end = end,
+            Some(_) if !line.trim().is_empty() && !line.starts_with('#') => break,
+            _ => {}
         }
-        let goes_on = start.is_some() && !line.trim().is_empty() && !line.starts_with('#');
-        if start.is_none() && is_key_line(line) && line.split(':').next() == Some(key) {
-            start = Some(offset);
-            end = offset + line.len();
-        } else if goes_on {
-            end = offset + line.len();
-        }
-        offset += line.len();
+        offset = end;
     }
-    start.map(|start| start..end)
+    found
 }
 
 /// First byte of the closing fence.
@@ -74,6 +74,6 @@ fn trailing_comment(line: &str) -> Option<&str> {
     let line = line.trim_end();
     let at = line.rfind(" #")?;
     let before = &line[..at];
-    let whole = before.matches('"').count() % 2 == 0 && before.matches('\'').count() % 2 == 0;
+    let whole = ['"', '\''].iter().all(|quote| before.matches(*quote).count().is_multiple_of(2));
     whole.then(|| &line[before.trim_end().len()..])
 }

@@ -152,11 +152,13 @@ impl Document {
         let mut heads: Vec<(usize, String, usize, usize)> = Vec::new();
         let mut offset = 0;
         let mut fenced = false;
+        let mut commented = false;
         for (index, line) in self.body.split_inclusive('\n').enumerate() {
-            fenced ^= line.trim_start().starts_with("```");
-            let level = line.bytes().take_while(|b| *b == b'#').count();
-            if !fenced && (1..=6).contains(&level) && line[level..].starts_with(' ') {
-                let heading = line[level..].trim().trim_end_matches('#').trim().to_owned();
+            let seen = outside_comments(line, &mut commented);
+            fenced ^= seen.trim_start().starts_with("```");
+            let level = seen.bytes().take_while(|b| *b == b'#').count();
+            if !fenced && (1..=6).contains(&level) && seen[level..].starts_with(' ') {
+                let heading = seen[level..].trim().trim_end_matches('#').trim().to_owned();
                 heads.push((level, heading, self.first_body_line() + index, offset + line.len()));
             }
             offset += line.len();
@@ -182,11 +184,13 @@ impl Document {
         self.section(heading).map_or("", |section| &self.body[section.range])
     }
 
-    /// Lines of a section with their numbers in the file.
+    /// Lines of a section with their numbers in the file, without what stands in comments over several lines.
     fn section_lines(&self, heading: &str) -> Vec<(usize, &str)> {
         let Some(section) = self.section(heading) else { return Vec::new() };
         let first = self.line_of(section.range.start);
-        self.body[section.range].lines().enumerate().map(|(index, line)| (first + index, line)).collect()
+        let mut commented = false;
+        let lines = self.body[section.range].lines().map(|line| outside_comments(line, &mut commented));
+        lines.enumerate().map(|(index, line)| (first + index, line)).collect()
     }
 
     /// The rows of `## Timeline`, in the order written.
@@ -247,6 +251,30 @@ impl Document {
             front_write::stages(stages, &zone).as_deref(),
             path,
         )
+    }
+
+    /// The document tagged with further patterns of the list, and no longer with others.
+    ///
+    /// # Errors
+    /// [`Error::Document`] for a pattern that is not on the list, and as [`Document::with_key`].
+    pub fn with_patterns(&self, add: &[String], remove: &[String], path: &Path) -> Result<Self> {
+        if let Some(unknown) = add.iter().find(|tag| pattern(tag).is_none()) {
+            let all: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.id).collect();
+            let message = format!("`{unknown}` is not on the list of patterns: {}", all.join(", "));
+            return Err(Error::Document {
+                path: path.to_owned(),
+                line: self.front_line("patterns"),
+                message,
+            });
+        }
+        let mut tags: Vec<&String> = self.front.patterns.iter().filter(|tag| !remove.contains(tag)).collect();
+        for tag in add {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        let tags: Vec<String> = tags.into_iter().map(|tag| front_write::scalar(tag)).collect();
+        self.with_key("patterns", Some(&format!("[{}]", tags.join(", "))), path)
     }
 
     /// The document with a comment added at the end of its front matter.
@@ -315,6 +343,24 @@ pub fn cited_evidence(text: &str) -> Vec<String> {
         }
     }
     ids
+}
+
+/// The part of a line outside of comments that began on a line before or go on to the next; `commented` says whether
+/// one is open. A comment within the line stays.
+fn outside_comments<'l>(line: &'l str, commented: &mut bool) -> &'l str {
+    let mut seen = line;
+    if *commented {
+        let Some((_, after)) = line.split_once("-->") else { return "" };
+        *commented = false;
+        seen = after;
+    }
+    match seen.rfind("<!--") {
+        Some(start) if !seen[start..].contains("-->") => {
+            *commented = true;
+            &seen[..start]
+        }
+        _ => seen,
+    }
 }
 
 /// Where the closing fence stands: its first byte and the byte after its line.

@@ -127,6 +127,38 @@ fn mistakes_are_told_with_file_and_line() {
 }
 
 #[test]
+fn a_line_is_told_once_as_the_files() {
+    for wrong in ["detektion: alert", "detection: [alert", "detection:", "detection: Alert"] {
+        let error = parse(&CONTRACT.replacen("detection: alert", wrong, 1));
+        let Err(error) = error else { continue };
+        let error = error.to_string();
+        assert!(error.starts_with("postmortem.md:") && !error.contains("at line"), "{error}");
+    }
+}
+
+/// The draft explains itself in comments, examples included.
+#[test]
+fn what_stands_in_a_comment_is_not_read() {
+    let front = CONTRACT.split("## Summary").next().unwrap();
+    let text = format!(
+        "{front}## Lessons\n<!-- One a line:\nL1. An example → A1\n## Action items\nL2. Another -->\nL3. True <!-- so -->\n\
+         ## Five whys\n<!--\n1.1. Why?\n--> \n2.1. Why not? <!-- open\n2.2. hidden"
+    );
+    let document = parse(&text).unwrap();
+    let lessons: Vec<(String, String)> =
+        document.lessons().into_iter().map(|lesson| (lesson.id, lesson.text)).collect();
+    assert_eq!(lessons, [("L3".to_owned(), "True <!-- so -->".to_owned())]);
+    let headings: Vec<String> = document.sections().into_iter().map(|section| section.heading).collect();
+    assert_eq!(headings, ["Lessons", "Five whys"]);
+    let whys: Vec<String> = document.whys().nodes.into_iter().map(|why| why.question).collect();
+    assert_eq!(whys, ["Why not?"]);
+    assert_eq!(
+        document.lessons()[0].line,
+        document.write().lines().position(|l| l.starts_with("L3")).unwrap() + 1
+    );
+}
+
+#[test]
 fn an_untouched_region_is_replaced_and_an_edited_one_stays() {
     let old = format!("A\n{}B\n{}C\n", region("one", "first"), region("two", "second"));
     let edited = old.replace("second", "second, in our words");
@@ -214,6 +246,51 @@ proptest! {
             crate::render_document(&document, &evidence).unwrap();
         }
     }
+}
+
+#[test]
+fn only_patterns_of_the_list_are_added() {
+    let document = parse(CONTRACT).unwrap();
+    let tag = |add: &[&str], remove: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        document.with_patterns(&names(add), &names(remove), Path::new("x.md"))
+    };
+    let tagged = tag(&["slow-rollback", "monitoring-gap"], &[]).unwrap();
+    assert_eq!(tagged.front.patterns, ["monitoring-gap", "slow-rollback"]);
+    assert_eq!(tag(&[], &["monitoring-gap"]).unwrap().front.patterns, Vec::<String>::new());
+    let error = tag(&["bad-luck"], &[]).unwrap_err().to_string();
+    assert!(error.starts_with("x.md:20: `bad-luck` is not on the list"), "{error}");
+}
+
+/// The lessons of a restricted document say nothing of whose they are.
+#[test]
+fn exported_lessons_name_nobody_and_nothing() {
+    let text = CONTRACT.replace(
+        "L1. Services should watch every constrained resource → A1, A2",
+        "L1. The pool of checkout (see `orders-db`) was full; dana.k of payments told lee.o at 10.0.0.7, \
+         https://wiki.example/x, ops@shop.example, INC-231 and JIRA-12 [E4] → A1\nL2. Watch what runs out → A2",
+    );
+    let export = lessons_export(&parse(&text).unwrap());
+    assert_eq!(
+        export,
+        "# Lessons of an incident\n\nNames and places are taken out.\n\nPatterns: monitoring-gap\n\n\
+         L1. The pool of a service (see [redacted]) was full; somebody of a team told somebody at [redacted], \
+         [redacted] [redacted], [redacted] and [redacted]\n\nL2. Watch what runs out\n"
+    );
+}
+
+#[test]
+fn a_key_ends_where_the_next_begins_however_that_is_written() {
+    let text = CONTRACT.replace("detection: alert\n", "\"detection\": alert   # quoted\n").replace(
+        "slo: [{name: checkout-availability, budget_spent: 0.61, evidence: E2}]\n",
+        "slo: [\n  {name: a, budget_spent: 1}\n]\n",
+    );
+    let document = parse(&text).unwrap();
+    let set =
+        |key: &str, value: Option<&str>| document.with_key(key, value, Path::new("x.md")).unwrap().write();
+    let times = text.lines().find(|line| line.starts_with("times:")).unwrap();
+    assert_eq!(set("times", Some("{}")), text.replace(times, "times: {}"));
+    assert_eq!(set("slo", None), text.replace("slo: [\n  {name: a, budget_spent: 1}\n]\n", ""));
 }
 
 /// The front matter of the contract, block by block: a key and its lines.

@@ -119,7 +119,7 @@ fn of_cells(columns: &[String], cells: &[String]) -> Item {
                 item.due = cell.parse().ok();
             }
             "priority" | "prio" if priority(cell).is_some() => {
-                item.priority = priority(cell).unwrap_or_default()
+                item.priority = priority(cell).unwrap_or_default();
             }
             "status" | "state" if status(cell).is_some() => item.status = status(cell).unwrap_or_default(),
             "tracker" | "ticket" | "bug" | "issue" | "jira" | "link" => item.tracker.clone_from(cell),

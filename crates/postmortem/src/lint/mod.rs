@@ -6,6 +6,7 @@
 //! and is reported itself. What a rule needs to know beyond the document comes in as [`Knowledge`].
 
 mod actions;
+mod ask;
 mod charts;
 mod durations;
 mod glossary;
@@ -34,6 +35,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use ask::ask_telemetry;
 pub use knowledge::{Knowledge, Observed, ObservedKind};
 pub use process::required_because;
 pub use rules::{Area, Rule, rules};
@@ -119,13 +121,43 @@ pub fn lint(path: &Path) -> Result<Vec<Finding>> {
 ///
 /// # Errors
 /// As [`lint`].
-pub fn lint_with(path: &Path, mut knowledge: Knowledge) -> Result<Vec<Finding>> {
-    let file = file_of(path);
-    let document = Document::read(&file)?;
-    let folder = crate::render::parent(&file);
-    let evidence = EvidenceSet::read(&folder)?;
-    knowledge.lessons_file = crate::files::read_optional(&folder.join("lessons.md"), MAX_DOCUMENT_BYTES)?;
+pub fn lint_with(path: &Path, knowledge: Knowledge) -> Result<Vec<Finding>> {
+    let document = Document::read(path)?;
+    let evidence = EvidenceSet::read(&crate::render::parent(&file_of(path)))?;
+    let knowledge = beside(path, &document, knowledge)?;
     Ok(lint_knowing(&document, &evidence, &knowledge))
+}
+
+/// Adds what lies beside a document: its exported lessons, and the other post-mortems of its workspace.
+///
+/// # Errors
+/// When `lessons.md` is there and cannot be read.
+pub fn beside(path: &Path, document: &Document, mut knowledge: Knowledge) -> Result<Knowledge> {
+    let folder = crate::render::parent(&file_of(path));
+    if knowledge.others.is_empty() {
+        knowledge.others = neighbours(&folder, document);
+    }
+    knowledge.lessons_file = crate::files::read_optional(&folder.join("lessons.md"), MAX_DOCUMENT_BYTES)?;
+    Ok(knowledge)
+}
+
+/// The other post-mortems of the workspace that a folder lies in; one that cannot be read is left out with a warning.
+fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
+    let Ok(folder) = std::fs::canonicalize(folder) else { return Vec::new() };
+    let Some(workspace) = folder.parent().filter(|all| all.ends_with("postmortems")).and_then(Path::parent)
+    else {
+        return Vec::new();
+    };
+    let paths = crate::workspace::documents(workspace).unwrap_or_default();
+    let read = |path: &std::path::PathBuf| match Document::read(path) {
+        Ok(other) => Some(other),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem");
+            None
+        }
+    };
+    let others = paths.iter().filter(|path| path.parent() != Some(&folder)).filter_map(read);
+    others.filter(|other| other.front.tenant == document.front.tenant).collect()
 }
 
 /// The same for a document and evidence at hand; findings in order of lines.

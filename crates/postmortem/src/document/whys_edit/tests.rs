@@ -131,6 +131,8 @@ fn dead_ends_are_told_with_what_is_missing() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whatever is done to the whys, the rest of the document stays as it was, and they stay a tree.
     #[test]
     fn edits_of_whys_touch_the_whys_only(steps in prop::collection::vec((0usize..5, 0usize..20, 0usize..20), 1..12)) {
