@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, a module for each promise.
 
+mod action_items;
 mod alerts;
 mod answer;
 mod backup;
@@ -16,6 +17,7 @@ mod flight;
 mod floods;
 mod formats;
 mod greedy_queries;
+mod incident_life;
 mod interop;
 mod jaeger;
 mod kill_cycles;

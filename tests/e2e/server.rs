@@ -36,6 +36,11 @@ impl Home {
         Ok(Self { folder })
     }
 
+    /// A folder that has `data` and `workspace` already.
+    pub(crate) fn at(folder: TempDir) -> Self {
+        Self { folder }
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -31,16 +31,16 @@ pub(crate) enum Command {
     Rules(crate::rules::RulesArgs),
     /// SLOs and their error budgets
     Slo(SloArgs),
-    /// Incidents: list, show, declare, note
-    Incident(IncidentArgs),
+    /// Incidents: list, show, declare, and what people do with them
+    Incident(crate::incident::IncidentArgs),
     /// Silences: add, list, expire
     Silence(crate::silence::SilenceArgs),
     /// Notifications: send a test
     Notify(crate::notify::NotifyArgs),
     /// Post-mortems: draft, lint, render
     Postmortem(crate::postmortem::PostmortemArgs),
-    /// Action items of all post-mortems
-    Actions(ActionsArgs),
+    /// Action items of all post-mortems: list, verify, export
+    Actions(crate::actions::ActionsArgs),
     /// Check a data directory that no server holds: log, tables, files, state, audit chain
     Verify(VerifyArgs),
     /// Copy a data directory into a folder, also while a server runs on it; the next copy takes what is new
@@ -253,65 +253,6 @@ pub(crate) struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct IncidentArgs {
-    #[command(subcommand)]
-    pub(crate) command: IncidentCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum IncidentCommand {
-    /// All incidents, newest first
-    List(ListArgs),
-    /// One incident with its timeline and suspects
-    Show {
-        /// For example INC-7
-        id: String,
-        #[command(flatten)]
-        list: ListArgs,
-    },
-    /// Open an incident in a person's name (needs a server)
-    Declare {
-        /// Who is affected and how
-        title: String,
-        /// SEV1, SEV2, SEV3 or SEV4
-        #[arg(long, default_value = "SEV2")]
-        severity: String,
-        /// A service that is hurt; may be given several times
-        #[arg(long = "service")]
-        services: Vec<String>,
-        /// Role or name of who declares
-        #[arg(long, default_value = "incident commander")]
-        author: String,
-        #[command(flatten)]
-        list: ListArgs,
-    },
-    /// Write a note into an incident's timeline (needs a server)
-    Note {
-        /// For example INC-7
-        id: String,
-        /// What you saw or did
-        text: String,
-        /// Role or name of who writes
-        #[arg(long, default_value = "scribe")]
-        author: String,
-        #[command(flatten)]
-        list: ListArgs,
-    },
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ActionsArgs {
-    #[command(subcommand)]
-    pub(crate) command: ActionsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ActionsCommand {
-    /// Every action item of every post-mortem
-    List(ListArgs),
 }
 
 /// Where the tables of a data directory are, for commands that need no server.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use hindsight_model::{SqlRequest, SqlSource as _};
 use hindsight_query::output;
 
-use crate::args::{ActionsArgs, ActionsCommand, ListArgs, SloArgs, SloCommand};
+use crate::args::{ListArgs, SloArgs, SloCommand};
 use crate::backend::Backend;
 use crate::{say, sql};
 
@@ -16,12 +16,6 @@ pub(crate) async fn slo(args: SloArgs) -> anyhow::Result<ExitCode> {
                time_to_exhaust_s, coverage, method, total, bad, period_start, period_end, timestamp, note \
                FROM slo_status ORDER BY slo";
     show(&list, sql, "no SLO has been evaluated; put OpenSLO files under <workspace>/slos/").await
-}
-
-/// `hindsight actions list`.
-pub(crate) async fn actions(args: ActionsArgs) -> anyhow::Result<ExitCode> {
-    let ActionsCommand::List(list) = args.command;
-    show(&list, "SELECT * FROM action_items", "no post-mortem of the workspace has action items yet").await
 }
 
 /// Prints the rows of `sql`, or `empty` when there are none (`[]` as JSON).

@@ -1,5 +1,6 @@
 //! The `hindsight` program: one binary that serves, asks, replays, checks and explains.
 
+mod actions;
 mod allocator;
 mod args;
 mod backend;
@@ -61,7 +62,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Silence(command) => silence::run(command).await,
         Command::Notify(command) => notify::run(command).await,
         Command::Postmortem(command) => postmortem::run(command).await,
-        Command::Actions(command) => lists::actions(command).await,
+        Command::Actions(command) => actions::run(command).await,
         Command::Verify(command) => Ok(verify::run(&command).await),
         Command::Backup(command) => backup::backup(&command).await,
         Command::Restore(command) => backup::restore(command).await,

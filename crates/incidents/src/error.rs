@@ -34,10 +34,45 @@ pub enum Error {
     /// There is no such incident.
     #[error("there is no incident {0}; `hindsight incident list` names them")]
     UnknownIncident(IncidentId),
+    /// What a person asked for cannot be done as the incident stands.
+    #[error("{id} {what}; {hint}")]
+    Refused {
+        /// The incident.
+        id: IncidentId,
+        /// How it stands.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The timeline has no such row.
+    #[error("the timeline of {id} has no row {row}")]
+    UnknownRow {
+        /// The incident.
+        id: IncidentId,
+        /// The row asked for.
+        row: u64,
+    },
+    /// A file to be imported cannot be read.
+    #[error("line {line}: {what}")]
+    Import {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong, and how it should be.
+        what: String,
+    },
+    /// Nothing to add, or too much at once.
+    #[error("one call adds 1 to {max} rows")]
+    Rows {
+        /// Most rows.
+        max: usize,
+    },
+    /// A time that a person gave lies in the future.
+    #[error("{0} lies in the future; give the time at which it happened")]
+    Future(jiff::Timestamp),
     /// A note or a title with nothing in it, or longer than the limit.
     #[error("{what} must have 1 to {max} characters")]
     Text {
-        /// `title` or `note`.
+        /// Which text.
         what: &'static str,
         /// Longest text allowed.
         max: usize,

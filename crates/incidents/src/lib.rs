@@ -1,15 +1,17 @@
 //! Incidents: their life, their timeline, and ranked suspects (POSTMORTEM §1–§3).
 //!
 //! The deciding parts are pure. [`apply`] turns alert transitions into incidents; [`analyse`] turns one incident
-//! and the [`Telemetry`] around it into an onset, a timeline, suspects and impact. Only [`gather()`] asks SQL, and
+//! and the [`Telemetry`] around it into an onset, a timeline, suspects and impact; [`take`] is what people do with an
+//! incident, [`wanted_holds`] what it keeps from being deleted, [`regathered`] how a timeline grows. Only [`gather()`] asks SQL, and
 //! only [`Runner`] touches state.
 //!
 //! What this crate is not: it sends nothing, renders nothing, and never says "the cause"; a [`Suspect`] is a
 //! hypothesis with its reasons. Methods know no service, metric or threshold of one system.
 //!
 //! Invariants: every analysis is a function of (incident, transitions, telemetry, now), so that a replay finds
-//! what the live run found; an incident and the cursor that led to it are saved in one transaction; a row that a
-//! person wrote is never rewritten.
+//! what the live run found; an incident and the cursor that led to it are saved in one transaction, and so are a
+//! person's change and its row in the audit log; a row that a person wrote or edited is never rewritten, and one that
+//! was dismissed never comes back.
 //!
 //! ```
 //! use hindsight_incidents::{Direction, change_points};
@@ -33,12 +35,17 @@ mod error;
 mod format;
 pub mod gather;
 mod graph;
+mod hold;
 mod impact;
+mod import;
 mod life;
 mod onset;
+mod respond;
+mod rows;
 mod runner;
 mod series;
 mod statistics;
+mod step;
 mod suspects;
 mod telemetry;
 #[cfg(test)]
@@ -54,9 +61,14 @@ pub use durations::{Phase, phases};
 pub use error::{Error, Result};
 pub use gather::gather;
 pub use graph::ServiceGraph;
+pub use hold::{PostmortemFact, WantedHold, ends_with_its_postmortem, wanted_holds};
 pub use impact::Impact;
+pub use import::{ImportFormat, ImportOptions, import};
 pub use life::{Life, apply};
 pub use onset::{Indicator, Onset};
+pub use respond::{Added, By, ROWS_ADDED_MAX, said};
+pub use rows::regathered;
 pub use runner::{Declaration, Runner};
 pub use series::Series;
+pub use step::{Step, Taken, merge, take};
 pub use telemetry::{AttributeCount, Edge, GaugeSeries, ServiceSeries, Telemetry, VersionSeries};

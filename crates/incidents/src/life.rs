@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hindsight_model::{
-    AlertState, Incident, IncidentId, IncidentSeverity, IncidentStatus, IncidentTimes, Labels, Transition,
+    AlertState, Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentStatus, IncidentTimes,
+    Labels, Transition,
 };
 use jiff::Timestamp;
 
 use crate::ServiceGraph;
+use crate::step::again;
 
 /// Alerts this close in the service graph may share an incident.
 pub(crate) const JOIN_DISTANCE_MAX: usize = 2;
@@ -74,7 +76,9 @@ impl Book<'_> {
         if is_tier(alert) && alert.incident.is_none() {
             return;
         }
-        if let Some(incident) = self.incidents.values_mut().find(|i| i.alerts.contains_key(&alert.episode)) {
+        // A merged incident keeps its alerts as history; they belong to the one that it is part of.
+        let mut alive = self.incidents.values_mut().filter(|i| i.status != IncidentStatus::Merged);
+        if let Some(incident) = alive.find(|i| i.alerts.contains_key(&alert.episode)) {
             // Recovering → Firing is the same episode; one of a closed incident stays history.
             if incident.status.is_live() {
                 hold(incident, alert);
@@ -110,6 +114,7 @@ impl Book<'_> {
                 opened_at: at,
                 times: IncidentTimes { detected: Some(at), ..IncidentTimes::default() },
                 suspects: Vec::new(),
+                response: IncidentResponse::default(),
             };
             join(&mut incident, alert, format!("{} opened the incident", alert.alert), at);
             self.incidents.insert(id, incident);
@@ -126,6 +131,14 @@ impl Book<'_> {
         let mine = || self.incidents.values().rev().filter(|i| i.tenant == alert.tenant);
         if let Some(incident) = mine().find(|i| i.status.is_live() && same_key(i, alert, key)) {
             return Some((incident.id, format!("same {}", words(&incident.key))));
+        }
+        let merged = mine().filter(|i| i.status == IncidentStatus::Merged && same_key(i, alert, key));
+        for part in merged {
+            let into = part.response.duplicate_of.and_then(|id| self.incidents.get(&id));
+            if let Some(into) = into.filter(|into| into.status.is_live()) {
+                let reason = format!("same {} as {}, which is part of it", words(&part.key), part.id);
+                return Some((into.id, reason));
+            }
         }
         if let Some(incident) = mine().find(|i| may_reopen(i, key, at)) {
             return Some((incident.id, format!("same {} again after it was resolved", words(&incident.key))));
@@ -174,9 +187,7 @@ impl Book<'_> {
 
 fn join(incident: &mut Incident, alert: &Transition, reason: String, at: Timestamp) {
     if incident.status == IncidentStatus::Resolved {
-        incident.status = IncidentStatus::Reopened;
-        incident.times.resolved = None;
-        incident.times.mitigated = None;
+        again(incident);
     }
     if let Some(spec) = &alert.incident {
         incident.severity = worst(incident.severity, spec.severity);
@@ -238,7 +249,7 @@ fn is_told_by(incident: &Incident, tier: &Transition, key: Option<&Labels>) -> b
 }
 
 /// SEV1 is worst and sorts first.
-fn worst(a: IncidentSeverity, b: IncidentSeverity) -> IncidentSeverity {
+pub(crate) fn worst(a: IncidentSeverity, b: IncidentSeverity) -> IncidentSeverity {
     a.min(b)
 }
 

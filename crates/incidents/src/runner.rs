@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hindsight_model::{
-    AlertState, Incident, IncidentId, IncidentSeverity, IncidentStatus, IncidentTimes, SqlSource, Tenant,
-    TimelineKind, TimelineRow, TimelineSource, Transition,
+    AlertState, Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentStatus, IncidentTimes,
+    SqlSource, Tenant, TimelineChange, TimelineEntry, Transition,
 };
-use hindsight_state::{Consumed, PAGE_MAX, State, TransitionFilter};
+use hindsight_state::{AuditEntry, Consumed, PAGE_MAX, State, TransitionFilter};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph};
 use crate::life::TITLE_CHARS_MAX;
 use crate::onset::calm_minute;
 use crate::series::plus_minutes;
-use crate::{Analysis, Error, Indicator, Life, Result, ServiceGraph, Telemetry, analyse, apply};
+use crate::{Analysis, Error, Indicator, Life, Result, ServiceGraph, Telemetry, analyse, apply, regathered};
 
-/// Longest note in characters.
-pub(crate) const NOTE_CHARS_MAX: usize = 8_000;
 /// A live incident is analysed again when this much logical time has passed.
 pub(crate) const REANALYSE_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// After its end an incident is followed this long, so that the calm after it is seen.
@@ -34,11 +33,11 @@ const PAGES_MAX: usize = 10;
 
 /// Follows one tenant's incidents.
 pub struct Runner {
-    state: State,
+    pub(crate) state: State,
     sql: Arc<dyn SqlSource>,
     tenant: Tenant,
     /// Logical time of each incident's last analysis. Its lock also keeps two changes of an incident apart.
-    analysed: Mutex<BTreeMap<IncidentId, Timestamp>>,
+    pub(crate) analysed: Mutex<BTreeMap<IncidentId, Timestamp>>,
 }
 
 /// An incident that a person declares.
@@ -52,6 +51,8 @@ pub struct Declaration {
     pub services: Vec<String>,
     /// When it was noticed.
     pub at: Timestamp,
+    /// Who declares it.
+    pub author: String,
 }
 
 impl Runner {
@@ -138,75 +139,14 @@ impl Runner {
             opened_at: declaration.at,
             times: IncidentTimes { detected: Some(declaration.at), ..IncidentTimes::default() },
             suspects: Vec::new(),
+            response: IncidentResponse::default(),
         };
-        self.state.save_incident(&incident, &[], None).await.map_err(state("save the incident"))?;
-        Ok(incident)
-    }
-
-    /// Adds a person's note to the timeline, at the time it speaks of.
-    ///
-    /// # Errors
-    /// [`Error::Text`] for an empty or overlong note, [`Error::State`] when there is no such incident or it cannot
-    /// be saved.
-    pub async fn note(
-        &self,
-        id: IncidentId,
-        at: Timestamp,
-        service: Option<String>,
-        text: &str,
-    ) -> Result<TimelineRow> {
-        let row = human(at, TimelineKind::Note, service, checked("note", text, NOTE_CHARS_MAX)?);
-        self.state.add_note(&self.tenant, id, &row).await.map_err(state("save the note"))?;
-        Ok(row)
-    }
-
-    /// A person says that somebody took the incident.
-    ///
-    /// # Errors
-    /// [`Error::UnknownIncident`], or [`Error::State`] when it cannot be saved.
-    pub async fn acknowledge(&self, id: IncidentId, at: Timestamp) -> Result<Incident> {
-        self.milestone(id, at, "acknowledged", |incident| {
-            incident.times.acknowledged = incident.times.acknowledged.or(Some(at));
-            if matches!(incident.status, IncidentStatus::Open | IncidentStatus::Reopened) {
-                incident.status = IncidentStatus::Acknowledged;
-            }
-        })
-        .await
-    }
-
-    /// A person says that the incident is over: the only end of one that no alert belongs to.
-    ///
-    /// # Errors
-    /// As [`Runner::acknowledge`].
-    pub async fn resolve(&self, id: IncidentId, at: Timestamp) -> Result<Incident> {
-        self.milestone(id, at, "resolved", |incident| {
-            if incident.status.is_live() {
-                incident.status = IncidentStatus::Resolved;
-                // When customers were well is left to telemetry; it need not be when somebody said so.
-                incident.times.resolved = Some(at);
-            }
-        })
-        .await
-    }
-
-    async fn milestone(
-        &self,
-        id: IncidentId,
-        at: Timestamp,
-        word: &str,
-        change: impl FnOnce(&mut Incident),
-    ) -> Result<Incident> {
-        let _no_tick_meanwhile = self.analysed.lock().await;
-        let mut incident = self.incident(id).await?;
-        let before = incident.clone();
-        change(&mut incident);
-        if incident == before {
-            return Ok(incident);
-        }
-        let timeline = self.state.timeline(&self.tenant, id).await.map_err(state("read the timeline"))?;
-        self.state.save_incident(&incident, &timeline, None).await.map_err(state("save the incident"))?;
-        let row = human(at, TimelineKind::Milestone, None, word.to_owned());
-        self.state.add_note(&self.tenant, id, &row).await.map_err(state("save the milestone"))?;
+        let detail =
+            json!({"title": incident.title, "severity": incident.severity, "services": incident.services});
+        let by = self.entry(&declaration.author, "incident.declare", id, &detail);
+        let saves = [(incident, TimelineChange::default())];
+        self.state.change_incidents(&saves, &by, declaration.at).await.map_err(state("save the incident"))?;
+        let [(incident, _)] = saves;
         Ok(incident)
     }
 
@@ -226,11 +166,26 @@ impl Runner {
         Ok((seq, news))
     }
 
-    async fn stored(&self) -> Result<Vec<Incident>> {
+    pub(crate) async fn entries(&self, id: IncidentId) -> Result<Vec<TimelineEntry>> {
+        self.state.timeline_entries(&self.tenant, id).await.map_err(state("read the timeline"))
+    }
+
+    /// What the audit log says of a person's change.
+    pub(crate) fn entry(&self, author: &str, action: &str, id: IncidentId, detail: &Value) -> AuditEntry {
+        AuditEntry {
+            tenant: self.tenant.clone(),
+            actor: author.to_owned(),
+            action: action.to_owned(),
+            subject: id.to_string(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) async fn stored(&self) -> Result<Vec<Incident>> {
         self.state.incidents(&self.tenant).await.map_err(state("read the incidents"))
     }
 
-    async fn incident(&self, id: IncidentId) -> Result<Incident> {
+    pub(crate) async fn incident(&self, id: IncidentId) -> Result<Incident> {
         let found = self.state.incident(&self.tenant, id).await.map_err(state("read the incident"))?;
         found.ok_or(Error::UnknownIncident(id))
     }
@@ -267,11 +222,11 @@ impl Runner {
     }
 
     /// The incident with its analysis and timeline, and whether it could be analysed.
-    async fn followed(
+    pub(crate) async fn followed(
         &self,
         mut incident: Incident,
         now: Timestamp,
-    ) -> Result<((Incident, Vec<TimelineRow>), bool)> {
+    ) -> Result<((Incident, TimelineChange), bool)> {
         match self.material(&incident, now).await {
             Ok((transitions, mut telemetry)) => {
                 let closer = self.look_closer(&incident, &transitions, &mut telemetry, now).await;
@@ -279,14 +234,15 @@ impl Runner {
                     warn("onset and end are known to the minute only", &error);
                     analyse(&incident, &transitions, &telemetry, now)
                 });
-                incident.times = analysis.times;
+                incident.times = incident.response.stated.or(analysis.times);
                 incident.suspects = analysis.suspects;
-                Ok(((incident, analysis.timeline), true))
+                let stored = self.entries(incident.id).await?;
+                let change = regathered(&stored, &analysis.timeline);
+                Ok(((incident, change), true))
             }
             Err(error @ (Error::Sql { .. } | Error::Answer { .. })) => {
                 warn("incident saved without analysis: the telemetry could not be read", &error);
-                let rows = self.state.timeline(&self.tenant, incident.id).await;
-                Ok(((incident, rows.map_err(state("read the timeline"))?), false))
+                Ok(((incident, TimelineChange::default()), false))
             }
             Err(error) => Err(error),
         }
@@ -343,7 +299,7 @@ fn is_due(incident: &Incident, last: Option<Timestamp>, now: Timestamp) -> bool 
     is_followed && last.is_none_or(|last| now.duration_since(last) >= REANALYSE_EVERY)
 }
 
-fn state(doing: &'static str) -> impl FnOnce(hindsight_state::Error) -> Error {
+pub(crate) fn state(doing: &'static str) -> impl FnOnce(hindsight_state::Error) -> Error {
     move |source| Error::State { doing, source }
 }
 
@@ -352,19 +308,8 @@ fn warn(what: &str, error: &Error) {
     tracing::warn!(%error, cause, "{what}");
 }
 
-fn human(at: Timestamp, kind: TimelineKind, service: Option<String>, text: String) -> TimelineRow {
-    TimelineRow {
-        at,
-        kind,
-        source: TimelineSource::Human,
-        service,
-        text,
-        sql: None,
-        state: "accepted".to_owned(),
-    }
-}
-
-fn checked(what: &'static str, text: &str, max: usize) -> Result<String> {
+/// A text without white space around it, neither empty nor longer than `max` characters.
+pub(crate) fn checked(what: &'static str, text: &str, max: usize) -> Result<String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > max {
         return Err(Error::Text { what, max });

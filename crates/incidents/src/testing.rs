@@ -1,8 +1,12 @@
 //! Builders of transitions and telemetry for the tests: a small seeded world, minute by minute.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hindsight_model::{AlertState, Incident, IncidentSeverity, IncidentSpec, Labels, Tenant, Transition};
+use hindsight_model::{
+    AlertState, Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentSpec, IncidentStatus,
+    IncidentTimes, Labels, Tenant, Transition,
+};
 use jiff::Timestamp;
 
 use crate::change_point::tests::Noise;
@@ -55,6 +59,26 @@ pub(crate) fn incident(service: &str) -> (Incident, Vec<Transition>) {
     let graph = ServiceGraph::default();
     let opened = apply(Life { incidents: &[], graph: &graph, next_id: 1 }, &transitions, minute(ONSET + 4));
     (opened.into_iter().next().unwrap(), transitions)
+}
+
+/// An incident of that number that nothing is known of.
+pub(crate) fn bare(id: u64) -> Incident {
+    Incident {
+        id: IncidentId(id),
+        tenant: Tenant::default(),
+        title: "checkout fails".to_owned(),
+        severity: IncidentSeverity::Sev2,
+        status: IncidentStatus::Open,
+        key: BTreeMap::new(),
+        reopen_within_s: 0,
+        services: vec!["checkout".to_owned()],
+        alerts: BTreeMap::new(),
+        firing: Vec::new(),
+        opened_at: minute(20),
+        times: IncidentTimes::default(),
+        suspects: Vec::new(),
+        response: IncidentResponse::default(),
+    }
 }
 
 /// Telemetry that tests write levels into.

@@ -36,6 +36,16 @@ impl IncidentSeverity {
     }
 }
 
+impl FromStr for IncidentSeverity {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Sev1, Self::Sev2, Self::Sev3, Self::Sev4];
+        all.into_iter()
+            .find(|severity| severity.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| format!("`{text}` is not a severity; there are SEV1 to SEV4"))
+    }
+}
+
 impl fmt::Display for IncidentSeverity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -125,6 +135,99 @@ pub struct IncidentTimes {
     pub resolved: Option<Timestamp>,
 }
 
+/// The name of one of [`IncidentTimes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Milestone {
+    /// What set it off.
+    Trigger,
+    /// Customers began to be hurt.
+    ImpactStart,
+    /// It was noticed.
+    Detected,
+    /// Somebody took it.
+    Acknowledged,
+    /// Somebody knew why.
+    CauseIdentified,
+    /// Customers were no longer hurt.
+    Mitigated,
+    /// It was over.
+    Resolved,
+}
+
+impl Milestone {
+    /// In the order in which they should come.
+    pub const ALL: [Self; 7] = [
+        Self::Trigger,
+        Self::ImpactStart,
+        Self::Detected,
+        Self::Acknowledged,
+        Self::CauseIdentified,
+        Self::Mitigated,
+        Self::Resolved,
+    ];
+
+    /// The snake-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::ImpactStart => "impact_start",
+            Self::Detected => "detected",
+            Self::Acknowledged => "acknowledged",
+            Self::CauseIdentified => "cause_identified",
+            Self::Mitigated => "mitigated",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl FromStr for Milestone {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|milestone| milestone.as_str() == text).ok_or_else(|| {
+            let words: Vec<&str> = Self::ALL.iter().map(|milestone| milestone.as_str()).collect();
+            format!("`{text}` is not a milestone; there are {}", words.join(", "))
+        })
+    }
+}
+
+impl IncidentTimes {
+    /// The time of a milestone, as far as known.
+    pub fn get(&self, milestone: Milestone) -> Option<Timestamp> {
+        match milestone {
+            Milestone::Trigger => self.trigger,
+            Milestone::ImpactStart => self.impact_start,
+            Milestone::Detected => self.detected,
+            Milestone::Acknowledged => self.acknowledged,
+            Milestone::CauseIdentified => self.cause_identified,
+            Milestone::Mitigated => self.mitigated,
+            Milestone::Resolved => self.resolved,
+        }
+    }
+
+    /// Sets the time of a milestone, or forgets it.
+    pub fn put(&mut self, milestone: Milestone, at: Option<Timestamp>) {
+        match milestone {
+            Milestone::Trigger => self.trigger = at,
+            Milestone::ImpactStart => self.impact_start = at,
+            Milestone::Detected => self.detected = at,
+            Milestone::Acknowledged => self.acknowledged = at,
+            Milestone::CauseIdentified => self.cause_identified = at,
+            Milestone::Mitigated => self.mitigated = at,
+            Milestone::Resolved => self.resolved = at,
+        }
+    }
+
+    /// These times where they are known, the `other`'s elsewhere.
+    pub fn or(self, other: Self) -> Self {
+        let mut merged = other;
+        for milestone in Milestone::ALL {
+            merged.put(milestone, self.get(milestone).or(other.get(milestone)));
+        }
+        merged
+    }
+}
+
 /// An incident as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -154,6 +257,78 @@ pub struct Incident {
     pub times: IncidentTimes,
     /// Ranked hypotheses, best first.
     pub suspects: Vec<Suspect>,
+    /// What people said and did about it.
+    #[serde(default)]
+    pub response: IncidentResponse,
+}
+
+/// What people said and did about an incident; it outweighs what telemetry says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IncidentResponse {
+    /// Who has which role.
+    pub roles: BTreeMap<IncidentRole, String>,
+    /// The times that a person set.
+    pub stated: IncidentTimes,
+    /// What the cause was, in a person's words.
+    pub cause: Option<String>,
+    /// The incident that this one is part of.
+    pub duplicate_of: Option<IncidentId>,
+    /// How it was closed.
+    pub closed: Option<Closing>,
+}
+
+/// The end of the work on an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// When.
+    pub at: Timestamp,
+    /// Why no post-mortem was written; `None` when one was and is closed.
+    pub without_postmortem: Option<String>,
+}
+
+/// What somebody does during the response: roles, not names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentRole {
+    /// Leads the response and decides.
+    IncidentCommander,
+    /// Tells customers and the company.
+    Communications,
+    /// Writes down what happens.
+    Scribe,
+}
+
+impl IncidentRole {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::IncidentCommander, Self::Communications, Self::Scribe];
+
+    /// The snake-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IncidentCommander => "incident_commander",
+            Self::Communications => "communications",
+            Self::Scribe => "scribe",
+        }
+    }
+
+    /// As people write it: `incident commander`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::IncidentCommander => "incident commander",
+            other => other.as_str(),
+        }
+    }
+}
+
+impl FromStr for IncidentRole {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == text || role.words() == text);
+        found.ok_or_else(|| {
+            format!("`{text}` is not a role; there are incident_commander, communications and scribe")
+        })
+    }
 }
 
 /// A ranked hypothesis, never "the cause".
@@ -169,87 +344,4 @@ pub struct Suspect {
     pub change: Option<String>,
     /// When that change was first seen.
     pub changed_at: Option<Timestamp>,
-}
-
-/// What kind of thing a timeline row tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimelineKind {
-    /// The candidate for what set it off.
-    Trigger,
-    /// A new `service.version`, a flag, a deployment.
-    Change,
-    /// Change point of the violated indicator.
-    Onset,
-    /// Change point of a service's error rate, latency or traffic.
-    ChangePoint,
-    /// An alert changed state.
-    Alert,
-    /// An SLO's budget passed a threshold.
-    Slo,
-    /// A log template that is new or surging.
-    Log,
-    /// A notification was sent.
-    Notification,
-    /// A milestone of the response: acknowledged, mitigated, resolved.
-    Milestone,
-    /// Somebody wrote a note.
-    Note,
-}
-
-impl TimelineKind {
-    /// The snake-case word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trigger => "trigger",
-            Self::Change => "change",
-            Self::Onset => "onset",
-            Self::ChangePoint => "change_point",
-            Self::Alert => "alert",
-            Self::Slo => "slo",
-            Self::Log => "log",
-            Self::Notification => "notification",
-            Self::Milestone => "milestone",
-            Self::Note => "note",
-        }
-    }
-}
-
-/// Who says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TimelineSource {
-    /// The program, from telemetry.
-    System,
-    /// A person.
-    Human,
-}
-
-impl TimelineSource {
-    /// `system` or `human`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Human => "human",
-        }
-    }
-}
-
-/// One row of an incident's timeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TimelineRow {
-    /// When it happened, not when it was noticed.
-    pub at: Timestamp,
-    /// What kind of thing.
-    pub kind: TimelineKind,
-    /// Who says so.
-    pub source: TimelineSource,
-    /// The service it is about.
-    pub service: Option<String>,
-    /// One sentence.
-    pub text: String,
-    /// The SQL that shows it, ready to run; none for a human's row.
-    pub sql: Option<String>,
-    /// `suggested`, `accepted` or `dismissed`.
-    pub state: String,
 }

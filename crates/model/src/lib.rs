@@ -14,6 +14,7 @@
 //! assert_eq!(Table::Spans.sort_key(), ["service_name", "timestamp"]);
 //! ```
 
+mod action;
 mod alert;
 mod clock;
 mod ids;
@@ -30,14 +31,16 @@ mod table;
 mod text_search;
 mod tick;
 mod time;
+mod timeline;
 mod value;
 
+pub use action::{ActionCheck, ActionKey, ActionRecord, ActionStatement, CheckOutcome};
 pub use alert::{AlertInstance, AlertState, Evaluation, IncidentSpec, Labels, Outcome, Told, Transition};
 pub use clock::{Clock, LogicalClock, SystemClock};
 pub use ids::{IdError, IncidentId, NodeId, SpanId, Tenant, TraceId};
 pub use incident::{
-    Incident, IncidentSeverity, IncidentStatus, IncidentTimes, Suspect, TimelineKind, TimelineRow,
-    TimelineSource,
+    Closing, Incident, IncidentResponse, IncidentRole, IncidentSeverity, IncidentStatus, IncidentTimes,
+    Milestone, Suspect,
 };
 pub use promoted::{
     PROMOTED_LOGS, PROMOTED_METRICS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED,
@@ -56,4 +59,8 @@ pub use text_search::{
 };
 pub use tick::{OutboxEntry, SloSlice, SloStatus, TickCommit};
 pub use time::{DurationError, join_nanos, parse_duration, split_nanos, timestamp_from_micros, to_micros};
+pub use timeline::{
+    NewTimelineRow, TimelineChange, TimelineEdit, TimelineEntry, TimelineKind, TimelineRow, TimelineSource,
+    TimelineState,
+};
 pub use value::{AnyValue, Attributes, ValueError, attributes_from_json, attributes_to_json};

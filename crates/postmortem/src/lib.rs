@@ -5,11 +5,12 @@
 //!   evidence has them, questions where it has none.
 //! - [`Document`] reads and writes that file; [`evidence`] its frozen answers beside it.
 //! - [`lint`] keeps it from being theatre; [`render`] and [`to_json`] show it.
+//! - [`actions`] follows the action items: how they stand, what verifies them, how other trackers take them.
 //! - [`PostmortemsTable`] and [`ActionItemsTable`] let SQL ask about documents and what became of their actions.
 //! - [`chart`] draws; report and pages share it.
 //!
 //! What this crate is not: it runs no SQL engine (it takes a [`hindsight_model::SqlSource`]), reads no clock, keeps no
-//! database, and never claims a cause.
+//! database of its own (what became of action items lies in `state`), and never claims a cause.
 //!
 //! Invariants: **PM-1** every number, time and chart is backed by frozen evidence with a checksum, and evidence that
 //! kept text cites is never overwritten; **PM-2** a document is a plain file, and the program never rewrites prose it
@@ -24,6 +25,7 @@
 //! assert_eq!(merge_regions(&edited, &fresh), edited);
 //! ```
 
+pub mod actions;
 pub mod chart;
 pub mod document;
 mod draft;
@@ -56,6 +58,7 @@ pub use lint::{
 };
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
 pub use tables::{
-    ActionItemsTable, ActionRow, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list, list_actions,
+    ActionItemsTable, ActionRow, Listed, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list,
+    list_actions, list_all,
 };
 pub use workflow::{Moved, Obstacle, Refusal, Step, transition};

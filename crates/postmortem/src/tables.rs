@@ -1,19 +1,21 @@
 //! The system tables `postmortems` and `action_items`, read from the workspace at each query.
 
+mod action_items;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use hindsight_model::{SqlError, SystemTable, Tenant, to_micros};
+use hindsight_model::{ActionKey, SqlError, SystemTable, Tenant, to_micros};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::document::{ActionItem, Document};
 use crate::files::in_background;
 use crate::{Error, Result, workspace};
+
+pub use action_items::ActionItemsTable;
 
 /// Action items read from one workspace; further ones are left out with a warning.
 pub const MAX_ACTION_ITEMS: usize = 100_000;
@@ -38,22 +40,50 @@ pub struct ActionRow {
     pub item: ActionItem,
 }
 
-/// This tenant's post-mortems, in order of their ids. A document that cannot be read is logged and left out.
+/// The documents of a workspace.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// This tenant's post-mortems, in order of their ids.
+    pub rows: Vec<PostmortemRow>,
+    /// Documents that cannot be read; whose they are is not known.
+    pub unreadable: Vec<(PathBuf, Error)>,
+}
+
+impl ActionRow {
+    /// The name by which `state` knows it.
+    pub fn key(&self) -> ActionKey {
+        ActionKey { postmortem: self.postmortem.clone(), item: self.item.id.clone() }
+    }
+}
+
+/// This tenant's post-mortems, and the documents that cannot be read.
 ///
 /// # Errors
 /// When the workspace cannot be listed.
-pub fn list(workspace: &Path, tenant: &Tenant) -> Result<Vec<PostmortemRow>> {
-    let mut rows = Vec::new();
+pub fn list_all(workspace: &Path, tenant: &Tenant) -> Result<Listed> {
+    let mut listed = Listed::default();
     for path in workspace::documents(workspace)? {
         match Document::read(&path) {
             Ok(document) if workspace::is_of(&document, tenant) => {
-                rows.push(PostmortemRow { path, document });
+                listed.rows.push(PostmortemRow { path, document });
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem"),
+            Err(error) => listed.unreadable.push((path, error)),
         }
     }
-    Ok(rows)
+    Ok(listed)
+}
+
+/// This tenant's post-mortems, in order of their ids. A document that cannot be read is logged and left out.
+///
+/// # Errors
+/// As [`list_all`].
+pub fn list(workspace: &Path, tenant: &Tenant) -> Result<Vec<PostmortemRow>> {
+    let listed = list_all(workspace, tenant)?;
+    for (path, error) in &listed.unreadable {
+        tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem");
+    }
+    Ok(listed.rows)
 }
 
 /// The action items of this tenant's post-mortems, in order.
@@ -171,94 +201,6 @@ impl SystemTable for PostmortemsTable {
             Arc::new(rows.iter().map(first_impact).collect::<Float64Array>()),
             Arc::new(rows.iter().map(actions).collect::<Int64Array>()),
             each(&|row| Some(row.path.display().to_string())),
-        ];
-        RecordBatch::try_new(self.schema(), columns)
-            .map_err(|error| SqlError::Failed { message: error.to_string() })
-    }
-}
-
-/// `action_items`: one row an item of any document.
-#[derive(Clone, Debug)]
-pub struct ActionItemsTable {
-    workspace: PathBuf,
-}
-
-impl ActionItemsTable {
-    /// The table over a workspace.
-    pub fn new(workspace: impl Into<PathBuf>) -> Self {
-        Self { workspace: workspace.into() }
-    }
-}
-
-#[async_trait::async_trait]
-impl SystemTable for ActionItemsTable {
-    fn name(&self) -> &'static str {
-        "action_items"
-    }
-
-    fn doc(&self) -> &'static str {
-        "one row for each action item of a post-mortem"
-    }
-
-    fn schema(&self) -> SchemaRef {
-        Arc::new(Schema::new(vec![
-            text("tenant"),
-            text("postmortem"),
-            text("id"),
-            text("action"),
-            text("owner"),
-            Field::new("due", DataType::Date32, true),
-            text("priority"),
-            text("status"),
-            text("lessons"),
-            text("whys"),
-            text("tracker"),
-            text("verify"),
-            text("path"),
-            Field::new("line", DataType::Int64, true),
-        ]))
-    }
-
-    fn column_docs(&self) -> Vec<(&'static str, &'static str)> {
-        vec![
-            ("tenant", "whose row it is"),
-            ("postmortem", "id of the document it stands in"),
-            ("id", "its id there"),
-            ("action", "what is to be done"),
-            ("owner", "who does it"),
-            ("due", "by when"),
-            ("priority", "how urgent it is"),
-            ("status", "where it stands"),
-            ("lessons", "lessons it follows from, with commas between"),
-            ("whys", "whys it answers, with commas between"),
-            ("tracker", "where it is tracked"),
-            ("verify", "the query that shows that it worked"),
-            ("path", "the document"),
-            ("line", "its line there"),
-        ]
-    }
-
-    async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
-        let (workspace, mine) = (self.workspace.clone(), tenant.clone());
-        let rows =
-            in_background(move || list_actions(&workspace, &mine)).await.map_err(|error| failed(&error))?;
-        let each = |read: &dyn Fn(&ActionRow) -> Option<String>| texts(rows.iter().map(read));
-        let given = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
-        let columns: Vec<ArrayRef> = vec![
-            each(&|_| Some(tenant.to_string())),
-            each(&|row| Some(row.postmortem.clone())),
-            each(&|row| Some(row.item.id.clone())),
-            each(&|row| Some(row.item.action.clone())),
-            each(&|row| given(&row.item.owner)),
-            Arc::new(rows.iter().map(|row| row.item.due.and_then(days_since_epoch)).collect::<Date32Array>()),
-            each(&|row| row.item.priority.map(|priority| priority.as_str().to_owned())),
-            each(&|row| Some(row.item.status.as_str().to_owned())),
-            each(&|row| Some(joined(row.item.lessons.iter().cloned()))),
-            each(&|row| Some(joined(row.item.whys.iter().cloned()))),
-            each(&|row| given(&row.item.tracker)),
-            each(&|row| given(&row.item.verify)),
-            each(&|row| Some(row.path.display().to_string())),
-            Arc::new(rows.iter().map(|row| i64::try_from(row.item.line).ok()).collect::<Int64Array>()),
         ];
         RecordBatch::try_new(self.schema(), columns)
             .map_err(|error| SqlError::Failed { message: error.to_string() })

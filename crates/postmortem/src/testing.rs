@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use hindsight_model::{
-    Incident, IncidentId, IncidentSeverity, IncidentStatus, IncidentTimes, SqlAnswer, SqlError, SqlParam,
-    SqlRequest, SqlSource, Suspect, Tenant, TimelineKind, TimelineRow, TimelineSource, to_micros,
+    Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentStatus, IncidentTimes, SqlAnswer,
+    SqlError, SqlParam, SqlRequest, SqlSource, Suspect, Tenant, TimelineKind, TimelineRow, TimelineSource,
+    to_micros,
 };
 use jiff::Timestamp;
 
@@ -333,6 +334,7 @@ pub(crate) fn incident() -> Incident {
             change: Some("service.version 4.1.9 → 4.2.0".into()),
             changed_at: Some(at("21:32:10")),
         }],
+        response: IncidentResponse::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hindsight_model::{OutboxEntry, SloStatus, SqlSource, Tenant, Transition};
+use hindsight_model::{Labels, OutboxEntry, SloStatus, SqlSource, Tenant, Transition};
 use jiff::Timestamp;
 
 use crate::error::{Error, JournalError, Result};
@@ -57,6 +57,13 @@ pub type DeadNotifications = Box<
         + Sync,
 >;
 
+/// Tells which action items are overdue at a time: labels that name each, and by how many days.
+pub type OverdueActions = Box<
+    dyn Fn(Timestamp) -> BoxFuture<'static, std::result::Result<Vec<(Labels, f64)>, JournalError>>
+        + Send
+        + Sync,
+>;
+
 /// How an engine runs.
 pub struct Options {
     /// How far back missed ticks are evaluated after downtime; older ones are recorded as skipped.
@@ -74,6 +81,8 @@ pub struct Options {
     pub concurrency: usize,
     /// With it the program watches itself, by the built-in rules.
     pub dead_notifications: Option<DeadNotifications>,
+    /// What the built-in rule about action items measures; without it none is overdue.
+    pub overdue_actions: Option<OverdueActions>,
 }
 
 impl Default for Options {
@@ -86,6 +95,7 @@ impl Default for Options {
             alignment: Alignment::Spread,
             concurrency: CONCURRENCY,
             dead_notifications: None,
+            overdue_actions: None,
         }
     }
 }

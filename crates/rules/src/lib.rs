@@ -64,8 +64,8 @@ pub use cases::{
 pub use condition::{Condition, Op};
 pub use engine::{
     Alignment, CONCURRENCY, DeadNotifications, Engine, EngineView, EvaluationView, GroupView, InstanceView,
-    Options, Plan, ProblemView, Refused, RefusedView, Report, RuleView, SloView, TierView, Version,
-    Watermark,
+    Options, OverdueActions, Plan, ProblemView, Refused, RefusedView, Report, RuleView, SloView, TierView,
+    Version, Watermark,
 };
 pub use error::{Error, JournalError, Result};
 pub use files::{

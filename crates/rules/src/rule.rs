@@ -77,6 +77,8 @@ pub enum Measure {
     RuleLag,
     /// From the outbox: receivers with notifications that were given up lately.
     DeadNotifications,
+    /// From the post-mortems: action items that are open after their last day.
+    OverdueActions,
 }
 
 /// The part of a rule that the state machine reads.

@@ -3,8 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hindsight_incidents::{Declaration, Runner as IncidentRunner};
-use hindsight_model::{Clock, Incident, LogicalClock};
+use hindsight_incidents::{Added, By, Declaration, PostmortemFact, Runner as IncidentRunner, Step};
+use hindsight_model::{
+    Clock, Incident, IncidentId, LogicalClock, NewTimelineRow, TimelineEdit, TimelineEntry,
+};
 use hindsight_notify::Worker;
 use hindsight_query::QueryEngine;
 use hindsight_rules::{Engine, EngineView};
@@ -15,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::fault::chain;
+use crate::holds::{HoldKeeper, facts};
 use crate::pressure::Pressure;
 use crate::{Addresses, Config, Error, Result};
 
@@ -35,6 +38,8 @@ pub(crate) struct App {
     pub(crate) started_at: Timestamp,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) worker: Worker,
+    /// Held by whoever verifies action items.
+    pub(crate) verifying: Mutex<()>,
     pulse: Mutex<Pulse>,
     rules: RwLock<Arc<EngineView>>,
     last_pulse_error: RwLock<Option<String>>,
@@ -46,7 +51,11 @@ pub(crate) struct Pulse {
     pub(crate) incidents: IncidentRunner,
     /// When the next tick was due as last shown.
     pub(crate) shown_due: Option<Timestamp>,
+    pub(crate) holds: HoldKeeper,
 }
+
+/// What comes of a call to incidents.
+pub(crate) type Followed<T> = hindsight_incidents::Result<T>;
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -83,6 +92,7 @@ impl App {
             search,
             addresses,
             worker,
+            verifying: Mutex::default(),
             rules: RwLock::new(Arc::new(pulse.engine.describe())),
             pulse: Mutex::new(pulse),
             last_pulse_error: RwLock::new(None),
@@ -117,7 +127,9 @@ impl App {
             pulse.shown_due = next_due;
         }
         let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
-        let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop));
+        let moved = followed.as_ref().is_ok_and(|saved| !saved.is_empty());
+        let kept = self.keep_holds(&mut pulse, moved, now).await;
+        let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop)).and(kept);
         if self.logical.is_some() {
             let sent = self.worker.run_once(now).await.map_err(|e| Error::Notify(Box::new(e)));
             result = result.and(sent.map(drop));
@@ -132,9 +144,81 @@ impl App {
     }
 
     /// Opens an incident in a person's name.
-    pub(crate) async fn declare(&self, declaration: Declaration) -> Result<Incident> {
+    pub(crate) async fn declare(&self, declaration: Declaration) -> Followed<Incident> {
+        self.with_incidents(async |incidents, _| incidents.declare(declaration).await).await
+    }
+
+    /// Takes a step in a person's name.
+    pub(crate) async fn respond(&self, id: IncidentId, step: &Step, by: &By) -> Followed<Incident> {
+        self.with_incidents(async |incidents, facts| incidents.respond(id, step, by, facts).await).await
+    }
+
+    /// Says in a person's name that one incident is part of another.
+    pub(crate) async fn merge(
+        &self,
+        source: IncidentId,
+        target: IncidentId,
+        reason: &str,
+        by: &By,
+    ) -> Followed<Incident> {
+        self.with_incidents(async |incidents, _| incidents.merge(source, target, reason, by).await).await
+    }
+
+    /// Adds rows to a timeline in a person's name.
+    pub(crate) async fn add_rows(
+        &self,
+        id: IncidentId,
+        rows: Vec<NewTimelineRow>,
+        author: &str,
+        action: &str,
+    ) -> Followed<Added> {
         let pulse = self.pulse.lock().await;
-        pulse.incidents.declare(declaration).await.map_err(|e| Error::Incidents(Box::new(e)))
+        pulse.incidents.add_rows(id, rows, author, action, self.clock.now()).await
+    }
+
+    /// Changes a row of a timeline in a person's name.
+    pub(crate) async fn edit_row(&self, id: IncidentId, edit: TimelineEdit) -> Followed<TimelineEntry> {
+        let pulse = self.pulse.lock().await;
+        pulse.incidents.edit_row(id, edit, self.clock.now()).await
+    }
+
+    /// Looks at the telemetry of an incident again.
+    pub(crate) async fn gather_again(&self, id: IncidentId) -> Followed<Vec<TimelineEntry>> {
+        let pulse = self.pulse.lock().await;
+        pulse.incidents.gather_again(id, self.clock.now()).await
+    }
+
+    /// Does something with incidents, knowing the post-mortems, and holds what they need from then on.
+    async fn with_incidents<T>(
+        &self,
+        act: impl AsyncFnOnce(&IncidentRunner, &[PostmortemFact]) -> Followed<T>,
+    ) -> Followed<T> {
+        let mut pulse = self.pulse.lock().await;
+        let facts = match facts(&self.config.workspace.value).await {
+            Ok(facts) => facts.postmortems,
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "incidents are changed without knowing the post-mortems"
+                );
+                Vec::new()
+            }
+        };
+        let done = act(&pulse.incidents, &facts).await?;
+        if let Err(error) = self.keep_holds(&mut pulse, true, self.clock.now()).await {
+            tracing::error!(error = chain(&error), "holds are behind; the next beat tries again");
+        }
+        Ok(done)
+    }
+
+    /// Lets the store hold what incidents need, when they have `moved` or it is time to look.
+    async fn keep_holds(&self, pulse: &mut Pulse, moved: bool, now: Timestamp) -> Result<()> {
+        if !moved && !pulse.holds.is_due(now) {
+            return Ok(());
+        }
+        let workspace = &self.config.workspace.value;
+        let Pulse { holds, incidents, .. } = pulse;
+        holds.keep(&self.store, &self.state, incidents, workspace, now).await
     }
 
     /// The rules and SLOs as last evaluated.

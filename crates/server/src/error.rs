@@ -51,6 +51,18 @@ pub enum Error {
     /// Incidents could not be updated.
     #[error("update incidents")]
     Incidents(#[source] Box<hindsight_incidents::Error>),
+    /// The workspace's post-mortems, or the incidents they are about, could not be read.
+    #[error("read post-mortems and their incidents; telemetry is held as before")]
+    Postmortems(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An incident's telemetry could not be held or released.
+    #[error("hold the telemetry of {incident}")]
+    Hold {
+        /// The incident.
+        incident: hindsight_model::IncidentId,
+        /// Why.
+        #[source]
+        source: Box<hindsight_store::Error>,
+    },
     /// Notifications could not be handed on.
     #[error("deliver notifications")]
     Notify(#[source] Box<hindsight_notify::Error>),

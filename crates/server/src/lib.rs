@@ -9,6 +9,7 @@
 //! - Shutdown order: stop intake, finish requests, stop the ticker and the outbox worker, drain and seal the
 //!   store, close the state.
 
+mod actions;
 mod api;
 mod app;
 mod auth;
@@ -19,6 +20,7 @@ mod fault;
 #[cfg(feature = "flight")]
 mod flight;
 mod grpc_message;
+mod holds;
 mod jaeger;
 mod limits;
 mod metrics;

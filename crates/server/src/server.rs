@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Pulse};
 use crate::auth::{Surface, require_token};
+use crate::holds::HoldKeeper;
 use crate::otlp_http::Intake;
 use crate::search::search_index;
-use crate::{Config, Error, Result, otlp_grpc, otlp_http, pg, pressure, ticker, web};
+use crate::{Config, Error, Result, actions, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
 pub const WEB_ADDRESS_FILE: &str = "web.address";
@@ -93,6 +94,7 @@ impl Server {
             let stopped = stop.clone().cancelled_owned();
             tasks.spawn(async move { index.keep(store, options, stopped).await });
         }
+        tasks.spawn(actions::run(Arc::clone(&app), stop.clone()));
         if app.logical.is_none() {
             tasks.spawn(ticker::run(Arc::clone(&app), stop.clone()));
             tasks.spawn(app.worker.clone().run(stop.clone().cancelled_owned()));
@@ -179,7 +181,7 @@ pub fn query_engine(
     let mut system: Vec<Arc<dyn SystemTable>> = store.system_tables();
     system.extend(state.system_tables());
     system.push(Arc::new(PostmortemsTable::new(workspace.clone())));
-    system.push(Arc::new(ActionItemsTable::new(workspace)));
+    system.push(Arc::new(ActionItemsTable::new(workspace, state.clone())));
     let source: Arc<dyn BlockSource> = Arc::new(store.clone());
     QueryEngine::new(source, system, options).map_err(|source| Error::Query(Box::new(source)))
 }
@@ -235,6 +237,7 @@ async fn open(
         plan: Box::new(move |transitions, now| hindsight_notify::plan(transitions, &routing, now, &settings)),
         watermark: Box::new(move || seen.watermark(&Tenant::default())),
         dead_notifications: Some(dead_notifications(&state)),
+        overdue_actions: Some(actions::overdue(&state, &workspace)),
         ..EngineOptions::default()
     };
     let journal = Arc::new(state.clone());
@@ -243,7 +246,15 @@ async fn open(
     let engine = Engine::new(for_rules, journal, workspace, Tenant::default(), options)
         .map_err(|source| Error::Rules(Box::new(source)))?;
     let incidents = IncidentRunner::new(state.clone(), sql, Tenant::default());
-    let pulse = Pulse { engine, incidents, shown_due: None };
+    let mut holds = HoldKeeper::default();
+    // Before the first round of retention: what was to be held when the program ended is held when it begins.
+    if let Err(error) = holds.keep(&store, &state, &incidents, &config.workspace.value, clock.now()).await {
+        tracing::error!(
+            error = crate::fault::chain(&error),
+            "holds could not be brought up to date; they stay as they were"
+        );
+    }
+    let pulse = Pulse { engine, incidents, shown_due: None, holds };
     Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
 }
 

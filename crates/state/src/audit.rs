@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use hindsight_model::Tenant;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::cells::{Cells, at_most, nanos};
 use crate::database::State;
@@ -48,40 +48,8 @@ impl State {
     /// # Errors
     /// [`Error::TooLong`] beyond a limit, [`Error::Database`] when the disk refuses.
     pub async fn audit(&self, entry: &AuditEntry, now: Timestamp) -> Result<i64> {
-        at_most("an audit actor", &entry.actor, AUDIT_WORD_BYTES_MAX)?;
-        at_most("an audit action", &entry.action, AUDIT_WORD_BYTES_MAX)?;
-        at_most("an audit subject", &entry.subject, AUDIT_WORD_BYTES_MAX)?;
-        at_most("an audit detail", &entry.detail, AUDIT_DETAIL_BYTES_MAX)?;
-        let at = nanos("an audit row", now)?;
         let mut transaction = self.begin().await?;
-        let head: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit_head")
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed("read the head of the audit log"))?;
-        let (last, previous) = head.unwrap_or((0, BEFORE_FIRST.to_owned()));
-        let seq = last + 1;
-        let hash = chain(&previous, seq, at, entry);
-        sqlx::query(
-            "INSERT INTO audit_log (seq, at, tenant, actor, action, subject, detail, hash) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(seq)
-        .bind(at)
-        .bind(entry.tenant.as_str())
-        .bind(&entry.actor)
-        .bind(&entry.action)
-        .bind(&entry.subject)
-        .bind(&entry.detail)
-        .bind(&hash)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed("write the audit log"))?;
-        sqlx::query("INSERT OR REPLACE INTO audit_head (one, seq, hash) VALUES (1, ?, ?)")
-            .bind(seq)
-            .bind(&hash)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("write the head of the audit log"))?;
+        let seq = append(&mut transaction, entry, now).await?;
         transaction.commit().await.map_err(failed("commit the audit log"))?;
         Ok(seq)
     }
@@ -113,6 +81,48 @@ impl State {
         }
         Ok(verified)
     }
+}
+
+/// Appends within a transaction, so that a change and its row in the log are one.
+pub(crate) async fn append(
+    connection: &mut SqliteConnection,
+    entry: &AuditEntry,
+    now: Timestamp,
+) -> Result<i64> {
+    at_most("an audit actor", &entry.actor, AUDIT_WORD_BYTES_MAX)?;
+    at_most("an audit action", &entry.action, AUDIT_WORD_BYTES_MAX)?;
+    at_most("an audit subject", &entry.subject, AUDIT_WORD_BYTES_MAX)?;
+    at_most("an audit detail", &entry.detail, AUDIT_DETAIL_BYTES_MAX)?;
+    let at = nanos("an audit row", now)?;
+    let head: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit_head")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed("read the head of the audit log"))?;
+    let (last, previous) = head.unwrap_or((0, BEFORE_FIRST.to_owned()));
+    let seq = last + 1;
+    let hash = chain(&previous, seq, at, entry);
+    sqlx::query(
+        "INSERT INTO audit_log (seq, at, tenant, actor, action, subject, detail, hash) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(seq)
+    .bind(at)
+    .bind(entry.tenant.as_str())
+    .bind(&entry.actor)
+    .bind(&entry.action)
+    .bind(&entry.subject)
+    .bind(&entry.detail)
+    .bind(&hash)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed("write the audit log"))?;
+    sqlx::query("INSERT OR REPLACE INTO audit_head (one, seq, hash) VALUES (1, ?, ?)")
+        .bind(seq)
+        .bind(&hash)
+        .execute(connection)
+        .await
+        .map_err(failed("write the head of the audit log"))?;
+    Ok(seq)
 }
 
 /// Checks the row after number `last` and returns its hash.

@@ -92,9 +92,9 @@ pub enum Error {
         /// How many there may be.
         limit: u64,
     },
-    /// Only people's rows are added one by one.
-    #[error("a note must come from a person, this row says its source is the system")]
-    NotHuman,
+    /// The incident's timeline has no row of this number.
+    #[error("the timeline has no row {0}; the list of its rows names them")]
+    NoTimelineRow(u64),
     /// The audit log was changed by something other than this program (SEC-2).
     #[error("audit log row {seq} {why}; the rows before it are intact")]
     AuditBroken {

@@ -1,12 +1,13 @@
-use hindsight_model::{Incident, IncidentId, Tenant, TimelineRow, TimelineSource};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use hindsight_model::{Incident, IncidentId, Tenant, TimelineChange};
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
 
+use crate::audit::{self, AuditEntry};
 use crate::cells::{Cells, at_most, json, nanos};
 use crate::database::State;
 use crate::error::{Error, Result, failed};
+use crate::timeline;
 
-/// Longest text of one timeline row.
-pub const TIMELINE_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Largest incident as JSON.
 pub const INCIDENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -57,7 +58,7 @@ impl State {
     pub async fn save_incident(
         &self,
         incident: &Incident,
-        timeline: &[TimelineRow],
+        timeline: &TimelineChange,
         consumed: Option<Consumed<'_>>,
     ) -> Result<()> {
         let mut transaction = self.begin().await?;
@@ -66,17 +67,16 @@ impl State {
         transaction.commit().await.map_err(failed("commit an incident"))
     }
 
-    /// Stores incidents, each with its timeline, and moves the cursor behind the transitions they were made from,
-    /// all or nothing. In each timeline the system's rows are replaced by those given; people's rows stay, and
-    /// rows given with [`TimelineSource::Human`] are passed over (they are stored already). An empty list moves
-    /// the cursor alone; it never goes back.
+    /// Stores incidents, each with the changes of its timeline, and moves the cursor behind the transitions they were
+    /// made from, all or nothing. An empty list moves the cursor alone; it never goes back.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a suspect's score that is no number, [`Error::TooLong`] beyond a limit,
-    /// [`Error::NoIncident`] when the id belongs to another tenant, [`Error::Database`] when the disk refuses.
+    /// [`Error::NotFinite`] for a suspect's score that is no number, [`Error::TooLong`] and [`Error::TooMany`] beyond
+    /// a limit, [`Error::NoIncident`] when the id belongs to another tenant, [`Error::NoTimelineRow`] for a row of
+    /// another incident, [`Error::Database`] when the disk refuses.
     pub async fn save_incidents(
         &self,
-        incidents: &[(Incident, Vec<TimelineRow>)],
+        incidents: &[(Incident, TimelineChange)],
         consumed: Option<Consumed<'_>>,
     ) -> Result<()> {
         let mut transaction = self.begin().await?;
@@ -85,6 +85,24 @@ impl State {
         }
         advance(&mut transaction, consumed).await?;
         transaction.commit().await.map_err(failed("commit incidents"))
+    }
+
+    /// Stores what a person changed, and who did, in one transaction (SEC-2).
+    ///
+    /// # Errors
+    /// As [`State::save_incidents`].
+    pub async fn change_incidents(
+        &self,
+        incidents: &[(Incident, TimelineChange)],
+        by: &AuditEntry,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        for (incident, timeline) in incidents {
+            save(&mut transaction, incident, timeline).await?;
+        }
+        audit::append(&mut transaction, by, now).await?;
+        transaction.commit().await.map_err(failed("commit a person's change"))
     }
 
     /// The tenant's incidents, newest first.
@@ -114,51 +132,12 @@ impl State {
             .map_err(failed("read an incident"))?;
         row.map(|row| Cells::of("incidents", &row).json("body")).transpose()
     }
-
-    /// The incident's timeline in order of time; empty when there is no such incident.
-    ///
-    /// # Errors
-    /// As [`State::incidents`].
-    pub async fn timeline(&self, tenant: &Tenant, id: IncidentId) -> Result<Vec<TimelineRow>> {
-        let rows = sqlx::query(
-            "SELECT timeline.* FROM timeline JOIN incidents ON incidents.id = timeline.incident \
-             WHERE incidents.tenant = ? AND incidents.id = ? ORDER BY timeline.at, timeline.seq",
-        )
-        .bind(tenant.as_str())
-        .bind(number(id)?)
-        .fetch_all(self.reader())
-        .await
-        .map_err(failed("read a timeline"))?;
-        rows.iter().map(timeline_row).collect()
-    }
-
-    /// Adds a person's row to the timeline.
-    ///
-    /// # Errors
-    /// [`Error::NoIncident`], [`Error::NotHuman`], [`Error::TooLong`], or [`Error::Database`] when the disk refuses.
-    pub async fn add_note(&self, tenant: &Tenant, id: IncidentId, note: &TimelineRow) -> Result<()> {
-        if note.source != TimelineSource::Human {
-            return Err(Error::NotHuman);
-        }
-        let mut transaction = self.begin().await?;
-        let known: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents WHERE tenant = ? AND id = ?")
-            .bind(tenant.as_str())
-            .bind(number(id)?)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed("look an incident up"))?;
-        if known == 0 {
-            return Err(Error::NoIncident(id));
-        }
-        insert_row(&mut transaction, number(id)?, note).await?;
-        transaction.commit().await.map_err(failed("commit a note"))
-    }
 }
 
 async fn save(
     connection: &mut SqliteConnection,
     incident: &Incident,
-    timeline: &[TimelineRow],
+    timeline: &TimelineChange,
 ) -> Result<()> {
     if let Some(suspect) = incident.suspects.iter().find(|suspect| !suspect.score.is_finite()) {
         let what = format!("the score of suspect `{}` of {}", suspect.service, incident.id);
@@ -183,14 +162,7 @@ async fn save(
     if done.rows_affected() == 0 {
         return Err(Error::NoIncident(incident.id));
     }
-    sqlx::query("DELETE FROM timeline WHERE incident = ? AND source = 'system'")
-        .bind(id)
-        .execute(&mut *connection)
-        .await
-        .map_err(failed("replace a timeline"))?;
-    for row in timeline.iter().filter(|row| row.source == TimelineSource::System) {
-        insert_row(connection, id, row).await?;
-    }
+    timeline::store(connection, id, timeline).await?;
     // An id that did not come from the counter must not be given again.
     sqlx::query(
         "INSERT INTO counters (name, last) VALUES ('incident', ?) \
@@ -200,26 +172,6 @@ async fn save(
     .execute(connection)
     .await
     .map_err(failed("count up the incident ids"))?;
-    Ok(())
-}
-
-async fn insert_row(connection: &mut SqliteConnection, incident: i64, row: &TimelineRow) -> Result<()> {
-    at_most("a timeline row's text", &row.text, TIMELINE_TEXT_BYTES_MAX)?;
-    sqlx::query(
-        "INSERT INTO timeline (incident, at, kind, source, service, text, sql, state) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(incident)
-    .bind(nanos("a timeline row", row.at)?)
-    .bind(row.kind.as_str())
-    .bind(row.source.as_str())
-    .bind(row.service.as_deref())
-    .bind(&row.text)
-    .bind(row.sql.as_deref())
-    .bind(&row.state)
-    .execute(connection)
-    .await
-    .map_err(failed("write a timeline row"))?;
     Ok(())
 }
 
@@ -237,21 +189,8 @@ async fn advance(connection: &mut SqliteConnection, consumed: Option<Consumed<'_
     Ok(())
 }
 
-fn number(id: IncidentId) -> Result<i64> {
+pub(crate) fn number(id: IncidentId) -> Result<i64> {
     i64::try_from(id.0).map_err(|_| Error::NoIncident(id))
-}
-
-fn timeline_row(row: &SqliteRow) -> Result<TimelineRow> {
-    let cells = Cells::of("timeline", row);
-    Ok(TimelineRow {
-        at: cells.time("at")?,
-        kind: cells.word("kind")?,
-        source: cells.word("source")?,
-        service: cells.get("service")?,
-        text: cells.text("text")?,
-        sql: cells.get("sql")?,
-        state: cells.text("state")?,
-    })
 }
 
 #[cfg(test)]

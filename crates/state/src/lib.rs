@@ -1,5 +1,6 @@
 //! Transactional state in one SQLite file, `<data-dir>/state.db`: alert states, transitions, evaluations, the
-//! outbox, silences, SLO slices, incidents with their timelines, the audit log and stored answers.
+//! outbox, silences, SLO slices, incidents with their timelines, what became of action items, the audit log and
+//! stored answers.
 //!
 //! What this crate is not: it decides nothing and sends nothing. `rules`, `incidents` and `notify` decide; here
 //! their decisions become durable, all of one step or none of it. Telemetry is elsewhere, in `store`.
@@ -26,6 +27,7 @@ mod database;
 mod error;
 mod migrations;
 
+mod actions;
 mod alerts;
 mod audit;
 mod check;
@@ -38,12 +40,14 @@ mod silences;
 mod slo;
 mod tables;
 mod tick;
+mod timeline;
 mod told;
 
 mod cells;
 #[cfg(test)]
 mod testing;
 
+pub use actions::ACTION_TEXT_BYTES_MAX;
 pub use alerts::{PAGE_MAX, TransitionFilter};
 pub use audit::{AUDIT_DETAIL_BYTES_MAX, AUDIT_WORD_BYTES_MAX, AuditEntry, AuditVerified};
 pub use check::StateChecked;
@@ -53,7 +57,7 @@ pub use groups::{DueGroup, EVENTS_WAITING_MAX, EventFate, GroupEvent, GroupTurn,
 pub use idempotency::{
     Begin, IDEMPOTENCY_AGE_MAX, IDEMPOTENCY_ANSWER_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_LEASE,
 };
-pub use incidents::{Consumed, INCIDENT_BYTES_MAX, TIMELINE_TEXT_BYTES_MAX};
+pub use incidents::{Consumed, INCIDENT_BYTES_MAX};
 pub use outbox::{CLAIM_MAX, Claimed, Delivery, OutboxCounts, PAYLOAD_BYTES_MAX};
 pub use prune::{
     EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, EVENTS_DONE_MAX, OUTBOX_DONE_MAX, SILENCES_DONE_MAX,
@@ -61,4 +65,5 @@ pub use prune::{
 };
 pub use silences::{SILENCE_COMMENT_BYTES_MAX, SILENCES_MAX};
 pub use tick::Committed;
+pub use timeline::{TIMELINE_ROWS_MAX, TIMELINE_TEXT_BYTES_MAX};
 pub use told::{TOLD_MAX, Told};

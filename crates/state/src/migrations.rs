@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use crate::error::{Error, Result};
 
 /// Version N is `MIGRATIONS[N - 1]`.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
 CREATE TABLE groups (
@@ -140,6 +140,35 @@ ALTER TABLE slo_status ADD COLUMN projected REAL;
 ALTER TABLE slo_status ADD COLUMN time_to_exhaust_s REAL;
 ALTER TABLE slo_status ADD COLUMN note TEXT;
 UPDATE slo_status SET period_start = at - window_s * 1000000000, period_end = at;
+";
+
+/// What people do with timelines, and what became of action items. Rows of before keep their numbers: from now on a
+/// row that is gathered again stays the row it was.
+const VERSION_5: &str = "
+ALTER TABLE timeline ADD COLUMN role TEXT;
+ALTER TABLE timeline ADD COLUMN author TEXT;
+ALTER TABLE timeline ADD COLUMN original_at INTEGER;
+ALTER TABLE timeline ADD COLUMN original_text TEXT;
+
+CREATE TABLE action_statements (
+    tenant TEXT NOT NULL, postmortem TEXT NOT NULL, item TEXT NOT NULL, at INTEGER NOT NULL,
+    author TEXT NOT NULL, status TEXT NOT NULL, document_status TEXT NOT NULL, reason TEXT, approver TEXT,
+    PRIMARY KEY (tenant, postmortem, item)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE action_checks (
+    tenant TEXT NOT NULL, postmortem TEXT NOT NULL, item TEXT NOT NULL, verify TEXT NOT NULL,
+    outcome TEXT NOT NULL, evidence TEXT NOT NULL, checked_at INTEGER NOT NULL, since INTEGER NOT NULL,
+    verified_at INTEGER, reopened_at INTEGER,
+    PRIMARY KEY (tenant, postmortem, item)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE action_verifications (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL, postmortem TEXT NOT NULL, item TEXT NOT NULL, at INTEGER NOT NULL,
+    verify TEXT NOT NULL, outcome TEXT NOT NULL, evidence TEXT NOT NULL
+) STRICT;
+CREATE INDEX action_verifications_item ON action_verifications (tenant, postmortem, item, seq);
 ";
 
 /// Runs the migrations the database lacks, each in a transaction with its version number.

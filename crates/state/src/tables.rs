@@ -18,7 +18,7 @@ use list::{INCIDENTS, QUERIED, Queried};
 
 impl State {
     /// The tables `alert_states`, `alert_transitions`, `rule_evaluations`, `slo_slices`, `slo_status`,
-    /// `timeline`, `notifications`, `silences`, `audit_log` and `incidents`; docs/format/state.md lists their
+    /// `timeline`, `notifications`, `silences`, `action_verifications`, `audit_log` and `incidents`; docs/format/state.md lists their
     /// columns. Each reads the database afresh for every query.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
         let mut tables: Vec<Arc<dyn SystemTable>> = Vec::with_capacity(QUERIED.len() + 1);
@@ -101,9 +101,10 @@ impl SystemTable for IncidentsTable {
 }
 
 /// In the order of [`INCIDENTS`].
-fn incident_cells(incident: &Incident) -> [Cell; 19] {
+fn incident_cells(incident: &Incident) -> [Cell; 24] {
     use crate::cells::json;
-    let times = &incident.times;
+    let (times, response) = (&incident.times, &incident.response);
+    let closed = response.closed.as_ref();
     [
         Cell::text(incident.tenant.as_str()),
         Cell::text(incident.id.to_string()),
@@ -124,6 +125,11 @@ fn incident_cells(incident: &Incident) -> [Cell; 19] {
         Cell::text(json(&incident.suspects)),
         Cell::text(json(&incident.alerts)),
         Cell::text(json(&incident.firing)),
+        Cell::text(json(&response.roles)),
+        response.cause.as_ref().map_or(Cell::Null, Cell::text),
+        response.duplicate_of.map_or(Cell::Null, |id| Cell::text(id.to_string())),
+        Cell::time(closed.map(|closed| closed.at)),
+        closed.and_then(|c| c.without_postmortem.as_ref()).map_or(Cell::Null, Cell::text),
     ]
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hindsight_model::{
-    AlertInstance, AlertState, Evaluation, Incident, IncidentId, IncidentSeverity, IncidentSpec,
-    IncidentStatus, IncidentTimes, Labels, Matcher, NewSilence, OutboxEntry, Outcome, SloSlice, SloStatus,
-    Suspect, Tenant, TickCommit, TimelineKind, TimelineRow, TimelineSource, Transition,
+    AlertInstance, AlertState, Evaluation, Incident, IncidentId, IncidentResponse, IncidentSeverity,
+    IncidentSpec, IncidentStatus, IncidentTimes, Labels, Matcher, NewSilence, NewTimelineRow, OutboxEntry,
+    Outcome, SloSlice, SloStatus, Suspect, Tenant, TickCommit, TimelineChange, TimelineKind, TimelineRow,
+    TimelineSource, Transition,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -165,6 +166,7 @@ pub(crate) fn incident(id: u64, tenant: &Tenant) -> Incident {
             change: None,
             changed_at: Some(at(-300)),
         }],
+        response: IncidentResponse::default(),
     }
 }
 
@@ -178,6 +180,12 @@ pub(crate) fn row(s: i64, source: TimelineSource, text: &str) -> TimelineRow {
         sql: None,
         state: "suggested".into(),
     }
+}
+
+/// These rows as additions to a timeline.
+pub(crate) fn adding(rows: &[TimelineRow]) -> TimelineChange {
+    let new = |row: &TimelineRow| NewTimelineRow { row: row.clone(), role: None, author: None };
+    TimelineChange { added: rows.iter().map(new).collect(), ..TimelineChange::default() }
 }
 
 pub(crate) fn silence(from: i64, to: i64) -> NewSilence {

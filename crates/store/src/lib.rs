@@ -113,5 +113,5 @@ pub use retention::RetentionRule;
 pub use snapshot::{Snapshot, TableSnapshot};
 pub use stats::{SealReport, StoreStats};
 pub use store::Store;
-pub use system_tables::{BlocksTable, RejectedTelemetryTable};
+pub use system_tables::{BlocksTable, HoldsTable, RejectedTelemetryTable};
 pub use tables_location::{TablesLocation, TablesUrl};

@@ -28,7 +28,7 @@ use crate::rejections::Rejections;
 use crate::replay::{Covered, replay};
 use crate::seal::Sealer;
 use crate::stats::{Counters, chain};
-use crate::system_tables::{BlocksTable, RejectedTelemetryTable};
+use crate::system_tables::{BlocksTable, HoldsTable, RejectedTelemetryTable};
 use crate::table_log::TableLog;
 use crate::tables_storage::TablesStorage;
 use crate::worker::Worker;
@@ -276,9 +276,13 @@ impl Store {
         self.inner.live.read().watermark(tenant)
     }
 
-    /// `rejected_telemetry` and `blocks`, for the query engine.
+    /// `rejected_telemetry`, `blocks` and `holds`, for the query engine.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
-        vec![Arc::new(RejectedTelemetryTable::new(self.clone())), Arc::new(BlocksTable::new(self.clone()))]
+        vec![
+            Arc::new(RejectedTelemetryTable::new(self.clone())),
+            Arc::new(BlocksTable::new(self.clone())),
+            Arc::new(HoldsTable::new(self.clone())),
+        ]
     }
 
     /// The clock that the store was opened with.

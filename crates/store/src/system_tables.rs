@@ -1,9 +1,11 @@
 //! The store's own state as SQL tables.
 
 mod blocks;
+mod holds;
 mod rejected_telemetry;
 
 pub use blocks::BlocksTable;
+pub use holds::HoldsTable;
 pub use rejected_telemetry::RejectedTelemetryTable;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};

@@ -2,10 +2,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::Schema;
-use hindsight_model::{SqlAnswer, SqlError, SqlRequest, TickCommit, to_micros};
+use hindsight_model::{
+    Milestone, SqlAnswer, SqlError, SqlRequest, TickCommit, TimelineEdit, TimelineKind, TimelineSource,
+    TimelineState, to_micros,
+};
 
 use super::*;
 use crate::testing::{ONSET, deploy_world, minute, start, transition};
+use crate::{Added, By, PostmortemFact, Step, said};
 
 /// Answers the query about requests from a test world and every other one with no rows; fails when told to.
 struct Recorded {
@@ -63,6 +67,11 @@ async fn commit(state: &State, at: usize, to: AlertState) {
     state.commit_tick(&commit).await.unwrap();
 }
 
+/// Something said as it happened.
+fn by(at: usize) -> By {
+    By { author: "on call".to_owned(), at: minute(at), now: minute(at) }
+}
+
 async fn fixture() -> (State, Arc<Recorded>, Runner) {
     let state = State::in_memory().await.unwrap();
     let sql = Recorded::new();
@@ -97,7 +106,7 @@ async fn an_end_that_a_person_set_stays() {
     let (state, _, runner) = fixture().await;
     commit(&state, ONSET + 3, AlertState::Firing).await;
     let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
-    runner.resolve(id, minute(107)).await.unwrap();
+    runner.respond(id, &Step::Resolve, &by(107), &[]).await.unwrap();
     commit(&state, 110, AlertState::Inactive).await;
     runner.on_tick(minute(112)).await.unwrap();
     let times = state.incident(&Tenant::default(), id).await.unwrap().unwrap().times;
@@ -135,12 +144,16 @@ async fn people_declare_note_acknowledge_and_resolve_and_their_rows_stay() {
         severity: IncidentSeverity::Sev1,
         services: vec!["checkout".to_owned()],
         at: minute(ONSET + 5),
+        author: "incident commander".to_owned(),
     };
     let id = runner.declare(declaration.clone()).await.unwrap().id;
-    runner.note(id, minute(ONSET + 6), None, "looking at the database").await.unwrap();
-    runner.acknowledge(id, minute(ONSET + 7)).await.unwrap();
+    let note = said(minute(ONSET + 6), TimelineKind::Note, "looking at the database".to_owned(), "scribe");
+    let noted =
+        runner.add_rows(id, vec![note.clone()], "scribe", "incident.note", minute(ONSET + 6)).await.unwrap();
+    assert_eq!(noted, Added { added: 1, known: 0 });
+    runner.respond(id, &Step::Acknowledge, &by(ONSET + 7), &[]).await.unwrap();
     runner.on_tick(minute(ONSET + 12)).await.unwrap();
-    let over = runner.resolve(id, minute(ONSET + 30)).await.unwrap();
+    let over = runner.respond(id, &Step::Resolve, &by(ONSET + 30), &[]).await.unwrap();
     assert_eq!((over.status, over.times.acknowledged), (IncidentStatus::Resolved, Some(minute(ONSET + 7))));
     assert_eq!(over.times.impact_start, Some(minute(ONSET)), "found in the telemetry");
     let rows = state.timeline(&Tenant::default(), id).await.unwrap();
@@ -149,6 +162,117 @@ async fn people_declare_note_acknowledge_and_resolve_and_their_rows_stay() {
     assert_eq!(human, ["looking at the database", "acknowledged", "resolved"]);
     let empty = Declaration { title: "  ".to_owned(), ..declaration };
     assert!(matches!(runner.declare(empty).await, Err(Error::Text { what: "title", .. })));
-    assert!(runner.note(IncidentId(99), start(), None, "nobody home").await.is_err());
-    assert!(matches!(runner.resolve(IncidentId(99), start()).await, Err(Error::UnknownIncident(_))));
+    let nobody_home = IncidentId(99);
+    assert!(runner.add_rows(nobody_home, vec![note], "scribe", "incident.note", minute(80)).await.is_err());
+    let refused = runner.respond(nobody_home, &Step::Resolve, &by(80), &[]).await;
+    assert!(matches!(refused, Err(Error::UnknownIncident(_))));
+    let early = By { now: minute(1), ..by(2) };
+    assert!(matches!(runner.respond(id, &Step::Acknowledge, &early, &[]).await, Err(Error::Future(_))));
+}
+
+#[tokio::test]
+async fn a_time_that_a_person_set_outweighs_telemetry_until_it_is_taken_back() {
+    let (state, _, runner) = fixture().await;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    let impact = |at| Step::Time { milestone: Milestone::ImpactStart, at };
+    runner.respond(id, &impact(Some(minute(ONSET - 5))), &by(ONSET + 5), &[]).await.unwrap();
+    runner.on_tick(minute(ONSET + 9)).await.unwrap();
+    let stored =
+        || async { state.incident(&Tenant::default(), id).await.unwrap().unwrap().times.impact_start };
+    assert_eq!(stored().await, Some(minute(ONSET - 5)));
+    runner.respond(id, &impact(None), &by(ONSET + 10), &[]).await.unwrap();
+    runner.on_tick(minute(ONSET + 15)).await.unwrap();
+    assert_eq!(stored().await, Some(minute(ONSET)));
+}
+
+#[tokio::test]
+async fn what_was_dismissed_stays_dismissed_and_nothing_is_told_twice() {
+    let (state, _, runner) = fixture().await;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    let rows = runner.gather_again(id, minute(ONSET + 6)).await.unwrap();
+    let onset = rows.iter().find(|entry| entry.row.kind == TimelineKind::Onset).unwrap().clone();
+    let alert = rows.iter().find(|entry| entry.row.kind == TimelineKind::Alert).unwrap().clone();
+    let edit = |id, word, text: Option<&str>| TimelineEdit {
+        id,
+        author: "scribe".to_owned(),
+        state: Some(word),
+        at: None,
+        text: text.map(str::to_owned),
+    };
+    runner.edit_row(id, edit(onset.id, TimelineState::Dismissed, None), minute(ONSET + 7)).await.unwrap();
+    let kept = edit(alert.id, TimelineState::Accepted, Some("the page came"));
+    runner.edit_row(id, kept.clone(), minute(ONSET + 7)).await.unwrap();
+    runner.edit_row(id, kept, minute(ONSET + 8)).await.unwrap();
+    let audited = state.verify_audit().await.unwrap().rows;
+    assert_eq!(audited, 2, "an edit that changes nothing is not written down");
+
+    let again = runner.gather_again(id, minute(ONSET + 20)).await.unwrap();
+    let find = |id: u64| again.iter().find(|entry| entry.id == id).unwrap();
+    assert_eq!(find(onset.id).row.state, "dismissed");
+    assert_eq!(find(alert.id).row.text, "the page came");
+    let onsets = again.iter().filter(|entry| entry.row.kind == TimelineKind::Onset).count();
+    let alerts = again.iter().filter(|entry| entry.row.kind == TimelineKind::Alert).count();
+    assert_eq!((onsets, alerts), (1, 1), "{again:#?}");
+    let unknown = edit(9_999, TimelineState::Accepted, None);
+    let refused = runner.edit_row(id, unknown, minute(ONSET + 21)).await;
+    assert!(matches!(refused, Err(Error::UnknownRow { row: 9_999, .. })));
+}
+
+#[tokio::test]
+async fn the_same_rows_imported_again_are_known() {
+    let (state, _, runner) = fixture().await;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    let note = |at| said(minute(at), TimelineKind::Note, "rolled back".to_owned(), "responder");
+    let now = minute(ONSET + 9);
+    let add = async |rows| runner.add_rows(id, rows, "scribe", "timeline.import", now).await;
+    assert_eq!(add(vec![note(1), note(2), note(2)]).await.unwrap(), Added { added: 2, known: 1 });
+    assert_eq!(add(vec![note(1), note(3)]).await.unwrap(), Added { added: 1, known: 1 });
+    assert!(matches!(add(Vec::new()).await, Err(Error::Rows { .. })));
+    assert!(matches!(add(vec![note(ONSET + 10)]).await, Err(Error::Future(_))));
+}
+
+#[tokio::test]
+async fn merged_incidents_share_their_alerts_from_then_on() {
+    let (state, _, runner) = fixture().await;
+    let declare = |title: &str| Declaration {
+        title: title.to_owned(),
+        severity: IncidentSeverity::Sev2,
+        services: vec![],
+        at: minute(ONSET),
+        author: "on call".to_owned(),
+    };
+    let target = runner.declare(declare("checkout is slow")).await.unwrap().id;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    runner.on_tick(minute(ONSET + 4)).await.unwrap();
+    let incidents = state.incidents(&Tenant::default()).await.unwrap();
+    let source = incidents.iter().find(|i| i.alerts.contains_key("e1")).unwrap().id;
+    assert_ne!(source, target);
+    runner.merge(source, target, "the same pool", &by(ONSET + 5)).await.unwrap();
+    runner.merge(source, target, "the same pool", &by(ONSET + 6)).await.unwrap();
+    let twice = state.timeline(&Tenant::default(), target).await.unwrap();
+    let told = twice.iter().filter(|row| row.text.contains("merged into this incident")).count();
+    assert_eq!(told, 1, "merging again changes nothing");
+    commit(&state, 110, AlertState::Inactive).await;
+    runner.on_tick(minute(112)).await.unwrap();
+    let read = async |id| state.incident(&Tenant::default(), id).await.unwrap().unwrap().status;
+    assert_eq!(read(target).await, IncidentStatus::Resolved, "the alert's end is the target's");
+    assert_eq!(read(source).await, IncidentStatus::Merged);
+}
+
+#[tokio::test]
+async fn an_incident_is_closed_with_its_last_post_mortem() {
+    let (state, _, runner) = fixture().await;
+    commit(&state, ONSET + 3, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    let fact = |is_closed| PostmortemFact { id: "PM-2026-001".to_owned(), incidents: vec![id], is_closed };
+    assert_eq!(runner.close_finished(&[fact(true)], minute(60)).await.unwrap(), [], "it is not over");
+    runner.respond(id, &Step::Resolve, &by(ONSET + 30), &[]).await.unwrap();
+    assert_eq!(runner.close_finished(&[fact(false)], minute(120)).await.unwrap(), []);
+    assert_eq!(runner.close_finished(&[fact(true)], minute(120)).await.unwrap(), [id]);
+    assert_eq!(runner.close_finished(&[fact(true)], minute(121)).await.unwrap(), []);
+    let closed = state.incident(&Tenant::default(), id).await.unwrap().unwrap();
+    assert_eq!((closed.status, closed.response.closed.unwrap().at), (IncidentStatus::Closed, minute(120)));
 }

@@ -24,6 +24,11 @@ impl ActionStatus {
     const ALL: [Self; 6] =
         [Self::Proposed, Self::Accepted, Self::InProgress, Self::Done, Self::Verified, Self::WontDo];
 
+    /// The status that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+
     /// The snake-case word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +56,11 @@ pub enum Priority {
 
 impl Priority {
     const ALL: [Self; 3] = [Self::High, Self::Medium, Self::Low];
+
+    /// The priority that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|priority| priority.as_str() == word)
+    }
 
     /// The lower-case word.
     pub fn as_str(self) -> &'static str {

@@ -1,6 +1,8 @@
 use std::fs;
 
-use hindsight_model::SystemTable;
+use arrow::array::Date32Array;
+use hindsight_model::{ActionCheck, CheckOutcome, SystemTable};
+use hindsight_state::State;
 
 use super::*;
 
@@ -39,7 +41,7 @@ async fn each_tenant_sees_its_own_documents_and_broken_ones_are_left_out() {
 #[tokio::test]
 async fn action_items_are_rows_with_owner_due_and_place() {
     let dir = workspace();
-    let table = ActionItemsTable::new(dir.path());
+    let table = ActionItemsTable::new(dir.path(), State::in_memory().await.unwrap());
     let rows = table.rows(&Tenant::default()).await.unwrap();
     assert_eq!(rows.num_rows(), 2);
     let text = |name: &str| {
@@ -62,4 +64,33 @@ async fn a_workspace_without_post_mortems_is_empty_not_an_error() {
     let full = workspace();
     let found = crate::workspace::find(full.path(), "PM-2026-002").unwrap().unwrap();
     assert!(found.ends_with("PM-2026-002-b"));
+}
+
+#[tokio::test]
+async fn an_item_shows_what_its_verification_found() {
+    let dir = workspace();
+    let state = State::in_memory().await.unwrap();
+    let row = list_actions(dir.path(), &Tenant::default()).unwrap().remove(1);
+    let at: Timestamp = "2026-05-20T10:00:00Z".parse().unwrap();
+    let check = ActionCheck {
+        verify: row.item.verify.clone(),
+        outcome: CheckOutcome::Passed,
+        evidence: "DbPoolSaturated fires".to_owned(),
+        checked_at: at,
+        since: at,
+        verified_at: Some(at),
+        reopened_at: None,
+    };
+    assert!(!check.verify.is_empty(), "the fixture has a condition");
+    state.save_action_check(&Tenant::default(), &row.key(), &check).await.unwrap();
+    let table = ActionItemsTable::new(dir.path(), state);
+    let rows = table.rows(&Tenant::default()).await.unwrap();
+    assert_eq!(rows.schema(), table.schema());
+    let text = |name: &str, row| {
+        let column = rows.column_by_name(name).unwrap();
+        column.as_any().downcast_ref::<StringArray>().unwrap().value(row).to_owned()
+    };
+    assert_eq!((text("status", 1), text("evidence", 1)), ("verified".into(), "DbPoolSaturated fires".into()));
+    assert_eq!(text("said", 1), "done");
+    assert_eq!((text("status", 0), text("said", 0)), ("done".into(), "verified".into()), "by word alone");
 }

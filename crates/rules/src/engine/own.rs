@@ -17,6 +17,9 @@ const DEAD_FOR: Duration = Duration::from_secs(3_600);
 /// Rules named as late, the latest first; a machine that is behind is behind with all of them.
 const LATE_MAX: usize = 20;
 
+/// Action items named as overdue, the longest first.
+const OVERDUE_MAX: usize = 100;
+
 type Found = Result<Vec<(Labels, f64)>, String>;
 
 impl Engine {
@@ -29,6 +32,20 @@ impl Engine {
         live: Option<Timestamp>,
     ) -> BoxFuture<'static, Found> {
         match (measure, &self.options.dead_notifications) {
+            (Measure::OverdueActions, _) => {
+                let Some(overdue) = &self.options.overdue_actions else {
+                    return futures::future::ready(Ok(Vec::new())).boxed();
+                };
+                let found = overdue(t).map(|found| match found {
+                    Ok(mut found) => {
+                        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+                        found.truncate(OVERDUE_MAX);
+                        Ok(found)
+                    }
+                    Err(error) => Err(format!("look which action items are overdue: {error}")),
+                });
+                found.boxed()
+            }
             (Measure::RuleLag, _) => {
                 let now = live.filter(|now| now.duration_since(t).as_secs_f64() < LATE.as_secs_f64());
                 futures::future::ready(Ok(now.map_or_else(Vec::new, |now| self.late(now)))).boxed()

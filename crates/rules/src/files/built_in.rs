@@ -10,8 +10,11 @@ use crate::rule::{Measure, RuleGroup};
 pub(crate) const GROUP: &str = "hindsight";
 
 const TEXT: &str = include_str!("built_in.yaml");
-const MEASURES: [(&str, Measure); 2] =
-    [("RuleLagging", Measure::RuleLag), ("NotificationsFailing", Measure::DeadNotifications)];
+const MEASURES: [(&str, Measure); 3] = [
+    ("RuleLagging", Measure::RuleLag),
+    ("NotificationsFailing", Measure::DeadNotifications),
+    ("ActionOverdue", Measure::OverdueActions),
+];
 
 /// The built-in group.
 pub(crate) fn groups() -> Vec<RuleGroup> {

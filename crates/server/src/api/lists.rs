@@ -38,6 +38,10 @@ pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Json<Valu
     list(&app, "postmortems", "SELECT * FROM postmortems ORDER BY id DESC").await
 }
 
+pub(crate) async fn holds(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    list(&app, "holds", "SELECT * FROM holds ORDER BY id").await
+}
+
 pub(crate) async fn action_items(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     list(&app, "action_items", "SELECT * FROM action_items").await
 }

@@ -1,13 +1,16 @@
 //! The JSON API on the web port (DESIGN §8).
 
+mod actions;
 mod error;
 mod idempotency;
-mod incidents;
+pub(crate) mod incident_changes;
+pub(crate) mod incidents;
 mod lists;
 pub(crate) mod silences;
 mod sql;
 mod sql_answer;
 mod status;
+pub(crate) mod timeline;
 
 pub(crate) use error::ApiError;
 
@@ -32,9 +35,16 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/slos", get(lists::slos))
         .route("/api/v1/postmortems", get(lists::postmortems))
         .route("/api/v1/action-items", get(lists::action_items))
+        .route("/api/v1/action-items/verify", post(actions::verify_now))
+        .route("/api/v1/action-items/{postmortem}/{item}", post(actions::say_of))
         .route("/api/v1/incidents", get(lists::incidents).post(incidents::declare))
         .route("/api/v1/incidents/{id}", get(incidents::show))
-        .route("/api/v1/incidents/{id}/timeline", get(incidents::timeline))
+        .route("/api/v1/incidents/{id}/changes", post(incident_changes::change))
+        .route("/api/v1/incidents/{id}/gather", post(timeline::gather))
+        .route("/api/v1/incidents/{id}/timeline", get(timeline::list).post(timeline::add))
+        .route("/api/v1/incidents/{id}/timeline/import", post(timeline::import_rows))
+        .route("/api/v1/incidents/{id}/timeline/{row}", post(timeline::edit))
+        .route("/api/v1/holds", get(lists::holds))
         .route("/api/v1/incidents/{id}/notes", post(incidents::note))
         .route("/api/v1/silences", get(silences::list).post(silences::add))
         .route("/api/v1/silences/{id}", get(silences::show).delete(silences::expire))

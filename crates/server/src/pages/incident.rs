@@ -7,7 +7,10 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
-use hindsight_model::{Incident, IncidentId, Suspect, Tenant, TimelineKind, TimelineRow, Transition};
+use hindsight_model::{
+    Incident, IncidentId, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
+    TimelineRow, TimelineState, Transition,
+};
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
 use hindsight_state::TransitionFilter;
 use jiff::tz::TimeZone;
@@ -15,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::alert_words::rule_path;
 use super::frame::{Frame, PageError, html, rows, sql_link};
+use super::incident_steps::{StepForm, steps};
 use super::lists::listed;
 use super::range::Range;
 use crate::app::App;
@@ -40,9 +44,21 @@ struct IncidentPage {
     alerts: Vec<AlertRow>,
     charts: Vec<String>,
     postmortem: Option<(String, String)>,
+    hold: Option<String>,
+    roles: Vec<(&'static str, String)>,
+    cause: Option<String>,
+    part_of: Option<String>,
+    steps: Vec<StepForm>,
+    kinds: Vec<&'static str>,
+    dismissed: usize,
 }
 
 struct RowView {
+    id: u64,
+    is_suggested: bool,
+    is_dismissed: bool,
+    /// What it said before somebody edited it.
+    first: Option<String>,
     time: String,
     iso: String,
     kind: String,
@@ -76,7 +92,9 @@ pub(crate) async fn show(
     let id: IncidentId = id.parse().map_err(|error| PageError::not_found(format!("{error}."), hint))?;
     let incident = app.state.incident(&Tenant::default(), id).await?;
     let incident = incident.ok_or_else(|| PageError::not_found(format!("There is no {id}."), hint))?;
-    let timeline = app.state.timeline(&Tenant::default(), id).await?;
+    let entries = app.state.timeline_entries(&Tenant::default(), id).await?;
+    let told = |entry: &TimelineEntry| entry.row.state != TimelineState::Dismissed.as_str();
+    let timeline: Vec<TimelineRow> = entries.iter().filter(|e| told(e)).map(|e| e.row.clone()).collect();
     let range = range_of(&incident, &timeline, app.clock.now());
     let charts = charts(&app, &incident, &timeline, &range).await?;
     let postmortem = postmortem_of(&app, id).await?;
@@ -88,7 +106,14 @@ pub(crate) async fn show(
         class: if incident.status.is_live() { "bad" } else { "ok" },
         sentence: sentence(&incident),
         facts: facts(&incident),
-        timeline: timeline.iter().map(|row| row_view(row, &range)).collect(),
+        timeline: entries.iter().map(|entry| row_view(entry, &range)).collect(),
+        dismissed: entries.iter().filter(|entry| !told(entry)).count(),
+        hold: hold(&app, id).await?,
+        roles: incident.response.roles.iter().map(|(role, who)| (role.words(), who.clone())).collect(),
+        cause: incident.response.cause.clone(),
+        part_of: incident.response.duplicate_of.map(|id| id.to_string()),
+        steps: steps(&incident),
+        kinds: vec!["note", "milestone", "change", "alert"],
         suspects: incident.suspects.iter().map(suspect).collect(),
         alerts: alerts(&app, &incident).await?,
         charts,
@@ -142,8 +167,13 @@ fn facts(incident: &Incident) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn row_view(row: &TimelineRow, range: &Range) -> RowView {
+fn row_view(entry: &TimelineEntry, range: &Range) -> RowView {
+    let row = &entry.row;
     RowView {
+        id: entry.id,
+        is_suggested: row.state == TimelineState::Suggested.as_str(),
+        is_dismissed: row.state == TimelineState::Dismissed.as_str(),
+        first: entry.is_edited().then(|| first_words(entry, range)),
         time: row.at.to_zoned(range.tz.clone()).strftime("%H:%M:%S").to_string(),
         iso: row.at.to_string(),
         kind: row.kind.as_str().replace('_', " "),
@@ -158,6 +188,27 @@ fn row_view(row: &TimelineRow, range: &Range) -> RowView {
         text: row.text.clone(),
         link: row.sql.as_deref().map(|sql| sql_link(sql, range)),
     }
+}
+
+/// `first 14:32:10: errors rise`: what the row said before it was edited.
+fn first_words(entry: &TimelineEntry, range: &Range) -> String {
+    let at = entry.original_at.unwrap_or(entry.row.at).to_zoned(range.tz.clone());
+    let text = entry.original_text.as_ref().unwrap_or(&entry.row.text);
+    format!("first {}: {text}", at.strftime("%H:%M:%S"))
+}
+
+/// What the incident keeps from being deleted, in a sentence.
+async fn hold(app: &App, id: IncidentId) -> Result<Option<String>, PageError> {
+    let request = SqlRequest::new("SELECT held_from, held_to, rows FROM holds WHERE id = $id");
+    let rows = app.query.sql(request.param("id", id.to_string())).await?.rows();
+    let rows = rows.map_err(|error| PageError::internal(&error))?;
+    let Some([from, to, count]) = rows.first().map(Vec::as_slice) else { return Ok(None) };
+    let shown = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let from = from.as_time().map(shown).unwrap_or_default();
+    let to = to.as_time().map_or("two hours after its end".to_owned(), shown);
+    Ok(Some(format!(
+        "Telemetry from {from} to {to} is held: retention deletes none of it ({count} rows are sealed)."
+    )))
 }
 
 fn suspect(suspect: &Suspect) -> SuspectView {

@@ -8,6 +8,8 @@ mod deploys;
 mod frame;
 mod home;
 mod incident;
+mod incident_forms;
+mod incident_steps;
 mod lists;
 mod postmortem;
 mod range;
@@ -41,6 +43,11 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/sql", get(sql::show))
         .route("/incidents", get(lists::incidents))
         .route("/incidents/{id}", get(incident::show))
+        .route("/incidents/{id}/changes", post(incident_forms::change))
+        .route("/incidents/{id}/timeline", post(incident_forms::add))
+        .route("/incidents/{id}/rows", post(incident_forms::judge))
+        .route("/incidents/{id}/rows/{row}", post(incident_forms::edit))
+        .route("/incidents/{id}/import", post(incident_forms::import_rows))
         .route("/postmortems", get(lists::postmortems))
         .route("/patterns", get(review::patterns))
         .route("/review", get(review::review))

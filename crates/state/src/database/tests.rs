@@ -1,7 +1,7 @@
-use hindsight_model::{Tenant, TimelineSource};
+use hindsight_model::{ActionCheck, CheckOutcome, Tenant, TimelineSource};
 
 use super::*;
-use crate::testing::{at, full_tick, incident, row, silence};
+use crate::testing::{adding, at, full_tick, incident, row, silence};
 use crate::{AuditEntry, TransitionFilter};
 
 #[tokio::test]
@@ -12,13 +12,24 @@ async fn reopening_keeps_everything() {
     let state = State::open(&path).await.unwrap();
     state.commit_tick(&full_tick(60)).await.unwrap();
     state
-        .save_incident(&incident(3, &me), &[row(10, TimelineSource::System, "errors rise")], None)
+        .save_incident(&incident(3, &me), &adding(&[row(10, TimelineSource::System, "errors rise")]), None)
         .await
         .unwrap();
     let word = || "x".to_owned();
     let entry =
         AuditEntry { tenant: me.clone(), actor: word(), action: word(), subject: word(), detail: word() };
     state.audit(&entry, at(0)).await.unwrap();
+    let key = "PM-2026-014/A1".parse().unwrap();
+    let check = ActionCheck {
+        verify: "slo: checkout met for 14d".into(),
+        outcome: CheckOutcome::Failed,
+        evidence: "99.2 % of 99.9 %".into(),
+        checked_at: at(5),
+        since: at(5),
+        verified_at: None,
+        reopened_at: None,
+    };
+    state.save_action_check(&me, &key, &check).await.unwrap();
     state.add_silence(silence(0, 100), at(0)).await.unwrap();
     let mut before = Vec::new();
     for table in state.system_tables() {

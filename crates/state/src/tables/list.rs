@@ -126,8 +126,8 @@ pub(super) const QUERIED: &[Queried] = &[
     Queried {
         name: "timeline",
         doc: "one row for each entry in the timeline of an incident",
-        sql: "SELECT i.tenant, 'INC-' || i.id, t.at, t.kind, t.source, t.service, t.text, t.sql, t.state \
-              FROM timeline t JOIN incidents i ON i.id = t.incident WHERE i.tenant = ?1",
+        sql: "SELECT i.tenant, 'INC-' || i.id, t.at, t.kind, t.source, t.service, t.text, t.sql, t.state, \
+              t.seq, t.role, t.author, t.original_at, t.original_text FROM timeline t JOIN incidents i ON i.id = t.incident WHERE i.tenant = ?1",
         columns: &[
             ("tenant", Text, "whose row it is"),
             ("incident", Text, "its id, as INC-7"),
@@ -137,7 +137,16 @@ pub(super) const QUERIED: &[Queried] = &[
             ("service_name", Text, "the service it is about; null when none"),
             ("text", Text, "what happened"),
             ("sql", Text, "the query that shows it; null when none"),
-            ("state", Text, "how far it is believed: suggested is the system's guess"),
+            (
+                "state",
+                Text,
+                "how far it is believed: suggested is the system's guess, or accepted, or dismissed",
+            ),
+            ("id", Int, "its number in the timeline, by which it is accepted, dismissed and edited"),
+            ("role", Text, "role of the person who says so; null for the system's rows"),
+            ("author", Text, "who wrote it down or edited it last; null when nobody did"),
+            ("original_at", Time, "when it happened as first said; null when nobody changed it"),
+            ("original_text", Text, "what it said first; null when nobody changed it"),
         ],
     },
     Queried {
@@ -189,6 +198,21 @@ pub(super) const QUERIED: &[Queried] = &[
         ],
     },
     Queried {
+        name: "action_verifications",
+        doc: "one row for each time that the verification of an action item found something else than before",
+        sql: "SELECT tenant, at, postmortem, item, verify, outcome, evidence FROM action_verifications \
+              WHERE tenant = ?1",
+        columns: &[
+            ("tenant", Text, "whose row it is"),
+            ("timestamp", Time, "when it was found"),
+            ("postmortem", Text, "id of the document that the item stands in"),
+            ("item", Text, "its id there"),
+            ("verify", Text, "the condition that was checked"),
+            ("outcome", Text, "passed, failed, or unknown when nobody can tell"),
+            ("evidence", Text, "what was seen"),
+        ],
+    },
+    Queried {
         name: "audit_log",
         doc: "one row for each change that a person or a token made",
         sql: "SELECT tenant, at, seq, actor, action, subject, detail, hash FROM audit_log WHERE tenant = ?1",
@@ -225,4 +249,9 @@ pub(super) const INCIDENTS: &[Column] = &[
     ("suspects", Text, "likely causes with their scores, JSON text"),
     ("alerts", Text, "alerts that belong to it, JSON text"),
     ("firing", Text, "those of them that fire now, JSON text"),
+    ("roles", Text, "who has which role in the response, JSON text"),
+    ("cause", Text, "what the cause was, in a person's words; null when nobody said"),
+    ("duplicate_of", Text, "the incident that it is part of; null when none"),
+    ("closed_at", Time, "when it was closed; null when it is not"),
+    ("closed_without", Text, "why it was closed without a post-mortem; null when it was not"),
 ];

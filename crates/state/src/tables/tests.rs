@@ -1,18 +1,32 @@
-use hindsight_model::{SqlAnswer, SqlValue, TickCommit, TimelineSource};
+use hindsight_model::{ActionCheck, CheckOutcome, SqlAnswer, SqlValue, TickCommit, TimelineSource};
 
 use super::*;
 use crate::AuditEntry;
-use crate::testing::{at, entry, full_tick, incident, row, silence, tenant};
+use crate::testing::{adding, at, entry, full_tick, incident, row, silence, tenant};
 
 async fn filled() -> State {
     let state = State::in_memory().await.unwrap();
     let me = Tenant::default();
     state.commit_tick(&full_tick(60)).await.unwrap();
-    state.save_incident(&incident(7, &me), &[row(10, TimelineSource::System, "up")], None).await.unwrap();
+    state
+        .save_incident(&incident(7, &me), &adding(&[row(10, TimelineSource::System, "up")]), None)
+        .await
+        .unwrap();
     let word = || "x".to_owned();
     let entry = AuditEntry { tenant: me, actor: word(), action: word(), subject: word(), detail: word() };
     state.audit(&entry, at(0)).await.unwrap();
     state.add_silence(silence(0, 100), at(0)).await.unwrap();
+    let check = ActionCheck {
+        verify: "slo: checkout met for 14d".into(),
+        outcome: CheckOutcome::Failed,
+        evidence: "99.2 % of 99.9 %".into(),
+        checked_at: at(5),
+        since: at(5),
+        verified_at: None,
+        reopened_at: None,
+    };
+    let key = "PM-2026-014/A1".parse().unwrap();
+    state.save_action_check(&Tenant::default(), &key, &check).await.unwrap();
     state
 }
 
@@ -38,6 +52,7 @@ async fn every_table_fills_its_own_schema_and_shows_a_tenant_nobody_elses_rows()
             "timeline",
             "notifications",
             "silences",
+            "action_verifications",
             "audit_log",
             "incidents"
         ]
@@ -81,12 +96,17 @@ async fn columns_hold_what_their_names_say() {
         ("silences", "id", text("SIL-1")),
         ("silences", "ends_at", micros(100)),
         ("silences", "expired_by", SqlValue::Null),
+        ("action_verifications", "outcome", text("failed")),
+        ("action_verifications", "timestamp", micros(5)),
+        ("timeline", "original_at", SqlValue::Null),
         ("audit_log", "seq", SqlValue::Int(1)),
         ("incidents", "id", text("INC-7")),
         ("incidents", "detected_at", micros(60)),
         ("incidents", "resolved_at", SqlValue::Null),
         ("incidents", "top_suspect", text("orders-db")),
         ("incidents", "severity", text("SEV2")),
+        ("incidents", "roles", text("{}")),
+        ("incidents", "closed_at", SqlValue::Null),
         ("incidents", "firing", text(r#"["e-main"]"#)),
     ] {
         let (columns, rows) = table(&state, name).await;

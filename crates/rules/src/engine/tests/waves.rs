@@ -171,7 +171,7 @@ async fn slow_rules_never_take_every_place() {
 }
 
 #[tokio::test]
-async fn a_rule_that_lags_and_a_receiver_that_is_given_up_are_told() {
+async fn a_rule_that_lags_a_receiver_that_is_given_up_and_an_overdue_action_are_told() {
     let workspace = Workspace::new(&[("rules/a.yaml", &rules(&["slow", "quick"]))]);
     let (gate, disk) = (Gate::closed(), Disk::new().await);
     let options = Options {
@@ -181,6 +181,12 @@ async fn a_rule_that_lags_and_a_receiver_that_is_given_up_are_told() {
             assert_eq!(to.duration_since(from).as_secs(), 3_600);
             let dead = if to < t(90) { vec![("ops".to_owned(), 3)] } else { Vec::new() };
             Box::pin(async move { Ok(dead) })
+        })),
+        overdue_actions: Some(Box::new(|at| {
+            let item = [("postmortem", "PM-2026-014"), ("item", "A1")];
+            let labels = item.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            let overdue = if (t(30)..t(120)).contains(&at) { vec![(labels, 3.0)] } else { Vec::new() };
+            Box::pin(async move { Ok(overdue) })
         })),
         ..Options::default()
     };
@@ -198,7 +204,10 @@ async fn a_rule_that_lags_and_a_receiver_that_is_given_up_are_told() {
     };
     let ops = r#"{"receiver": "ops", "severity": "ticket"}"#;
     let slow = r#"{"rule": "g/slow", "severity": "ticket"}"#;
+    let item = r#"{"item": "A1", "postmortem": "PM-2026-014", "severity": "ticket"}"#;
     let expected = [
+        format!("ActionOverdue firing@30 {item}"),
+        format!("ActionOverdue inactive@120 {item}"),
         format!("NotificationsFailing firing@0 {ops}"),
         format!("RuleLagging pending@90 {slow}"),
         format!("NotificationsFailing inactive@90 {ops}"),
