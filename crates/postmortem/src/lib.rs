@@ -32,7 +32,9 @@ mod error;
 pub mod evidence;
 mod files;
 mod import;
+mod line_ends;
 mod lint;
+pub mod recurrence;
 mod render;
 mod tables;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
 pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
+pub use line_ends::with_line_ends_of;
 pub use lint::{
     Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint,
     lint_document, lint_knowing, lint_with, required_because, rules,

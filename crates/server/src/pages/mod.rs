@@ -11,6 +11,7 @@ mod incident;
 mod lists;
 mod postmortem;
 mod range;
+mod review;
 mod rule;
 mod runbook;
 mod silences;
@@ -41,6 +42,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/incidents", get(lists::incidents))
         .route("/incidents/{id}", get(incident::show))
         .route("/postmortems", get(lists::postmortems))
-        .route("/postmortems/{id}", get(postmortem::show))
+        .route("/patterns", get(review::patterns))
+        .route("/review", get(review::review))
+        .merge(postmortem::router())
         .route("/assets/{name}", get(assets::serve))
 }
