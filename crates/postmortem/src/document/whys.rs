@@ -198,17 +198,17 @@ pub(super) fn step_before(number: &str) -> Option<String> {
 fn break_circles(nodes: &mut [Why], faults: &mut Vec<(usize, String)>) {
     let mut parents: BTreeMap<String, Option<String>> =
         nodes.iter().map(|why| (why.number.clone(), why.parent.clone())).collect();
-    for index in 0..nodes.len() {
-        let mut seen = BTreeSet::from([nodes[index].number.clone()]);
-        let mut above = nodes[index].parent.clone();
+    for why in nodes.iter_mut() {
+        let mut seen = BTreeSet::from([why.number.clone()]);
+        let mut above = why.parent.clone();
         while let Some(number) = above {
-            if !seen.insert(number.clone()) {
-                faults.push((nodes[index].line, format!("{} follows from itself", nodes[index].number)));
-                parents.insert(nodes[index].number.clone(), None);
-                nodes[index].parent = None;
+            above = parents.get(&number).cloned().flatten();
+            if !seen.insert(number) {
+                faults.push((why.line, format!("{} follows from itself", why.number)));
+                parents.insert(why.number.clone(), None);
+                why.parent = None;
                 break;
             }
-            above = parents.get(&number).cloned().flatten();
         }
     }
 }
