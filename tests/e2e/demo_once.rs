@@ -55,6 +55,21 @@ fn check_rerun(data_dir: &Path, document: &Path) -> anyhow::Result<()> {
         |finding: &&Value| ["I3", "TL9"].contains(&finding["rule"].as_str().unwrap_or_default());
     let found: Vec<&Value> = findings.as_array().context("a list")?.iter().filter(of_telemetry).collect();
     ensure!(found.is_empty(), "telemetry disagrees with the document: {found:#?}");
+    // Another number in the file is found by asking again, whatever the checksum says.
+    let value = report::first_impact(document)?;
+    let evidence = document.join("evidence").join(format!("{}.json", value.evidence));
+    let frozen = std::fs::read_to_string(&evidence)?;
+    let wrong = frozen.replacen(&format!(",{}]", value.value), &format!(",{}]", value.value + 900.0), 1);
+    ensure!(wrong != frozen, "{} does not hold {}", evidence.display(), value.value);
+    std::fs::write(&evidence, wrong)?;
+    let output = binary::run(&lint)?;
+    std::fs::write(&evidence, frozen)?;
+    let findings: Value = serde_json::from_slice(&output.stdout)?;
+    let message = format!("now it is {}", value.value);
+    let found = findings.as_array().context("a list")?.iter().any(|finding| {
+        finding["rule"] == "I3" && finding["message"].as_str().unwrap_or_default().ends_with(&message)
+    });
+    ensure!(found, "no I3 says `{message}`: {findings:#}");
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Silence(crate::silence::SilenceArgs),
     /// Notifications: send a test
     Notify(crate::notify::NotifyArgs),
-    /// Post-mortems: draft, lint, render
+    /// Post-mortems: draft, import, edit, lint, move on, render
     Postmortem(crate::postmortem::PostmortemArgs),
     /// Action items of all post-mortems: list, verify, export
     Actions(crate::actions::ActionsArgs),

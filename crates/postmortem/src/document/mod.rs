@@ -36,7 +36,7 @@ pub use patterns::{PATTERNS, Pattern, pattern};
 pub use redact::lessons_export;
 pub use regions::{Region, merge_regions, region};
 pub use review::{REVIEW_QUESTIONS, ReviewAnswer, review_section};
-pub use timeline::TimelineEntry;
+pub use timeline::{MAX_ROWS, TimelineEntry};
 pub use whys::{Standing, Why, WhyTree};
 pub use whys_edit::DeadEnd;
 
@@ -193,7 +193,7 @@ impl Document {
         lines.enumerate().map(|(index, line)| (first + index, line)).collect()
     }
 
-    /// The rows of `## Timeline`, in the order written.
+    /// The rows of `## Timeline`, in the order written; at most [`MAX_ROWS`].
     pub fn timeline(&self) -> Vec<TimelineEntry> {
         timeline::parse(&self.section_lines("Timeline"), &self.front)
     }

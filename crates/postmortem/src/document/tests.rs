@@ -107,6 +107,21 @@ fn a_tree_that_is_none_is_told() {
     check("1.1. a (from 1.2)\n1.2. b (from 1.1)", "follows from itself");
 }
 
+/// Limits keep a long document from costing more than its length.
+#[test]
+fn more_whys_rows_and_actions_than_the_limits_are_told_or_left_out() {
+    let front = CONTRACT.split("## Summary").next().unwrap();
+    let whys: String = (1..=1_200).map(|step| format!("1.{step}. Why?\n")).collect();
+    let rows = "- 14:32 `note` `human` words\n".repeat(MAX_ROWS + 10);
+    let document = parse(&format!("{front}## Five whys\n{whys}## Timeline\n{rows}")).unwrap();
+    let tree = document.whys();
+    assert_eq!((tree.nodes.len(), tree.leaves().count(), document.timeline().len()), (1_000, 1, MAX_ROWS));
+    assert!(tree.faults[0].1.contains("more than 1000 whys"), "{:?}", tree.faults);
+    let items = "| A1 | words |\n".repeat(1_001);
+    let error = parse(&format!("{front}## Action items\n| id | action |\n|--|--|\n{items}")).unwrap_err();
+    assert!(error.to_string().contains("more than 1000"), "{error}");
+}
+
 #[test]
 fn mistakes_are_told_with_file_and_line() {
     let check = |from: &str, to: &str, line: &str, what: &str| {

@@ -5,6 +5,9 @@ use regex::Regex;
 
 use super::cited_evidence;
 
+/// Whys read from one document; further ones are a fault of the tree.
+pub(super) const MAX_WHYS: usize = 1_000;
+
 /// One why: `1.2. Why 500? → No database connection, pool at 100 % [E4]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
@@ -93,7 +96,8 @@ impl WhyTree {
 
     /// The whys that nothing follows from.
     pub fn leaves(&self) -> impl Iterator<Item = &Why> {
-        self.nodes.iter().filter(|why| self.children(&why.number).next().is_none())
+        let parents: BTreeSet<&str> = self.nodes.iter().filter_map(|why| why.parent.as_deref()).collect();
+        self.nodes.iter().filter(move |why| !parents.contains(why.number.as_str()))
     }
 
     /// The number before the first dot (`1` of `1.2`).
@@ -117,7 +121,12 @@ pub(super) fn parse(lines: &[(usize, &str)]) -> WhyTree {
             *why = read(why.line, &why.number.clone(), whole.trim());
         }
     }
-    let faults = join(&mut nodes);
+    let further = nodes.get(MAX_WHYS).map(|why| why.line);
+    nodes.truncate(MAX_WHYS);
+    let mut faults = join(&mut nodes);
+    faults.extend(
+        further.map(|line| (line, format!("there are more than {MAX_WHYS} whys; the rest is not read"))),
+    );
     WhyTree { nodes, faults }
 }
 
@@ -187,16 +196,19 @@ pub(super) fn step_before(number: &str) -> Option<String> {
 }
 
 fn break_circles(nodes: &mut [Why], faults: &mut Vec<(usize, String)>) {
-    for index in 0..nodes.len() {
-        let mut seen = BTreeSet::from([nodes[index].number.clone()]);
-        let mut above = nodes[index].parent.clone();
+    let mut parents: BTreeMap<String, Option<String>> =
+        nodes.iter().map(|why| (why.number.clone(), why.parent.clone())).collect();
+    for why in nodes.iter_mut() {
+        let mut seen = BTreeSet::from([why.number.clone()]);
+        let mut above = why.parent.clone();
         while let Some(number) = above {
-            if !seen.insert(number.clone()) {
-                faults.push((nodes[index].line, format!("{} follows from itself", nodes[index].number)));
-                nodes[index].parent = None;
+            above = parents.get(&number).cloned().flatten();
+            if !seen.insert(number) {
+                faults.push((why.line, format!("{} follows from itself", why.number)));
+                parents.insert(why.number.clone(), None);
+                why.parent = None;
                 break;
             }
-            above = nodes.iter().find(|why| why.number == number).and_then(|why| why.parent.clone());
         }
     }
 }

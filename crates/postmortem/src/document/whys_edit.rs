@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::whys::{FROM, LINE, step_before};
+use super::whys::{FROM, LINE, MAX_WHYS, step_before};
 use super::{Document, Standing, Why, WhyTree};
 use crate::{Error, Result};
 
-/// Whys that a document may have.
-const MAX_WHYS: usize = 500;
 const HEADING: &str = "Five whys";
 
 /// Why a chain does not go on where it should.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -87,12 +88,14 @@ fn shown(context: &mut Context<'_>, lines: &[(&Evidence, &ChartSpec)]) {
 
 /// Evidence cited is there and intact, and no image comes from elsewhere.
 fn embedded(context: &mut Context<'_>) {
-    let document = context.document;
+    let (document, evidence) = (context.document, context.evidence);
+    // A checksum is reckoned once, however often its evidence is cited.
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut trouble_of =
+        |id: &str| known.entry(id.to_owned()).or_insert_with(|| evidence.trouble(id)).clone();
     for (line, text) in document.lines() {
-        for id in cited_evidence(text) {
-            if let Some(trouble) = context.evidence.trouble(&id) {
-                context.report("M5", line, trouble);
-            }
+        for trouble in cited_evidence(text).iter().filter_map(|id| trouble_of(id)) {
+            context.report("M5", line, trouble);
         }
         if REMOTE.is_match(text) {
             context.report("M5", line, "an image is linked from elsewhere");
@@ -105,7 +108,7 @@ fn embedded(context: &mut Context<'_>) {
         .map(|impact| ("impact", &impact.evidence))
         .chain(document.front.slo.iter().map(|slo| ("slo", &slo.evidence)))
     {
-        if let Some(trouble) = id.as_ref().and_then(|id| context.evidence.trouble(id)) {
+        if let Some(trouble) = id.as_ref().and_then(|id| trouble_of(id)) {
             context.report("M5", document.front_line(key), trouble);
         }
     }

@@ -6,6 +6,9 @@ use regex::Regex;
 use super::Context;
 use crate::document::zone_or_utc;
 
+/// Acronyms looked at in one document; further ones are let be.
+const MAX_ACRONYMS: usize = 300;
+
 /// What every reader of a post-mortem knows, and codes that are not acronyms.
 const KNOWN: &[&str] = &[
     "AM", "API", "AWS", "CDN", "CI", "CD", "CEO", "CLI", "CPU", "CSV", "CTO", "DB", "DNS", "EST", "EU",
@@ -38,7 +41,7 @@ pub(super) fn check(context: &mut Context<'_>) {
         .collect();
     let prose = without(&NOT_PROSE, document.body());
     let first_line = document.line_of(0);
-    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
     for (index, line) in prose.lines().enumerate() {
         if is_shouting(line) {
             continue;
@@ -49,13 +52,18 @@ pub(super) fn check(context: &mut Context<'_>) {
                 continue;
             }
             let bare = word.trim_end_matches('s');
+            if is_time_zone_after_clock(line, word) || !seen.insert(bare.to_owned()) {
+                continue;
+            }
+            if seen.len() > MAX_ACRONYMS {
+                return;
+            }
             let known = KNOWN.contains(&bare)
                 || zones.contains(bare)
                 || ["SEV", "INC"].contains(&bare)
                 || document.front.glossary.keys().any(|key| key == bare || key == word)
-                || is_time_zone_after_clock(line, word)
                 || is_written_out(&prose, bare);
-            if !known && told.insert(bare.to_owned()) {
+            if !known {
                 let message = format!("{bare} is not explained");
                 context.report("G1", first_line + index, message);
             }

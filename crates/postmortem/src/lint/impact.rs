@@ -2,7 +2,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Context;
+use super::{Context, just_before};
+
+/// Vague words told of in one stretch of text.
+const MAX_VAGUE: usize = 50;
 
 static VAGUE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
@@ -48,10 +51,10 @@ pub(super) fn check(context: &mut Context<'_>) {
     }
 }
 
-/// The vague words of a text that no number makes exact.
+/// The vague words of a text that no number makes exact, at most [`MAX_VAGUE`].
 fn vague_in(text: &str) -> Vec<regex::Match<'_>> {
     let vague = |found: &regex::Match<'_>| {
-        !ASKS.is_match(&text[..found.start()]) && !COUNTED.is_match(&text[found.end()..])
+        !ASKS.is_match(just_before(text, found.start())) && !COUNTED.is_match(&text[found.end()..])
     };
-    VAGUE.find_iter(text).filter(vague).collect()
+    VAGUE.find_iter(text).filter(vague).take(MAX_VAGUE).collect()
 }

@@ -194,6 +194,12 @@ pub fn lint_knowing(document: &Document, evidence: &EvidenceSet, knowledge: &Kno
     context.found
 }
 
+/// The few words before a place in a text.
+fn just_before(text: &str, end: usize) -> &str {
+    const BYTES: usize = 60;
+    &text[text.floor_char_boundary(end.saturating_sub(BYTES))..end]
+}
+
 /// Whether a word stands in a text by itself.
 fn has_word(text: &str, word: &str) -> bool {
     let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);

@@ -143,3 +143,18 @@ fn the_docs_list_the_rules() {
     }
     assert!(text.contains(&rows), "docs/postmortem-lint.md does not have these rows:\n{rows}");
 }
+
+/// What could be told endlessly is told so often and no more.
+#[test]
+fn a_long_document_full_of_findings_is_told_of_in_bounds() {
+    let good = fs::read_to_string(fixtures().join("good.md")).unwrap();
+    let lines = "- some of many customers of the ABCD saw [E1] [E3], human error by Maria\n".repeat(2_000);
+    let letter = |n: u32| char::from_u32(u32::from(b'A') + n % 26).unwrap();
+    let acronyms: String =
+        (0..2_000).map(|n| format!("Q{}{}{} ", letter(n), letter(n / 26), letter(n / 676))).collect();
+    let text = good.replace("## Impact\n", &format!("## Impact\n{lines}\nwords {acronyms}\n"));
+    let document = Document::parse(&text, Path::new("x.md")).unwrap();
+    let findings = lint_document(&document, &evidence());
+    let of = |rule: &str| findings.iter().filter(|finding| finding.rule == rule).count();
+    assert_eq!((of("I1"), findings.len() < 400), (50, true), "{}", findings.len());
+}

@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Context;
+use super::{Context, just_before};
 use crate::document::{Standing, Status, Why, WhyTree};
 
 /// Whys of chain 1 that a reviewed document has at least.
@@ -64,7 +64,7 @@ pub(super) fn check(context: &mut Context<'_>) {
 
 /// What an answer must not end at; not where the answer denies it.
 fn blamed(words: &str) -> Option<&str> {
-    let found = BLAME.find_iter(words).find(|found| !DENIAL.is_match(&words[..found.start()]))?;
+    let found = BLAME.find_iter(words).find(|found| !DENIAL.is_match(just_before(words, found.start())))?;
     Some(found.as_str())
 }
 
