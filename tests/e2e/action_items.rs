@@ -30,7 +30,8 @@ fn an_action_is_verified_by_evidence_and_opens_again_without_it() -> anyhow::Res
     let without = without_rule(&with)?;
     std::fs::write(&rule, without).context("take the rule out")?;
 
-    let server = Home::at(folder).serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
+    let home = Home::at(folder);
+    let server = home.serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
     let url = format!("http://{}", server.web);
     let verify = |id: &str| -> anyhow::Result<Value> {
         let output = binary::run(&["actions", "verify", "--json", "--id", id, "--url", &url])?;
