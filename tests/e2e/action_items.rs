@@ -1,12 +1,14 @@
 //! Action items after the demo's outage: verified by evidence, and open again without it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::binary;
 use crate::server::{Home, text};
+use crate::wait::wait_until;
 
 /// The rule of the sample workspace that watches the pool.
 const RULE: &str = "DbPoolSaturated";
@@ -30,7 +32,8 @@ fn an_action_is_verified_by_evidence_and_opens_again_without_it() -> anyhow::Res
     let without = without_rule(&with)?;
     std::fs::write(&rule, without).context("take the rule out")?;
 
-    let server = Home::at(folder).serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
+    let home = Home::at(folder);
+    let server = home.serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
     let url = format!("http://{}", server.web);
     let verify = |id: &str| -> anyhow::Result<Value> {
         let output = binary::run(&["actions", "verify", "--json", "--id", id, "--url", &url])?;
@@ -134,4 +137,50 @@ fn rule_file(workspace: &Path) -> anyhow::Result<std::path::PathBuf> {
 fn without_rule(text: &str) -> anyhow::Result<String> {
     ensure!(text.contains(RULE));
     Ok(text.replace(RULE, "SomethingElse"))
+}
+
+/// The fixture's actions, of which the second is open again and has another condition.
+fn write_fixture(home: &Home) -> anyhow::Result<()> {
+    let fixture = include_str!("../../crates/postmortem/fixtures/lint/good.md");
+    let lines = fixture.lines().map(|line| match line.strip_prefix("| A2 |") {
+        Some(_) => "| A2 | Alert on pool use | sam.w | 2026-05-20 | high | L1 | 1.5,1.6 | | sql: SELECT 40 + 2 expect = 42 | accepted |",
+        None => line,
+    });
+    let folder = home.workspace().join("postmortems/PM-2026-001-shop");
+    std::fs::create_dir_all(&folder)?;
+    let document: Vec<&str> = lines.collect();
+    std::fs::write(folder.join("postmortem.md"), document.join("\n") + "\n").context("write the post-mortem")
+}
+
+#[tokio::test]
+async fn the_server_verifies_by_itself_and_an_overdue_action_alerts_like_any_rule() -> anyhow::Result<()> {
+    let home = Home::new("")?;
+    let server = home.serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
+    let url = format!("http://{}/api/v1/clock", server.web);
+    let move_to = async |time: &str| {
+        let body = format!("{{\"now\": \"2026-06-30T{time}Z\"}}");
+        reqwest::Client::new().post(&url).body(body).send().await?.error_for_status()?;
+        Ok::<_, anyhow::Error>(())
+    };
+    write_fixture(&home)?;
+    let fired = "alert = 'ActionOverdue' AND state = 'firing' AND labels->>'item' = 'A2' AND value = 41";
+    let verified = "id = 'A2' AND status = 'verified' AND evidence = 'the query returns 42, expected = 42'";
+    move_to("12:02:00").await?;
+    wait_until("the server verified the item by itself", Duration::from_secs(60), async || {
+        Ok((server.count("action_items", verified).await? == 1).then_some(()))
+    })
+    .await?;
+    move_to("12:04:00").await?;
+    assert_eq!(server.count("alert_states", "alert = 'ActionOverdue' AND state = 'firing'").await?, 0);
+    let given_up = home.workspace().join("postmortems/PM-2026-001-shop/postmortem.md");
+    let text = std::fs::read_to_string(&given_up)?.replace("expect = 42", "expect = 43");
+    std::fs::write(&given_up, text)?;
+    wait_until("another condition is looked at", Duration::from_secs(60), async || {
+        let failed = "id = 'A2' AND status = 'in_progress' AND outcome = 'failed'";
+        Ok((server.count("action_items", failed).await? == 1).then_some(()))
+    })
+    .await?;
+    move_to("12:06:00").await?;
+    assert_eq!(server.count("alert_states", fired).await?, 1, "open after its last day");
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod notify;
 mod otlp;
 mod pages;
 mod pages_alerts;
+mod pages_incident;
 mod pg_wire;
 mod postmortem_cli;
 mod pressure;

@@ -145,12 +145,13 @@ impl App {
 
     /// Opens an incident in a person's name.
     pub(crate) async fn declare(&self, declaration: Declaration) -> Followed<Incident> {
-        self.with_incidents(async |incidents, _| incidents.declare(declaration).await).await
+        Box::pin(self.with_incidents(async |incidents, _| incidents.declare(declaration).await)).await
     }
 
     /// Takes a step in a person's name.
     pub(crate) async fn respond(&self, id: IncidentId, step: &Step, by: &By) -> Followed<Incident> {
-        self.with_incidents(async |incidents, facts| incidents.respond(id, step, by, facts).await).await
+        Box::pin(self.with_incidents(async |incidents, facts| incidents.respond(id, step, by, facts).await))
+            .await
     }
 
     /// Says in a person's name that one incident is part of another.
@@ -161,7 +162,8 @@ impl App {
         reason: &str,
         by: &By,
     ) -> Followed<Incident> {
-        self.with_incidents(async |incidents, _| incidents.merge(source, target, reason, by).await).await
+        Box::pin(self.with_incidents(async |incidents, _| incidents.merge(source, target, reason, by).await))
+            .await
     }
 
     /// Adds rows to a timeline in a person's name.

@@ -96,6 +96,7 @@ fn needed(field: &str, value: Option<String>) -> Result<String, ApiError> {
 }
 
 /// Sorted by who must act: the caller, for what does not exist, does not fit or comes at the wrong time; else us.
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` asks for")]
 pub(crate) fn refused(error: hindsight_incidents::Error) -> ApiError {
     use hindsight_incidents::Error as E;
     match &error {

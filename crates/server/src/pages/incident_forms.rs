@@ -6,7 +6,7 @@ use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
-use hindsight_incidents::{ImportOptions, import, said};
+use hindsight_incidents::{Declaration, ImportOptions, import, said};
 use hindsight_model::{IncidentId, TimelineEdit, TimelineKind, TimelineState};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -20,6 +20,29 @@ use crate::api::timeline::edit_row;
 use crate::app::App;
 
 type Page = Result<Response<Body>, PageError>;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DeclareForm {
+    author: String,
+    title: String,
+    severity: String,
+    #[serde(default)]
+    services: String,
+}
+
+pub(crate) async fn declare(State(app): State<Arc<App>>, Form(form): Form<DeclareForm>) -> Page {
+    let wrong = |problem: String| PageError::bad_request(format!("Nothing was declared: {problem}."));
+    let services = form.services.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let declaration = Declaration {
+        title: form.title,
+        severity: form.severity.parse().map_err(wrong)?,
+        services: services.map(str::to_owned).collect(),
+        at: app.clock.now(),
+        author: form.author,
+    };
+    let incident = app.declare(declaration).await.map_err(refused).map_err(PageError::from_api)?;
+    Ok(see_other(&format!("/incidents/{}", incident.id)))
+}
 
 /// A step of the incident's life; which fields are filled in depends on the form.
 #[derive(Debug, Default, Deserialize)]

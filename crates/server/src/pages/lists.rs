@@ -21,6 +21,8 @@ struct ListPage {
     heading: &'static str,
     empty: &'static str,
     rows: Vec<ListRow>,
+    /// Whether the page has the form by which a person declares an incident.
+    can_declare: bool,
 }
 
 struct ListRow {
@@ -53,6 +55,7 @@ pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Result<Response<Bo
         heading: "Incidents",
         empty: "No incidents. One opens when a rule with an `incident:` block fires, or by `hindsight incident declare`.",
         rows,
+        can_declare: true,
     }))
 }
 
@@ -78,6 +81,7 @@ pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Response<
         heading: "Post-mortems",
         empty: "No post-mortems in this workspace. Write a first draft with `hindsight postmortem draft INC-1`.",
         rows,
+        can_declare: false,
     }))
 }
 

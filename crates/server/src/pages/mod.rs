@@ -41,7 +41,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/slos", get(slos::show))
         .route("/slos/{*name}", get(slo::show))
         .route("/sql", get(sql::show))
-        .route("/incidents", get(lists::incidents))
+        .route("/incidents", get(lists::incidents).post(incident_forms::declare))
         .route("/incidents/{id}", get(incident::show))
         .route("/incidents/{id}/changes", post(incident_forms::change))
         .route("/incidents/{id}/timeline", post(incident_forms::add))

@@ -52,3 +52,19 @@ async fn a_migration_that_fails_half_way_leaves_the_version_before_it() {
         sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut connection).await.unwrap();
     assert_eq!(tables, 0);
 }
+
+#[tokio::test]
+async fn timelines_of_version_four_keep_their_rows_and_numbers() {
+    let mut connection = memory().await;
+    migrate(&mut connection, "here", &MIGRATIONS[..4]).await.unwrap();
+    let old = "INSERT INTO incidents VALUES (7, 'default', 'open', 1, '{}');
+        INSERT INTO timeline (incident, at, kind, source, text, state) VALUES (7, 5, 'note', 'human', 'x', 'accepted')";
+    sqlx::raw_sql(old).execute(&mut connection).await.unwrap();
+    migrate(&mut connection, "here", MIGRATIONS).await.unwrap();
+    let row: (i64, String, Option<String>, Option<i64>) =
+        sqlx::query_as("SELECT seq, text, author, original_at FROM timeline")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(row, (1, "x".to_owned(), None, None));
+}
