@@ -9,6 +9,7 @@ use prost::Message as _;
 use reqwest::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use reqwest::redirect::Policy;
 
+use crate::form;
 use crate::otlp::{self, PROTOBUF};
 use crate::server::{Home, Server};
 use crate::wait::wait_until;
@@ -110,15 +111,13 @@ async fn post(
     fields: &[(&str, &str)],
     origin: Option<&str>,
 ) -> anyhow::Result<(u16, String, String)> {
-    let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let ours = format!("http://{}", server.web);
     let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
     let call = client
         .post(format!("{ours}{path}"))
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(CONTENT_TYPE, form::URLENCODED)
         .header(ORIGIN, origin.unwrap_or(&ours));
-    read(call.body(body.join("&")).send().await?).await
+    read(call.body(form::body(fields)).send().await?).await
 }
 
 async fn read(answer: reqwest::Response) -> anyhow::Result<(u16, String, String)> {

@@ -4,22 +4,16 @@ use anyhow::{Context as _, ensure};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
+use crate::form;
 use crate::server::{Home, Server};
 
 /// Sends a form as a browser does, and returns the status and where it leads.
 async fn submit(server: &Server, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
     let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
-    let encode = |text: &str| {
-        text.bytes()
-            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
-            .collect::<String>()
-    };
-    let pairs: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     let request = client
         .post(format!("http://{}{path}", server.web))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(pairs.join("&"));
+        .header("content-type", form::URLENCODED)
+        .body(form::body(fields));
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let to = answer.headers().get("location").and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();

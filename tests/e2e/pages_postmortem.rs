@@ -1,0 +1,158 @@
+//! From the recorded outage to a published post-mortem by pages alone: drafted, answered, checked, reviewed. What a
+//! person would type is in `fixtures/postmortem/answers.json`.
+
+use anyhow::{Context as _, ensure};
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::binary;
+use crate::form;
+use crate::server::{Home, Server, text};
+
+const ANSWERS: &str = include_str!("../fixtures/postmortem/answers.json");
+const PAGE: &str = "/postmortems/PM-2026-001";
+
+/// Words of the draft and what a person writes there.
+#[derive(Deserialize)]
+struct Written {
+    find: String,
+    write: String,
+}
+
+/// A browser without script.
+struct Browser<'a> {
+    server: &'a Server,
+    client: reqwest::Client,
+}
+
+impl Browser<'_> {
+    async fn get(&self, path: &str) -> anyhow::Result<String> {
+        let response = self.client.get(format!("http://{}{path}", self.server.web)).send().await?;
+        ensure!(response.status().is_success(), "{path}: {}", response.status());
+        Ok(response.text().await?)
+    }
+
+    /// The status, and where it leads or what it says.
+    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<(u16, String)> {
+        let call = self.client.post(format!("http://{}{path}", self.server.web));
+        let call = call.header("content-type", form::URLENCODED).body(form::body(fields));
+        let response = call.send().await?;
+        let status = response.status().as_u16();
+        let location = response.headers().get("location").map(|to| to.to_str().map(str::to_owned));
+        Ok((status, location.transpose()?.map_or(response.text().await?, |to| to)))
+    }
+
+    /// The editor's text and the hash it stands for.
+    async fn editor(&self) -> anyhow::Result<(String, String)> {
+        let page = self.get(&format!("{PAGE}/edit")).await?;
+        Ok((textarea(&page)?, base(&page)?))
+    }
+
+    /// Saves a text, with the line ends that a browser sends.
+    async fn save(&self, author: &str, base: &str, text: &str) -> anyhow::Result<(u16, String)> {
+        let text = text.replace('\n', "\r\n");
+        let form = [("author", author), ("base", base), ("text", &text), ("do", "save")];
+        self.send(&format!("{PAGE}/edit"), &form).await
+    }
+
+    async fn step(&self, author: &str, to: &str) -> anyhow::Result<(u16, String)> {
+        let base = base(&self.get(PAGE).await?)?;
+        self.send(&format!("{PAGE}/step"), &[("author", author), ("base", &base), ("to", to)]).await
+    }
+}
+
+fn base(page: &str) -> anyhow::Result<String> {
+    let rest = page.split_once(r#"name="base" value=""#).context("the page names a hash")?.1;
+    Ok(rest.split('"').next().unwrap_or_default().to_owned())
+}
+
+fn textarea(page: &str) -> anyhow::Result<String> {
+    let rest = page.split_once("<textarea").context("there is an editor")?.1;
+    let inside = rest.split_once('>').context("its tag ends")?.1;
+    let inside = inside.split_once("</textarea>").context("it ends")?.0;
+    let inside = inside.strip_prefix('\n').unwrap_or(inside);
+    let plain =
+        [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&lt;", "<"), ("&gt;", ">")];
+    let text = plain.iter().fold(inside.to_owned(), |text, (name, sign)| text.replace(name, sign));
+    Ok(text.replace("&#38;", "&").replace("&amp;", "&"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (data_dir, workspace) = (folder.path().join("data"), folder.path().join("workspace"));
+    binary::run_well(&["demo", "--once", "--data-dir", text(&data_dir), "--workspace", text(&workspace)])?;
+    // The demo has drafted already; here a person does.
+    std::fs::remove_dir_all(workspace.join("postmortems")).context("take the demo's draft away")?;
+    let home = Home::at(folder);
+    let server = home.serve_with(&["--logical-clock", "2026-05-05T10:00:00Z"])?;
+    let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
+    let browser = Browser { server: &server, client };
+
+    assert!(browser.get("/incidents/INC-1").await?.contains("Draft the post-mortem"));
+    let (status, to) = browser.send("/incidents/INC-1/postmortem", &[("author", "scribe")]).await?;
+    assert_eq!((status, to.as_str()), (303, "/postmortems/PM-2026-001?done=drafted"));
+    let fresh = browser.get(PAGE).await?;
+    assert!(fresh.contains("Send to review: mend 2 things first"), "an owner and a reviewer are missing");
+    let (status, said) = browser.step("dana.k", "in_review").await?;
+    assert!(status == 400 && said.contains("names a person and a team"), "{status} {said}");
+
+    let (draft, hash) = browser.editor().await?;
+    let written: Vec<Written> = serde_json::from_str(ANSWERS)?;
+    let mut answered = draft.clone();
+    for Written { find, write } in &written {
+        // An answer may repeat its question: the next one is the next that has none.
+        let place = answered.match_indices(find.as_str()).map(|(at, _)| at);
+        let open = place
+            .into_iter()
+            .find(|at| !find.ends_with('?') || answered[at + find.len()..].starts_with('\n'));
+        let at = open.with_context(|| format!("`{find}` is not in the draft"))?;
+        answered.replace_range(at..at + find.len(), write);
+    }
+    let (status, said) =
+        browser.save("dana.k", &hash, &answered.replace("severity: SEV1", "severity: huge")).await?;
+    assert!(status == 422 && said.contains("unknown variant `huge`"), "{status} {said}");
+    assert!(textarea(&said)?.contains("dana.k, team: payments"), "what was written is still there");
+    assert_eq!(browser.save("dana.k", &hash, &answered).await?.0, 303);
+    let (status, said) = browser.save("sam.w", &hash, &draft).await?;
+    assert!(status == 409 && said.contains("somebody changed the document"), "{status} {said}");
+
+    assert_eq!(browser.step("dana.k", "in_review").await?.0, 303);
+    let (review, hash) = browser.editor().await?;
+    let reviewed: String = review
+        .lines()
+        .map(|line| {
+            if line.starts_with('Q') && line.ends_with('→') {
+                format!("{line} Yes.\n")
+            } else {
+                format!("{line}\n")
+            }
+        })
+        .collect();
+    assert_eq!(browser.save("lee.o", &hash, &reviewed).await?.0, 303);
+    let (status, said) = browser.step("dana.k", "approved").await?;
+    assert!(status == 400 && said.contains("only its reviewer approves it"), "{status} {said}");
+    assert_eq!(browser.step("lee.o", "approved").await?.0, 303);
+    let (status, said) = browser.step("dana.k", "published").await?;
+    assert!(status == 400 && said.contains("P1"), "a review takes a day: {status} {said}");
+    let clock = format!("http://{}/api/v1/clock", server.web);
+    let moved = browser.client.post(clock).json(&json!({"now": "2026-05-06T15:00:00Z"})).send().await?;
+    assert!(moved.status().is_success(), "{}", moved.text().await?);
+    assert_eq!(browser.step("dana.k", "published").await?.0, 303);
+
+    let published = browser.get(PAGE).await?;
+    assert!(published.contains("no findings"), "it is lint-clean");
+    let document =
+        std::fs::read_dir(home.workspace().join("postmortems"))?.next().context("one document")??;
+    binary::run_well(&["postmortem", "lint", text(&document.path())])?;
+    let kept = std::fs::read_to_string(document.path().join("postmortem.md"))?;
+    assert!(kept.contains("status: published") && !kept.contains('\r'), "{kept}");
+    let audited =
+        server.sql("SELECT actor, action FROM audit_log WHERE subject = 'PM-2026-001' ORDER BY seq").await?;
+    let steps = audited.rows.iter().filter(|row| row[1] == "postmortem.step").count();
+    assert_eq!((audited.rows.len(), steps), (6, 3), "{:?}", audited.rows);
+    assert!(browser.get("/patterns").await?.contains("monitoring-gap"));
+    assert!(browser.get("/review").await?.contains("3 actions open, none overdue."));
+    Ok(())
+}
