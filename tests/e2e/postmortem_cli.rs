@@ -111,6 +111,27 @@ fn a_document_goes_from_draft_to_closed_by_the_command_line_alone() -> anyhow::R
 }
 
 #[test]
+fn evidence_is_verified_by_its_folder_alone() -> anyhow::Result<()> {
+    let folder = folder("good.md", |document| document)?;
+    let path = text(folder.path());
+    let said: Value = serde_json::from_str(&postmortem(&["verify", path, "--json"])?)?;
+    let evidence = said["evidence"].as_array().context("evidence")?;
+    ensure!(evidence.len() > 5 && said["troubles"] == 0, "{said}");
+    assert_eq!(said["id"], "PM-2026-001");
+
+    let file = folder.path().join("evidence/E3.json");
+    let frozen = std::fs::read_to_string(&file)?;
+    ensure!(frozen.contains("15713"), "E3 counts the failed requests");
+    std::fs::write(&file, frozen.replace("15713", "15712"))?;
+    assert!(refused(&["verify", path])?.contains("E3 was altered after it was frozen"));
+    std::fs::remove_file(&file)?;
+    assert!(refused(&["verify", path])?.contains("E3 is cited but there is no evidence/E3.json"));
+    std::fs::write(folder.path().join("postmortem.md"), "no document")?;
+    assert_eq!(binary::run(&["postmortem", "verify", path])?.status.code(), Some(2));
+    Ok(())
+}
+
+#[test]
 fn an_old_post_mortem_is_imported_and_lessons_are_exported() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let old = folder.path().join("old.md");

@@ -1,6 +1,7 @@
 mod args;
 mod lint;
 mod status;
+mod verify;
 mod whys;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: PostmortemArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PostmortemCommand::Draft { incident, source } => draft(incident.parse()?, &source).await,
         PostmortemCommand::Lint { path, json, rerun, source } => lint::run(&path, json, rerun, &source).await,
+        PostmortemCommand::Verify { path, json } => verify::run(&path, json),
         PostmortemCommand::Rules { json } => lint::rules(json),
         PostmortemCommand::Status { path, to, by, reason, edit, json } => match (to, by) {
             (Some(to), Some(by)) => status::take(&path, to, &by, reason.as_deref(), &edit),

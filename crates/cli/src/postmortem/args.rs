@@ -35,6 +35,17 @@ pub(super) enum PostmortemCommand {
         #[command(flatten)]
         source: SourceArgs,
     },
+    /// Check that a document opens, has what it cites, and that its evidence is as it was frozen
+    #[command(
+        after_help = "Exit status: 0 all is as it was, 1 something is missing or altered, 2 the document cannot be read."
+    )]
+    Verify {
+        /// The post-mortem's folder or its postmortem.md
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Every rule of `lint`
     Rules {
         /// Print JSON
