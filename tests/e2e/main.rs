@@ -27,6 +27,7 @@ mod pages_alerts;
 mod pg_wire;
 mod pressure;
 mod python_sdk;
+mod rca;
 mod retries;
 mod rules_cli;
 mod search;

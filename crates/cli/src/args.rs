@@ -575,14 +575,17 @@ pub(crate) struct BenchRcaArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) cases: PathBuf,
     /// Holds the answers, CASE.json each; correlation sees their `injected_at` only
-    #[arg(long, value_name = "DIR")]
-    pub(crate) labels: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "detect")]
+    pub(crate) labels: Option<PathBuf>,
     /// Tell correlation a time that is this much too late
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub(crate) late: String,
     /// Write a line of JSON for each case: its services, best first, and how long it took
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Give no time at all: find when something went wrong, and write the incidents of each case
+    #[arg(long, conflicts_with = "late")]
+    pub(crate) detect: bool,
     /// Only cases whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,

@@ -14,7 +14,7 @@ pub(crate) mod templates;
 
 use std::collections::BTreeMap;
 
-pub use observed::{LogEvent, MetricPoints, Names, ObservedSpan, Observations};
+pub use observed::{LogEvent, MetricPoints, Names, Observations, ObservedSpan};
 
 use log_evidence::LogView;
 use metric_evidence::MetricView;
@@ -128,3 +128,5 @@ fn reasons(mut findings: Vec<Finding>) -> Vec<String> {
     findings.into_iter().take(REASONS_MAX).map(|finding| finding.text).collect()
 }
 
+#[cfg(test)]
+mod tests;

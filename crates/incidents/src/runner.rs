@@ -304,7 +304,8 @@ impl Runner {
         let rough = analyse(incident, transitions, telemetry, now);
         let sql = self.sql.as_ref();
         let at = rough.onset.as_ref().map(|onset| onset.at).or(incident.times.detected);
-        let seen = gather_observations(sql, &self.tenant, at.unwrap_or(incident.opened_at), telemetry.to).await?;
+        let seen =
+            gather_observations(sql, &self.tenant, at.unwrap_or(incident.opened_at), telemetry.to).await?;
         telemetry.observations = Some(seen);
         if let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) {
             let minutes: Vec<Timestamp> =

@@ -162,8 +162,10 @@ impl Scope {
     ) -> Vec<(&'t str, usize)> {
         let mut found = self.services(telemetry, graph);
         let known: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
-        let receives = |name: &str| telemetry.services.get(name).is_some_and(|s| s.calls.iter().any(Option::is_some));
-        let is_client = |name: &str| telemetry.edges.iter().any(|edge| edge.caller == name) && !receives(name);
+        let receives =
+            |name: &str| telemetry.services.get(name).is_some_and(|s| s.calls.iter().any(Option::is_some));
+        let is_client =
+            |name: &str| telemetry.edges.iter().any(|edge| edge.caller == name) && !receives(name);
         let more = blames
             .iter()
             .filter(|(name, blame)| blame.score > 0.0 && !known.contains(name.as_str()))

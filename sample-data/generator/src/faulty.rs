@@ -79,7 +79,9 @@ impl FaultCase {
         let mut dice = Dice::new(self.seed, 17);
         let start_s = 1_780_000_000 + self.seed % 10_000 * 7_919;
         let start = start_s * SECOND;
-        let system = System::new(&mut dice);
+        let mut system = System::new(&mut dice);
+        // What only logs tell needs logs.
+        system.signals.logs |= self.kind == FaultKind::LogOnly;
         let begins = start + (FAULT_S - 30 + dice.below(60)) * SECOND;
         let fault = Fault::new(self.kind, &system, begins, &mut dice);
         let end = start + LENGTH_S * SECOND;

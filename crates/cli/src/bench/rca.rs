@@ -3,6 +3,7 @@
 //! Correlation is told when something went wrong and nothing else: the answer is read only after the ranking.
 
 mod case;
+mod detect;
 mod score;
 
 use std::io::Write as _;
@@ -39,6 +40,10 @@ struct Answer {
 
 /// Runs every case in order of name and prints the scores.
 pub(super) async fn run(args: &BenchRcaArgs) -> anyhow::Result<ExitCode> {
+    if args.detect {
+        return detect::run(args).await;
+    }
+    let labels = args.labels.as_deref().context("name the folder of answers with --labels")?;
     let late = parse_duration(&args.late).with_context(|| format!("--late {}", args.late))?;
     let late = SignedDuration::try_from(late).context("--late is too long")?;
     let cases = cases(&args.cases, args.only.as_deref())?;
@@ -47,7 +52,7 @@ pub(super) async fn run(args: &BenchRcaArgs) -> anyhow::Result<ExitCode> {
     let mut outcomes = Vec::with_capacity(cases.len());
     for (index, folder) in cases.iter().enumerate() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let label = args.labels.join(format!("{name}.json"));
+        let label = labels.join(format!("{name}.json"));
         let place = format!("case {} of {}, {name}", index + 1, cases.len());
         let given: GivenTime = read_label(&label)?;
         let at = given.injected_at.checked_add(late).context("--late leads beyond the year 9999")?;
@@ -73,14 +78,26 @@ pub(super) async fn run(args: &BenchRcaArgs) -> anyhow::Result<ExitCode> {
             seconds,
         });
     }
+    if let Some(file) = &mut out {
+        file.flush().context("write --out")?;
+    }
     reporter.end();
     let scores = Scores::of(&outcomes);
-    let shown = if args.json { serde_json::to_string_pretty(&scores.to_json(&outcomes))? } else { scores.to_text(&outcomes) };
+    let shown = if args.json {
+        serde_json::to_string_pretty(&scores.to_json(&outcomes))?
+    } else {
+        scores.to_text(&outcomes)
+    };
     say::line(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn rank(folder: &Path, at: Timestamp, place: &str, reporter: &Reporter) -> anyhow::Result<(Correlation, f64)> {
+async fn rank(
+    folder: &Path,
+    at: Timestamp,
+    place: &str,
+    reporter: &Reporter,
+) -> anyhow::Result<(Correlation, f64)> {
     let tell = |doing: &str| reporter.tell(&format!("{place}: {doing}"), 0, 0);
     let store = CaseStore::load(folder, &tell).await?;
     let moment = Moment { at, calls: case::known_calls(folder)? };
@@ -100,7 +117,11 @@ fn cases(root: &Path, only: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     cases.sort();
-    ensure!(!cases.is_empty(), "{} holds no folder of a case; each case is a folder with its telemetry", root.display());
+    ensure!(
+        !cases.is_empty(),
+        "{} holds no folder of a case; each case is a folder with its telemetry",
+        root.display()
+    );
     Ok(cases)
 }
 
@@ -127,4 +148,3 @@ fn tell_reasons(name: &str, answer: &Answer, correlation: &Correlation) -> anyho
     }
     Ok(())
 }
-

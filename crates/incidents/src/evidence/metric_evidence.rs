@@ -139,7 +139,9 @@ impl<'a> MetricView<'a> {
         for (caller, meanings) in &own {
             let Some(callees) = self.callees.get(caller) else { continue };
             for meaning in [Meaning::Success, Meaning::Failure, Meaning::Slowness] {
-                let Some(weight) = meanings.get(&meaning).copied().filter(|weight| *weight > 0.0) else { continue };
+                let Some(weight) = meanings.get(&meaning).copied().filter(|weight| *weight > 0.0) else {
+                    continue;
+                };
                 let takers: Vec<(&'a str, f64)> = callees
                     .iter()
                     .filter_map(|callee| {
@@ -211,7 +213,8 @@ fn idle_moments(metrics: &[MetricPoints]) -> BTreeMap<&str, std::collections::BT
             *most = most.max(*value);
         }
     }
-    let idle = |moments: BTreeMap<i64, f64>| moments.into_iter().filter(|m| m.1 <= 0.0).map(|m| m.0).collect();
+    let idle =
+        |moments: BTreeMap<i64, f64>| moments.into_iter().filter(|m| m.1 <= 0.0).map(|m| m.0).collect();
     load.into_iter().map(|(service, moments)| (service, idle(moments))).collect()
 }
 
@@ -247,8 +250,10 @@ fn compare<'m, 'a>(meaning: Meaning, members: &'m [Member<'a>], window: Window) 
             parts.push((member, past, now));
         }
     }
-    let levels: Vec<f64> =
-        parts.iter().map(|(_, b, a)| b.iter().chain(a).map(|v| v.abs()).sum::<f64>() / count(b.len() + a.len())).collect();
+    let levels: Vec<f64> = parts
+        .iter()
+        .map(|(_, b, a)| b.iter().chain(a).map(|v| v.abs()).sum::<f64>() / count(b.len() + a.len()))
+        .collect();
     let usual = median(&levels).filter(|level| *level > 0.0);
     let usual = usual.unwrap_or_else(|| levels.iter().sum::<f64>() / count(levels.len().max(1))).max(1e-9);
     let top = parts.iter().flat_map(|(_, b, a)| b.iter().chain(a)).fold(1e-9_f64, |top, v| top.max(*v));
@@ -270,7 +275,8 @@ fn compare<'m, 'a>(meaning: Meaning, members: &'m [Member<'a>], window: Window) 
         .filter(|(past, _, _)| past.len() > 1)
         .flat_map(|(past, _, middle)| past.iter().map(move |v| (v - middle).abs()))
         .collect();
-    let pool = if restless.is_empty() { 0.4 } else { quantile(&restless, 0.95).unwrap_or(0.7) / 1.645 }.max(0.02);
+    let pool =
+        if restless.is_empty() { 0.4 } else { quantile(&restless, 0.95).unwrap_or(0.7) / 1.645 }.max(0.02);
     let moves: Vec<f64> = placed
         .iter()
         .map(|(_, now, middle)| {
@@ -282,7 +288,11 @@ fn compare<'m, 'a>(meaning: Meaning, members: &'m [Member<'a>], window: Window) 
     let mut distances: Vec<f64> = Vec::with_capacity(parts.len());
     for (index, (past, _, _)) in placed.iter().enumerate() {
         // What as many as a quarter of the others do in the same minutes is no mark of this one.
-        let floor = if parts.len() >= PEERS_MIN { of_others(&moves, index).max(scales[index]) } else { scales[index] };
+        let floor = if parts.len() >= PEERS_MIN {
+            of_others(&moves, index).max(scales[index])
+        } else {
+            scales[index]
+        };
         let known = (count(past.len()) / (count(past.len()) + 3.0)).sqrt();
         distances.push(moves[index] / floor * known);
     }
@@ -336,7 +346,8 @@ fn weight(shifts: &[Shift<'_, '_>]) -> f64 {
 
 fn tell(shift: &Shift<'_, '_>) -> String {
     let series = shift.member.series;
-    let attributes = if series.attributes.len() > 2 { format!(" {}", series.attributes) } else { String::new() };
+    let attributes =
+        if series.attributes.len() > 2 { format!(" {}", series.attributes) } else { String::new() };
     format!(
         "{} {}{attributes} {}, {} times its usual range",
         series.service,

@@ -130,7 +130,10 @@ impl Observations {
         for span in &self.spans {
             let Some(parent) = span.parent.and_then(|parent| self.spans.get(parent)) else { continue };
             if parent.service != span.service {
-                callees.entry(self.names.text(parent.service)).or_default().insert(self.names.text(span.service));
+                callees
+                    .entry(self.names.text(parent.service))
+                    .or_default()
+                    .insert(self.names.text(span.service));
             }
         }
         callees

@@ -18,6 +18,9 @@ const PAST_MIN: usize = 30;
 /// Share of an operation's calls that one callee must have answered to count as its answerer.
 const ANSWERS: f64 = 0.8;
 
+/// Seconds that are told apart when it is counted how long anything was seen.
+const TICK_S: f64 = 10.0;
+
 type Op = (u32, u32);
 type Timed = Vec<(f64, f64)>;
 
@@ -34,6 +37,8 @@ pub(super) struct SpanView<'a> {
     entries: BTreeMap<u32, Timed>,
     /// Requests that came from outside of what was seen.
     outside: BTreeMap<u32, Timed>,
+    /// The ticks in which anything was seen: traces may be recorded in slices only.
+    ticks: BTreeSet<i64>,
     /// How often each operation ran.
     runs: BTreeMap<Op, Timed>,
     /// How often it had at least one child of a kind.
@@ -59,6 +64,7 @@ impl<'a> SpanView<'a> {
             failures: BTreeMap::new(),
             entries: BTreeMap::new(),
             outside: BTreeMap::new(),
+            ticks: seen.spans.iter().map(|span| tick(span.at_s)).collect(),
             runs: BTreeMap::new(),
             steps: BTreeMap::new(),
             fans: BTreeMap::new(),
@@ -238,7 +244,8 @@ impl<'a> SpanView<'a> {
     /// Slow links and whose fault they are: the service whose links are slow altogether, one after the other.
     fn blamed_links(&self, links: &BTreeMap<(u32, u32), Shift>) -> Vec<(u32, f64, String)> {
         let is_slow = |shift: &Shift| shift.z > SURE && shift.ms > 0.0;
-        let mut left: BTreeSet<(u32, u32)> = links.iter().filter(|(_, s)| is_slow(s)).map(|(l, _)| *l).collect();
+        let mut left: BTreeSet<(u32, u32)> =
+            links.iter().filter(|(_, s)| is_slow(s)).map(|(l, _)| *l).collect();
         let ends: BTreeSet<u32> = links.keys().flat_map(|(a, b)| [*a, *b]).collect();
         let mut blamed = Vec::new();
         while !left.is_empty() {
@@ -286,7 +293,11 @@ impl<'a> SpanView<'a> {
             let (bad_before, all_before) = (sum(before), count(before.len()));
             let z = z_of(bad_before, all_before, bad, all);
             let rise = bad / all - if all_before > 0.0 { bad_before / all_before } else { 0.0 };
-            let text = format!("{} leaves {} of its calls unanswered", self.text(*service), format::percent(bad / all));
+            let text = format!(
+                "{} leaves {} of its calls unanswered",
+                self.text(*service),
+                format::percent(bad / all)
+            );
             let weight = ((z - 2.0) / 4.0).clamp(0.0, 1.0) * rise.max(0.0).powf(0.3);
             add(found, self.text(*service), Finding { kind: Kind::Unanswered, weight, text });
         }
@@ -352,7 +363,8 @@ impl<'a> SpanView<'a> {
         }
         // Counts scatter by their square root.
         let z = (per_run - per_run_before) / (per_run_before / n0 + per_run / n1).sqrt();
-        let weight = 0.9 * ((per_run / per_run_before).log2() / 2.0).min(1.0) * ((z - 2.0) / 5.0).clamp(0.0, 1.0);
+        let weight =
+            0.9 * ((per_run / per_run_before).log2() / 2.0).min(1.0) * ((z - 2.0) / 5.0).clamp(0.0, 1.0);
         let text = format!(
             "{} {} calls {} {} times a run, {} before",
             self.text(op.0),
@@ -370,9 +382,9 @@ impl<'a> SpanView<'a> {
 
     /// More requests from outside than before: the service that takes them in.
     fn outside_load(&self, window: Window, found: &mut Findings) {
-        let first = self.seen.spans.iter().map(|span| span.at_s).fold(f64::INFINITY, f64::min);
-        let past_s = window.split - first;
-        let now_s = window.end.min(self.seen.until_s) - window.split;
+        let past_s = TICK_S * count(self.ticks.iter().filter(|at| tick_s(**at) < window.split).count());
+        let inside = |at: &&i64| (window.split..window.end).contains(&tick_s(**at));
+        let now_s = TICK_S * count(self.ticks.iter().filter(inside).count());
         if past_s < 60.0 || now_s < 30.0 {
             return;
         }
@@ -393,6 +405,18 @@ impl<'a> SpanView<'a> {
             add(found, self.text(*service), Finding { kind: Kind::Load, weight: 0.8 * weight, text });
         }
     }
+}
+
+/// The tick that a time lies in.
+#[expect(clippy::cast_possible_truncation, reason = "seconds around an incident")]
+fn tick(at: f64) -> i64 {
+    (at / TICK_S).floor() as i64
+}
+
+/// When a tick begins.
+#[expect(clippy::cast_precision_loss, reason = "seconds around an incident")]
+fn tick_s(tick: i64) -> f64 {
+    tick as f64 * TICK_S
 }
 
 /// Which service answers a calling operation, where it is nearly always the same and known before it went silent.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Asker, Row, moment_queries, number, text, whole};
 use crate::evidence::templates::Templates;
-use crate::{MetricPoints, ObservedSpan, Observations, Result};
+use crate::{MetricPoints, Observations, ObservedSpan, Result};
 
 /// Most spans compared; of more, whole traces are drawn.
 pub const SPANS_MAX: u64 = 250_000;
@@ -64,7 +64,12 @@ pub async fn gather_observations(
 }
 
 /// What is read of one signal: the hour before to the end, and an older past where the hour has none.
-async fn stretches(asker: &Asker<'_>, table: &'static str, at: Timestamp, to: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>> {
+async fn stretches(
+    asker: &Asker<'_>,
+    table: &'static str,
+    at: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(Timestamp, Timestamp)>> {
     let from = later(at, -PAST);
     let mut stretches = vec![(from, to)];
     if newest(asker, table, from, later(at, -TAINTED)).await?.is_none()
@@ -75,7 +80,12 @@ async fn stretches(asker: &Asker<'_>, table: &'static str, at: Timestamp, to: Ti
     Ok(stretches)
 }
 
-async fn newest(asker: &Asker<'_>, table: &'static str, from: Timestamp, before: Timestamp) -> Result<Option<Timestamp>> {
+async fn newest(
+    asker: &Asker<'_>,
+    table: &'static str,
+    from: Timestamp,
+    before: Timestamp,
+) -> Result<Option<Timestamp>> {
     let rows = asker.rows("the newest row", moment_queries::newest(table, from, before)).await?;
     Ok(rows.first().and_then(|row| row.first()).and_then(SqlValue::as_time))
 }
@@ -108,7 +118,9 @@ async fn spans(asker: &Asker<'_>, seen: &mut Observations, from: Timestamp, to: 
         seen.spans.push(span);
     }
     for row in &rows {
-        let (Some(trace), Some(id), Some(parent)) = (text(row, 0), text(row, 1), text(row, 2)) else { continue };
+        let (Some(trace), Some(id), Some(parent)) = (text(row, 0), text(row, 1), text(row, 2)) else {
+            continue;
+        };
         if let (Some(own), Some(parent)) = (places.get(&(trace, id)), places.get(&(trace, parent)))
             && own != parent
             && *own >= first
@@ -120,7 +132,12 @@ async fn spans(asker: &Asker<'_>, seen: &mut Observations, from: Timestamp, to: 
 }
 
 /// Trace ids are random: those below a bound are a fair draw of whole traces.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share"
+)]
 fn trace_below(all: u64) -> Option<String> {
     (all > SPANS_MAX).then(|| {
         let share = SPANS_MAX as f64 / all as f64;
@@ -139,7 +156,9 @@ async fn logs(
     let every = rows.first().map_or(0, |row| whole(row, 0)).div_ceil(LOGS_MAX);
     let limit = usize::try_from(2 * LOGS_MAX).unwrap_or(usize::MAX);
     for row in asker.rows("log records", moment_queries::logs(from, to, every, limit)).await? {
-        let (Some(service), Some(at)) = (text(&row, 0), row.get(1).and_then(SqlValue::as_time)) else { continue };
+        let (Some(service), Some(at)) = (text(&row, 0), row.get(1).and_then(SqlValue::as_time)) else {
+            continue;
+        };
         let severity = match row.get(2) {
             Some(SqlValue::Int(severity)) => *severity,
             _ => 0,
@@ -189,7 +208,8 @@ async fn numbers(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<()> {
-    let catalogue = asker.rows("metric series", moment_queries::series("metrics", from, to, SERIES_MAX)).await?;
+    let catalogue =
+        asker.rows("metric series", moment_queries::series("metrics", from, to, SERIES_MAX)).await?;
     let points = asker.rows("metric points", moment_queries::points(from, to, POINTS_MAX)).await?;
     let mut by_series: HashMap<i64, Vec<&Row>> = HashMap::new();
     for row in &points {
@@ -228,8 +248,9 @@ async fn histograms(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<()> {
-    let catalogue =
-        asker.rows("histogram series", moment_queries::series("metric_histograms", from, to, SERIES_MAX)).await?;
+    let catalogue = asker
+        .rows("histogram series", moment_queries::series("metric_histograms", from, to, SERIES_MAX))
+        .await?;
     let points = asker.rows("histograms", moment_queries::histograms(from, to, POINTS_MAX)).await?;
     let mut by_series: HashMap<i64, Vec<&Row>> = HashMap::new();
     for row in &points {
@@ -248,7 +269,8 @@ async fn histograms(
             if is_delta { values } else { rises(values) }
         };
         let (counts, sums) = if is_delta { (read(5), read(6)) } else { (read(3), read(4)) };
-        let means = counts.iter().zip(&sums).filter(|(n, _)| n.1 > 0.0).map(|(n, sum)| (n.0, sum.1 / n.1)).collect();
+        let means =
+            counts.iter().zip(&sums).filter(|(n, _)| n.1 > 0.0).map(|(n, sum)| (n.0, sum.1 / n.1)).collect();
         add(&mut found, row, service.clone(), name.to_owned(), means);
         add(&mut found, row, service, format!("{name} (requests)"), counts);
     }
@@ -340,7 +362,9 @@ fn service_of(name: &str, known: &BTreeSet<String>) -> Option<String> {
     let bare = without_suffix(name);
     let begins = |service: &&String| {
         bare == service.as_str()
-            || name.strip_prefix(service.as_str()).is_some_and(|rest| rest.starts_with(['-', '.', '_', '/', ':']))
+            || name
+                .strip_prefix(service.as_str())
+                .is_some_and(|rest| rest.starts_with(['-', '.', '_', '/', ':']))
     };
     known.iter().filter(begins).max_by_key(|service| service.len()).cloned()
 }
@@ -363,7 +387,8 @@ fn without_suffix(name: &str) -> &str {
 
 /// A service that metrics spell in another case than spans is the same one.
 fn one_name_each(seen: &mut Observations) {
-    let ids: BTreeSet<u32> = seen.spans.iter().map(|s| s.service).chain(seen.logs.iter().map(|l| l.service)).collect();
+    let ids: BTreeSet<u32> =
+        seen.spans.iter().map(|s| s.service).chain(seen.logs.iter().map(|l| l.service)).collect();
     let names: BTreeMap<String, String> = ids
         .into_iter()
         .map(|id| (seen.names.text(id).to_lowercase(), seen.names.text(id).to_owned()))

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use super::anomaly::{Anomaly, SCORE_MAX, Symptom};
 use super::{FanOut, REASONS_MAX, calls};
 use crate::changes::Change;
-use crate::{Blame, format};
 use crate::series::minutes_between;
+use crate::{Blame, format};
 
 /// Weight of a full anomaly that nothing below explains.
 const ANOMALY_WEIGHT: f64 = 1.0;

@@ -75,12 +75,16 @@ pub(super) struct Fault {
     pub(super) kind: FaultKind,
     pub(super) service: usize,
     pub(super) begins: u64,
-    /// How bad, 0.5 to 1.
+    /// How bad, 0.15 to 1.
     pub(super) severity: f64,
     /// Whether a bad version or flag fails, rather than being slow.
     pub(super) fails: bool,
     /// A service whose new version harms nobody, and when it came.
     pub(super) harmless_deploy: Option<(usize, u64)>,
+    /// A service whose processor is busy for two minutes with what hurts nobody, and since when.
+    pub(super) busy: (usize, u64),
+    /// A service that begins to warn of something else, and when.
+    pub(super) chatty: (usize, u64),
 }
 
 impl Fault {
@@ -104,17 +108,31 @@ impl Fault {
         let all = 0..system.services.len();
         let fitting: Vec<usize> = all.clone().filter(fits).collect();
         let service = if fitting.is_empty() { 0 } else { *dice.pick(&fitting) };
-        let severity = 0.5 + 0.5 * dice.unit();
+        let severity = 0.15 + 0.85 * dice.unit();
         let fails = dice.chance(0.5);
         let others: Vec<usize> = all.filter(|index| *index != service).collect();
         let harmless_deploy =
             dice.chance(0.3).then(|| (*dice.pick(&others), begins - (60 + dice.below(300)) * SECOND));
-        Self { kind, service, begins, severity, fails, harmless_deploy }
+        let mut around = |before: u64, within: u64| begins - before * SECOND + dice.below(within) * SECOND;
+        let (busy_since, chatty_since) = (around(150, 180), around(240, 300));
+        let busy = (*dice.pick(&others), busy_since);
+        let chatty = (*dice.pick(&others), chatty_since);
+        Self { kind, service, begins, severity, fails, harmless_deploy, busy, chatty }
     }
 
     /// Whether the service is at fault at this time, and of what.
     pub(super) fn hits(&self, service: usize, at: u64) -> Option<FaultKind> {
         (service == self.service && at >= self.begins).then_some(self.kind)
+    }
+
+    /// Whether a service is busy with what hurts nobody.
+    pub(super) fn is_busy(&self, service: usize, at: u64) -> bool {
+        self.busy.0 == service && (self.busy.1..self.busy.1 + 120 * SECOND).contains(&at)
+    }
+
+    /// Whether a service warns of something else.
+    pub(super) fn is_chatty(&self, service: usize, at: u64) -> bool {
+        self.chatty.0 == service && at >= self.chatty.1
     }
 
     /// The version that a service runs.

@@ -52,23 +52,44 @@ impl Recorder<'_> {
         let age = self.fault.age_s(at);
         let severity = self.fault.severity;
         let jitter = |dice: &mut crate::dice::Dice, by: f64| 1.0 + by * dice.normal();
-        let mut cpu = known.cpu * (0.6 + 0.4 * per_second.min(4.0)) * (1.0 + wander) * jitter(self.dice, 0.06);
-        let mut memory = known.memory_mib * (1.0 + 0.04 * wander) + 0.002 * known.memory_mib * ((at - start) / SECOND % 90) as f64;
-        let mut pool: f64 = (1.0 + 0.8 * recent.queries as f64 / self.system.signals.scrape_s as f64 + self.dice.unit() * 2.0).floor();
+        let mut cpu =
+            known.cpu * (0.6 + 0.4 * per_second.min(4.0)) * (1.0 + wander) * jitter(self.dice, 0.06);
+        let mut memory = known.memory_mib * (1.0 + 0.04 * wander)
+            + 0.002 * known.memory_mib * ((at - start) / SECOND % 90) as f64;
+        let mut pool: f64 = (1.0
+            + 0.8 * recent.queries as f64 / self.system.signals.scrape_s as f64
+            + self.dice.unit() * 2.0)
+            .floor();
         match hit {
-            Some(FaultKind::Cpu) => cpu = (0.85 + 0.15 * severity) * jitter(self.dice, 0.02),
+            Some(FaultKind::Cpu) => cpu = (0.6 + 0.4 * severity) * jitter(self.dice, 0.02),
             Some(FaultKind::Memory) => {
                 memory *= 1.0 + (age / 60.0).min(2.0) * severity;
                 cpu *= 1.4;
             }
             Some(FaultKind::PoolExhaustion) => pool = POOL,
-            Some(FaultKind::CacheStampede | FaultKind::RetryStorm | FaultKind::TrafficSurge) => cpu *= 1.0 + 0.8 * severity,
+            Some(FaultKind::CacheStampede | FaultKind::RetryStorm | FaultKind::TrafficSurge) => {
+                cpu *= 1.0 + 0.8 * severity
+            }
             Some(FaultKind::BadDeploy) if !self.fault.fails => cpu *= 1.5,
             _ => {}
         }
+        if self.fault.is_busy(service, at) {
+            cpu = cpu * 2.5 + 0.2;
+        }
         let infrastructure = self.system.signals.by_container;
         let mut add = |name: &'static str, unit: &'static str, meter: Meter, value: f64, infra: bool| {
-            self.written.metrics.push(MetricLine { service, name, unit, meter, value, at, start, by_container: infra && infrastructure, pod: known.pod.clone(), owner: known.name.clone() });
+            self.written.metrics.push(MetricLine {
+                service,
+                name,
+                unit,
+                meter,
+                value,
+                at,
+                start,
+                by_container: infra && infrastructure,
+                pod: known.pod.clone(),
+                owner: known.name.clone(),
+            });
         };
         add("container.cpu.utilization", "1", Meter::Gauge, cpu.clamp(0.001, 1.0), true);
         add("container.memory.usage", "MiBy", Meter::Gauge, memory, true);

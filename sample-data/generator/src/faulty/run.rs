@@ -52,7 +52,7 @@ impl<'a> Recorder<'a> {
             let mut rate = self.system.rate * (1.0 + 0.2 * wave);
             let surge = self.fault.kind == FaultKind::TrafficSurge && at >= self.fault.begins;
             if surge {
-                rate *= 1.8 + 2.0 * self.fault.severity;
+                rate *= 1.7 + 2.0 * self.fault.severity;
             }
             at += self.dice.gap(rate);
             if at >= end {
@@ -69,21 +69,46 @@ impl<'a> Recorder<'a> {
     }
 
     /// One request in one service: its server span, and everything below it.
-    fn serve(&mut self, service: usize, operation: usize, at: u64, trace: [u8; 16], parent: &[u8], flagged: bool) -> Back {
+    fn serve(
+        &mut self,
+        service: usize,
+        operation: usize,
+        at: u64,
+        trace: [u8; 16],
+        parent: &[u8],
+        flagged: bool,
+    ) -> Back {
         let known = &self.system.services[service];
         let id: [u8; 8] = self.dice.id();
         let what = &known.operations[operation];
         let hit = self.fault.hits(service, at);
-        let flagged = flagged || (hit == Some(FaultKind::BadFlag) && self.dice.chance(0.6));
+        let flagged =
+            flagged || (hit == Some(FaultKind::BadFlag) && self.dice.chance(0.2 + 0.5 * self.fault.severity));
         let before = what.own_ms * self.slowdown(hit, flagged);
         let mut now = at + self.dice.latency(before, 0.35) / 2;
-        let mut failed = self.dice.chance(known.background_errors) && self.complain(service, now, trace, id, "upstream answered late, gave up");
+        let mut failed = self.dice.chance(known.background_errors)
+            && self.complain(service, now, trace, id, "upstream answered late, gave up");
         failed |= self.fails_by_fault(service, hit, flagged, now, trace, id);
-        if hit == Some(FaultKind::LogOnly) && self.dice.chance(0.5) {
-            self.log(service, now, Some((trace, id)), 13, "skipping reconciliation, snapshot is stale; keeping previous result");
+        if hit == Some(FaultKind::LogOnly) && self.dice.chance(0.2 + 0.5 * self.fault.severity) {
+            self.log(
+                service,
+                now,
+                Some((trace, id)),
+                13,
+                "skipping reconciliation, snapshot is stale; keeping previous result",
+            );
+        }
+        if self.fault.is_chatty(service, now) && self.dice.chance(0.3) {
+            self.log(service, now, None, 13, "certificate of the metrics endpoint expires soon, renew it");
         }
         if self.dice.chance(0.5) {
-            self.log(service, now, Some((trace, id)), 9, &format!("handled {} for tenant {} in region eu-2", what.name, now % 97));
+            self.log(
+                service,
+                now,
+                Some((trace, id)),
+                9,
+                &format!("handled {} for tenant {} in region eu-2", what.name, now % 97),
+            );
         }
         if what.asks_database && known.database.is_some() {
             now = self.query(service, hit, now, trace, id, &mut failed);
@@ -124,11 +149,19 @@ impl<'a> Recorder<'a> {
     }
 
     /// A call: the client span around what the callee does, or around its silence.
-    fn call(&mut self, caller: usize, callee: usize, operation: usize, at: u64, trace: [u8; 16], parent: [u8; 8]) -> Back {
+    fn call(
+        &mut self,
+        caller: usize,
+        callee: usize,
+        operation: usize,
+        at: u64,
+        trace: [u8; 16],
+        parent: [u8; 8],
+    ) -> Back {
         let id: [u8; 8] = self.dice.id();
         let name = self.system.services[callee].operations[operation].name.clone();
         let slow = [caller, callee].iter().any(|end| self.fault.hits(*end, at) == Some(FaultKind::Latency));
-        let way = if slow { 60.0 + 200.0 * self.fault.severity } else { 0.4 };
+        let way = if slow { 10.0 + 200.0 * self.fault.severity } else { 0.4 };
         if self.fault.hits(callee, at) == Some(FaultKind::DependencyLoss) {
             let end = at + if self.dice.chance(0.5) { TIMEOUT } else { self.dice.latency(2.0, 0.3) };
             self.span(caller, SpanKindOf::Client, &name, trace, id, &parent, (at, end), true);
@@ -144,14 +177,28 @@ impl<'a> Recorder<'a> {
     }
 
     /// A statement of the service's database; behind a full pool it waits.
-    fn query(&mut self, service: usize, hit: Option<FaultKind>, at: u64, trace: [u8; 16], parent: [u8; 8], failed: &mut bool) -> u64 {
+    fn query(
+        &mut self,
+        service: usize,
+        hit: Option<FaultKind>,
+        at: u64,
+        trace: [u8; 16],
+        parent: [u8; 8],
+        failed: &mut bool,
+    ) -> u64 {
         let times = if hit == Some(FaultKind::CacheStampede) { 4 + self.dice.below(4) } else { 1 };
         let mut now = at;
         for _ in 0..times {
             if hit == Some(FaultKind::PoolExhaustion) {
-                now += self.dice.latency(120.0 + 400.0 * self.fault.severity, 0.5);
-                if self.dice.chance(0.2) {
-                    *failed |= self.complain(service, now, trace, parent, "timed out waiting for a connection from the pool");
+                now += self.dice.latency(40.0 + 400.0 * self.fault.severity, 0.5);
+                if self.dice.chance(0.25 * self.fault.severity) {
+                    *failed |= self.complain(
+                        service,
+                        now,
+                        trace,
+                        parent,
+                        "timed out waiting for a connection from the pool",
+                    );
                     return now;
                 }
             }
@@ -165,7 +212,15 @@ impl<'a> Recorder<'a> {
         now
     }
 
-    fn internal(&mut self, service: usize, name: &str, at: u64, trace: [u8; 16], parent: [u8; 8], ms: f64) -> u64 {
+    fn internal(
+        &mut self,
+        service: usize,
+        name: &str,
+        at: u64,
+        trace: [u8; 16],
+        parent: [u8; 8],
+        ms: f64,
+    ) -> u64 {
         let id: [u8; 8] = self.dice.id();
         let end = at + self.dice.latency(ms, 0.3);
         self.span(service, SpanKindOf::Internal, name, trace, id, &parent, (at, end), false);
@@ -175,9 +230,9 @@ impl<'a> Recorder<'a> {
     fn slowdown(&mut self, hit: Option<FaultKind>, flagged: bool) -> f64 {
         let severity = self.fault.severity;
         match hit {
-            Some(FaultKind::Cpu) => 3.0 + 6.0 * severity,
-            Some(FaultKind::Memory) if self.dice.chance(0.25) => 8.0 + 25.0 * severity,
-            Some(FaultKind::BadDeploy) if !self.fault.fails => 3.0 + 5.0 * severity,
+            Some(FaultKind::Cpu) => 1.6 + 6.0 * severity,
+            Some(FaultKind::Memory) if self.dice.chance(0.25) => 4.0 + 25.0 * severity,
+            Some(FaultKind::BadDeploy) if !self.fault.fails => 1.6 + 5.0 * severity,
             Some(FaultKind::BadFlag) if flagged => 2.0,
             Some(FaultKind::TrafficSurge) => 1.5 + severity,
             Some(FaultKind::RetryStorm) => 1.3,
@@ -185,13 +240,25 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn fails_by_fault(&mut self, service: usize, hit: Option<FaultKind>, flagged: bool, at: u64, trace: [u8; 16], id: [u8; 8]) -> bool {
+    fn fails_by_fault(
+        &mut self,
+        service: usize,
+        hit: Option<FaultKind>,
+        flagged: bool,
+        at: u64,
+        trace: [u8; 16],
+        id: [u8; 8],
+    ) -> bool {
         let (chance, text) = match hit {
-            Some(FaultKind::Error) => (0.2 + 0.4 * self.fault.severity, "unexpected state: entity has no owner"),
-            Some(FaultKind::BadDeploy) if self.fault.fails => {
-                (0.2 + 0.3 * self.fault.severity, "cannot read property total of undefined")
+            Some(FaultKind::Error) => {
+                (0.05 + 0.5 * self.fault.severity, "unexpected state: entity has no owner")
             }
-            Some(FaultKind::BadFlag) if flagged && self.fault.fails => (0.4, "experimental path rejected the input"),
+            Some(FaultKind::BadDeploy) if self.fault.fails => {
+                (0.05 + 0.4 * self.fault.severity, "cannot read property total of undefined")
+            }
+            Some(FaultKind::BadFlag) if flagged && self.fault.fails => {
+                (0.1 + 0.4 * self.fault.severity, "experimental path rejected the input")
+            }
             Some(FaultKind::Memory) => (0.04, "allocation failed, retrying after collection"),
             _ => return false,
         };
@@ -204,10 +271,24 @@ impl<'a> Recorder<'a> {
         true
     }
 
-    fn log(&mut self, service: usize, at: u64, context: Option<([u8; 16], [u8; 8])>, severity: i32, body: &str) {
+    fn log(
+        &mut self,
+        service: usize,
+        at: u64,
+        context: Option<([u8; 16], [u8; 8])>,
+        severity: i32,
+        body: &str,
+    ) {
         if self.system.signals.logs && self.fault.hits(service, at) != Some(FaultKind::DependencyLoss) {
             let version = self.fault.version(service, at, self.system.services[service].version);
-            self.written.logs.push(LogLine { service, version, at, context, severity, body: body.to_owned() });
+            self.written.logs.push(LogLine {
+                service,
+                version,
+                at,
+                context,
+                severity,
+                body: body.to_owned(),
+            });
         }
     }
 

@@ -3,8 +3,9 @@
 use crate::dice::Dice;
 
 const FIRST: [&str; 24] = [
-    "account", "audit", "basket", "billing", "booking", "claims", "content", "courier", "credit", "feed", "geo", "ledger",
-    "loyalty", "media", "menu", "notify", "offer", "partner", "policy", "quote", "roster", "seat", "stock", "ticket",
+    "account", "audit", "basket", "billing", "booking", "claims", "content", "courier", "credit", "feed",
+    "geo", "ledger", "loyalty", "media", "menu", "notify", "offer", "partner", "policy", "quote", "roster",
+    "seat", "stock", "ticket",
 ];
 const SECOND_WORD: [&str; 6] = ["svc", "api", "core", "worker", "store", "engine"];
 const VERBS: [&str; 10] =
@@ -136,7 +137,12 @@ fn service(name: &str, layer: usize, dice: &mut Dice) -> Service {
         layer,
         operations: (0..operations)
             .map(|number| Operation {
-                name: format!("{}{}{}", dice.pick(&VERBS), capital(word), if number == 0 { "" } else { "s" }.repeat(number)),
+                name: format!(
+                    "{}{}{}",
+                    dice.pick(&VERBS),
+                    capital(word),
+                    if number == 0 { "" } else { "s" }.repeat(number)
+                ),
                 own_ms: 1.0 + 12.0 * dice.unit(),
                 calls: Vec::new(),
                 asks_database: dice.chance(0.7),

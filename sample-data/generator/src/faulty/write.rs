@@ -141,7 +141,10 @@ impl Written {
                     Resource { attributes: vec![text("telemetry.sdk.name", "agent")], ..Resource::default() }
                 } else {
                     Resource {
-                        attributes: vec![text("service.name", &*first.owner), text("k8s.pod.name", &*first.pod)],
+                        attributes: vec![
+                            text("service.name", &*first.owner),
+                            text("k8s.pod.name", &*first.pod),
+                        ],
                         ..Resource::default()
                     }
                 };
@@ -180,7 +183,9 @@ fn span(line: &SpanLine, system: &System) -> Span {
     let mut attributes = Vec::new();
     if line.kind == SpanKindOf::Database {
         attributes.push(text("db.system.name", "postgresql"));
-        attributes.extend(system.services[line.service].database.as_ref().map(|name| text("server.address", &**name)));
+        attributes.extend(
+            system.services[line.service].database.as_ref().map(|name| text("server.address", &**name)),
+        );
     }
     let kind = match line.kind {
         SpanKindOf::Server => SpanKind::Server,
@@ -217,8 +222,11 @@ fn record(line: &LogLine) -> LogRecord {
 }
 
 fn metric_of(line: &MetricLine) -> Metric {
-    let attributes =
-        if line.by_container { vec![text("k8s.pod.name", &*line.pod), text("k8s.namespace.name", "prod")] } else { Vec::new() };
+    let attributes = if line.by_container {
+        vec![text("k8s.pod.name", &*line.pod), text("k8s.namespace.name", "prod")]
+    } else {
+        Vec::new()
+    };
     let is_counter = line.meter == Meter::Counter;
     let point = NumberDataPoint {
         attributes,

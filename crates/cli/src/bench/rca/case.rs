@@ -22,7 +22,10 @@ const TELL_EVERY: usize = 200;
 /// A store with one case in it; gone with this.
 pub(super) struct CaseStore {
     query: Arc<QueryEngine>,
-    _store: Store,
+    /// Event times of the first and the last request.
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+    store: Store,
     _folder: tempfile::TempDir,
 }
 
@@ -35,13 +38,15 @@ impl CaseStore {
         let mut requests: Vec<Recorded> = Vec::new();
         for file in files(folder)? {
             tell(&format!("reading {}", file.display()));
-            let read = replay::read(replay::open(&file)?).with_context(|| format!("read {}", file.display()))?;
+            let read =
+                replay::read(replay::open(&file)?).with_context(|| format!("read {}", file.display()))?;
             requests.extend(read);
         }
         requests.sort_by_key(|recorded| recorded.until);
         let end = requests.last().map(|recorded| recorded.until);
         let end = end.with_context(|| format!("{} holds no telemetry", folder.display()))?;
-        let opened = Self::open(end).await?;
+        let from = requests.first().map_or(end, |recorded| recorded.until);
+        let opened = Self::open(from, end).await?;
         let all = requests.len();
         for (index, recorded) in requests.into_iter().enumerate() {
             if index % TELL_EVERY == 0 {
@@ -52,7 +57,7 @@ impl CaseStore {
         Ok(opened)
     }
 
-    async fn open(end: Timestamp) -> anyhow::Result<Self> {
+    async fn open(from: Timestamp, end: Timestamp) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("make a temporary folder")?;
         let now = end.checked_add(SignedDuration::from_mins(1))?;
         let clock = Arc::new(LogicalClock::starting_at(now));
@@ -64,7 +69,7 @@ impl CaseStore {
         let state = State::in_memory().await?;
         let options = QueryOptions { clock: clock as Arc<dyn Clock>, ..QueryOptions::default() };
         let query = hindsight_server::query_engine(&store, &state, folder.path().to_owned(), options)?;
-        Ok(Self { query: Arc::new(query), _store: store, _folder: folder })
+        Ok(Self { query: Arc::new(query), from, to: now, store, _folder: folder })
     }
 
     async fn take(&self, recorded: &Recorded) -> anyhow::Result<()> {
@@ -75,7 +80,7 @@ impl CaseStore {
             body: recorded.body().into(),
             sender: None,
         };
-        let taken = self._store.ingest(ingest).await?;
+        let taken = self.store.ingest(ingest).await?;
         if let Some(rejection) = taken.decoded.rejections.first() {
             bail!("the store refuses a part: {}, at {}", rejection.reason.as_str(), rejection.excerpt);
         }
@@ -115,7 +120,8 @@ pub(super) fn known_calls(folder: &Path) -> anyhow::Result<Vec<(String, String)>
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let graph: Value = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
-    let calls = graph["calls"].as_array().with_context(|| format!("{} has no list `calls`", path.display()))?;
+    let calls =
+        graph["calls"].as_array().with_context(|| format!("{} has no list `calls`", path.display()))?;
     let pair = |call: &Value| Some((call[0].as_str()?.to_owned(), call[1].as_str()?.to_owned()));
     Ok(calls.iter().filter_map(pair).collect())
 }

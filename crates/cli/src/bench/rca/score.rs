@@ -158,9 +158,13 @@ mod tests {
 
     #[test]
     fn a_service_that_is_not_named_is_a_miss_and_chance_is_at_most_certain() {
-        let scores = Scores::of(&[outcome("cpu", Some(1), 10), outcome("cpu", Some(4), 2), outcome("net", None, 10)]);
+        let scores =
+            Scores::of(&[outcome("cpu", Some(1), 10), outcome("cpu", Some(4), 2), outcome("net", None, 10)]);
         let all = scores.to_json(&[])["all"].clone();
-        assert_eq!((&all["first"], &all["first_three"], &all["first_five"]), (&json!(1), &json!(1), &json!(2)));
+        assert_eq!(
+            (&all["first"], &all["first_three"], &all["first_five"]),
+            (&json!(1), &json!(1), &json!(2))
+        );
         assert!((scores.all.chance(1) - (0.1 + 0.5 + 0.1) / 3.0).abs() < 1e-12);
         assert!((scores.all.chance(5) - (0.5 + 1.0 + 0.5) / 3.0).abs() < 1e-12);
         assert!((scores.all.average(|k| scores.all.accuracy(k)) - (3.0 + 2.0 * 2.0) / 15.0).abs() < 1e-12);
