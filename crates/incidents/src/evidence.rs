@@ -12,7 +12,7 @@ mod observed;
 mod span_evidence;
 pub(crate) mod templates;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use observed::{LogEvent, MetricPoints, Names, Observations, ObservedSpan};
 
@@ -28,6 +28,8 @@ const AFTER_S: [f64; 2] = [120.0, 300.0];
 const BEST_WINDOWS: usize = 2;
 /// What one kind of evidence can reach alone: nothing is certain.
 const KIND_MAX: f64 = 0.9;
+/// Share of a caller's metrics and logs that a callee explains whose spans show more.
+const EXPLAINED: f64 = 0.7;
 /// Most reasons kept of one service.
 const REASONS_MAX: usize = 4;
 
@@ -80,6 +82,7 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
     let spans = SpanView::new(observations);
     let metrics = MetricView::new(observations);
     let logs = LogView::new(observations, &spans);
+    let callees = observations.callees();
     let mut scores: BTreeMap<String, Vec<(f64, Vec<Finding>)>> = BTreeMap::new();
     for split in SPLITS_S {
         for after in AFTER_S {
@@ -88,6 +91,7 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
             for (service, more) in spans.findings(window).into_iter().chain(logs.findings(window)) {
                 found.entry(service).or_default().extend(more);
             }
+            explain_callers(&callees, &mut found);
             for (service, findings) in found {
                 scores.entry(service).or_default().push((score(&findings), findings));
             }
@@ -104,6 +108,28 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
         all.insert(service, Blame { score, reasons });
     }
     all
+}
+
+/// What a callee's spans show explains the metrics and logs of its callers, as far as their own spans show less: a
+/// caller waits, fails and complains because of it.
+fn explain_callers(callees: &BTreeMap<&str, BTreeSet<&str>>, found: &mut Findings) {
+    let of_spans = |findings: &Vec<Finding>| -> f64 {
+        let of_kind = |finding: &&Finding| !matches!(finding.kind, Kind::Metric | Kind::Logs);
+        findings.iter().filter(of_kind).map(|finding| finding.weight.min(1.0)).fold(0.0, f64::max)
+    };
+    let strength: BTreeMap<String, f64> =
+        found.iter().map(|(service, findings)| (service.clone(), of_spans(findings))).collect();
+    for (caller, findings) in found.iter_mut() {
+        let own = strength.get(caller).copied().unwrap_or(0.0);
+        let below = callees.get(caller.as_str()).into_iter().flatten();
+        let strongest = below.filter_map(|callee| strength.get(*callee)).copied().fold(0.0, f64::max);
+        if strongest > own {
+            let symptoms = |finding: &&mut Finding| matches!(finding.kind, Kind::Metric | Kind::Logs);
+            for finding in findings.iter_mut().filter(symptoms) {
+                finding.weight *= 1.0 - EXPLAINED * (strongest - own);
+            }
+        }
+    }
 }
 
 /// Independent kinds of evidence add up as chances do: what one leaves open, the next may close.

@@ -14,18 +14,21 @@ const SEEN_MIN: f64 = 2.0;
 /// Longest template shown.
 const TEXT_CHARS: usize = 120;
 
+/// Times of records, for `parts`.
+type Times = Vec<(f64, ())>;
+
 /// Records by service and template, in order of time.
 pub(super) struct LogView<'a> {
     seen: &'a Observations,
     spans: &'a SpanView<'a>,
-    by_template: BTreeMap<(u32, u32), (i64, Vec<(f64, ())>)>,
-    by_service: BTreeMap<u32, Vec<(f64, ())>>,
+    by_template: BTreeMap<(u32, u32), (i64, Times)>,
+    by_service: BTreeMap<u32, Times>,
 }
 
 impl<'a> LogView<'a> {
     pub(super) fn new(seen: &'a Observations, spans: &'a SpanView<'a>) -> Self {
-        let mut by_template: BTreeMap<(u32, u32), (i64, Vec<(f64, ())>)> = BTreeMap::new();
-        let mut by_service: BTreeMap<u32, Vec<(f64, ())>> = BTreeMap::new();
+        let mut by_template: BTreeMap<(u32, u32), (i64, Times)> = BTreeMap::new();
+        let mut by_service: BTreeMap<u32, Times> = BTreeMap::new();
         for log in &seen.logs {
             let of_template = by_template.entry((log.service, log.template)).or_default();
             of_template.0 = of_template.0.max(log.severity);

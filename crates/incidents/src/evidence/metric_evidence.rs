@@ -18,6 +18,8 @@ const FLOOR: f64 = 0.1;
 const FLOOR_OF_SHARES: f64 = 0.02;
 /// Distances that count fully, in scales.
 const FULL: f64 = 12.0;
+/// Furthest distance of a series that never moved before: nothing says how restless it is.
+const STILL_MAX: f64 = 8.0;
 /// More or fewer requests is mostly what others do to a service.
 const LOAD_WEIGHT: f64 = 0.5;
 /// Share of a caller's symptom that is handed to callees with the same symptom.
@@ -294,7 +296,9 @@ fn compare<'m, 'a>(meaning: Meaning, members: &'m [Member<'a>], window: Window) 
             scales[index]
         };
         let known = (count(past.len()) / (count(past.len()) + 3.0)).sqrt();
-        distances.push(moves[index] / floor * known);
+        let distance = moves[index] / floor * known;
+        let is_still = past.windows(2).all(|pair| pair[0] == pair[1]);
+        distances.push(if is_still { distance.clamp(-STILL_MAX, STILL_MAX) } else { distance });
     }
     let common = if distances.len() >= PEERS_MIN { median(&distances).unwrap_or(0.0) } else { 0.0 };
     parts

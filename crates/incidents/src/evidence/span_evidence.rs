@@ -71,8 +71,8 @@ impl<'a> SpanView<'a> {
             unanswered: BTreeMap::new(),
         };
         let answerers = answerers(seen, &children);
-        for index in 0..seen.spans.len() {
-            view.add(index, &children[index], &answerers);
+        for (index, children) in children.iter().enumerate() {
+            view.add(index, children, &answerers);
         }
         view.sort();
         view
@@ -475,8 +475,11 @@ fn sum(timed: &[(f64, f64)]) -> f64 {
     timed.iter().map(|(_, value)| value).sum()
 }
 
+/// Before the split, and after it.
+type Parts<'t, T> = (&'t [(f64, T)], &'t [(f64, T)]);
+
 /// What lies before the split, and what after it in the window.
-pub(super) fn parts<T>(timed: &[(f64, T)], window: Window) -> (&[(f64, T)], &[(f64, T)]) {
+pub(super) fn parts<T>(timed: &[(f64, T)], window: Window) -> Parts<'_, T> {
     let split = timed.partition_point(|(at, _)| *at < window.split);
     let end = timed.partition_point(|(at, _)| *at < window.end);
     (&timed[..split], &timed[split..end.max(split)])

@@ -232,8 +232,8 @@ async fn numbers(
             Reading::Rise => 4,
             Reading::Amount => 5,
         };
-        let values = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
-        let values = if reading == Reading::Rise { rises(values) } else { values };
+        let values: Vec<(f64, f64)> = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
+        let values = if reading == Reading::Rise { rises(&values) } else { values };
         add(&mut found, row, service, text(row, 1).unwrap_or_default().to_owned(), values);
     }
     seen.metrics.extend(found.into_values());
@@ -265,8 +265,8 @@ async fn histograms(
         let name = text(row, 1).unwrap_or_default();
         let is_delta = text(row, 3) == Some("delta");
         let read = |column: usize| -> Vec<(f64, f64)> {
-            let values = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
-            if is_delta { values } else { rises(values) }
+            let values: Vec<(f64, f64)> = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
+            if is_delta { values } else { rises(&values) }
         };
         let (counts, sums) = if is_delta { (read(5), read(6)) } else { (read(3), read(4)) };
         let means =
@@ -318,7 +318,7 @@ fn timed(at: Timestamp, row: &Row, column: usize) -> Option<(f64, f64)> {
 }
 
 /// Rise per second between neighbours; a counter that starts anew rises from 0.
-fn rises(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+fn rises(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points
         .windows(2)
         .filter(|pair| pair[1].0 > pair[0].0)
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn counters_become_rates_and_survive_a_restart() {
-        assert_eq!(rises(vec![(0.0, 100.0), (60.0, 160.0), (120.0, 30.0)]), [(60.0, 1.0), (120.0, 0.5)]);
+        assert_eq!(rises(&[(0.0, 100.0), (60.0, 160.0), (120.0, 30.0)]), [(60.0, 1.0), (120.0, 0.5)]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Recorder<'_> {
             }
             Some(FaultKind::PoolExhaustion) => pool = POOL,
             Some(FaultKind::CacheStampede | FaultKind::RetryStorm | FaultKind::TrafficSurge) => {
-                cpu *= 1.0 + 0.8 * severity
+                cpu *= 1.0 + 0.8 * severity;
             }
             Some(FaultKind::BadDeploy) if !self.fault.fails => cpu *= 1.5,
             _ => {}
