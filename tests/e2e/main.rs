@@ -33,6 +33,7 @@ mod pg_wire;
 mod postmortem_cli;
 mod pressure;
 mod python_sdk;
+mod rca;
 mod retries;
 mod rules_cli;
 mod search;

@@ -332,6 +332,8 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchCommand {
     /// Send a seeded load and print what it cost as JSON; starts a server of its own on a fresh directory
     Ingest(BenchIngestArgs),
+    /// Load recorded faults, rank the services of each by its time alone, and compare with the answers
+    Rca(BenchRcaArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -370,6 +372,34 @@ impl BenchSignal {
             Self::Metrics => &["metrics", "metric_histograms"],
         }
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchRcaArgs {
+    /// Holds a folder for each case, with metrics, traces and logs as .jsonl, .jsonl.gz or .jsonl.zst; any may be missing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cases: PathBuf,
+    /// Holds the answers, CASE.json each; correlation sees their `injected_at` only
+    #[arg(long, value_name = "DIR", required_unless_present = "detect")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Tell correlation a time that is this much too late
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub(crate) late: String,
+    /// Write a line of JSON for each case: its services, best first, and how long it took
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Give no time at all: find when something went wrong, and write the incidents of each case
+    #[arg(long, conflicts_with = "late")]
+    pub(crate) detect: bool,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Print the reasons against the first three services of each case
+    #[arg(long)]
+    pub(crate) reasons: bool,
+    /// The summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,4 +1,5 @@
 //! `hindsight bench ingest`: how much a server takes, at what cost, and what it leaves on disk.
+//! `hindsight bench rca` has its own folder.
 //!
 //! The work is of the kind that teams send: logs with sentences of 200 bytes and six attributes, traces of ten spans,
 //! scrapes of a hundred points. Bodies are made and encoded before the clock starts.
@@ -7,6 +8,7 @@ mod load;
 mod logs;
 mod points;
 mod process;
+mod rca;
 mod sender;
 mod server;
 mod spans;
@@ -35,7 +37,10 @@ const IDLE_FOR: Duration = Duration::from_secs(3);
 
 /// Runs the benchmark that was asked for.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
-    let BenchCommand::Ingest(args) = args.command;
+    let args = match args.command {
+        BenchCommand::Ingest(args) => args,
+        BenchCommand::Rca(args) => return rca::run(&args).await,
+    };
     let reporter = Reporter::start();
     let report = ingest(&args, &reporter).await;
     reporter.end();

@@ -41,7 +41,8 @@ pub fn analyse(
     let onset = onset::find(telemetry, incident);
     let mitigated = onset.as_ref().and_then(|onset| onset::mitigated_at(telemetry, onset));
     let changes = version_changes(telemetry);
-    let ranking = suspects::rank(telemetry, incident, onset.as_ref(), mitigated, &changes);
+    let ranking =
+        suspects::rank(telemetry, incident, onset.as_ref(), mitigated, &changes, suspects::SUSPECTS_MAX);
     let times = times(incident, &transitions, onset.as_ref(), ranking.trigger.as_ref(), mitigated);
     let timeline = timeline::build(&timeline::Inputs {
         incident,

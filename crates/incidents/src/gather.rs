@@ -1,5 +1,7 @@
 //! Asks SQL for the [`Telemetry`] of a stretch of time: a handful of bounded queries.
 
+mod moment;
+pub mod moment_queries;
 pub mod queries;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,8 @@ use crate::{
     AttributeCount, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry,
     VersionSeries,
 };
+
+pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
 pub const MINUTES_MAX: i64 = 24 * 60;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph};
+use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph, gather_observations};
 use crate::life::TITLE_CHARS_MAX;
 use crate::onset::calm_minute;
 use crate::series::plus_minutes;
@@ -231,7 +231,7 @@ impl Runner {
             Ok((transitions, mut telemetry)) => {
                 let closer = self.look_closer(&incident, &transitions, &mut telemetry, now).await;
                 let analysis = closer.unwrap_or_else(|error| {
-                    warn("onset and end are known to the minute only", &error);
+                    warn("suspects, onset and end are known by minutes only", &error);
                     analyse(&incident, &transitions, &telemetry, now)
                 });
                 incident.times = incident.response.stated.or(analysis.times);
@@ -248,7 +248,8 @@ impl Runner {
         }
     }
 
-    /// The analysis with onset and end to ten seconds: two small queries once their minutes are known.
+    /// The analysis with what single observations around the onset say of each service, and with onset and end to ten
+    /// seconds: what is asked for once their minutes are known.
     async fn look_closer(
         &self,
         incident: &Incident,
@@ -257,13 +258,16 @@ impl Runner {
         now: Timestamp,
     ) -> Result<Analysis> {
         let rough = analyse(incident, transitions, telemetry, now);
-        let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) else {
-            return Ok(rough);
-        };
-        let minutes: Vec<Timestamp> =
-            [Some(onset.minute), calm_minute(telemetry, onset)].into_iter().flatten().collect();
         let sql = self.sql.as_ref();
-        gather_close_ups(sql, &self.tenant, telemetry, &onset.service, &minutes).await?;
+        let at = rough.onset.as_ref().map(|onset| onset.at).or(incident.times.detected);
+        let seen =
+            gather_observations(sql, &self.tenant, at.unwrap_or(incident.opened_at), telemetry.to).await?;
+        telemetry.observations = Some(seen);
+        if let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) {
+            let minutes: Vec<Timestamp> =
+                [Some(onset.minute), calm_minute(telemetry, onset)].into_iter().flatten().collect();
+            gather_close_ups(sql, &self.tenant, telemetry, &onset.service, &minutes).await?;
+        }
         Ok(analyse(incident, transitions, telemetry, now))
     }
 

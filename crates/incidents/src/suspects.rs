@@ -16,7 +16,7 @@ use crate::changes::Change;
 use crate::onset::entry_services;
 use crate::series::{minutes_between, observed, plus_minutes, share, total};
 use crate::statistics::{mean, median};
-use crate::{Onset, ServiceGraph, Telemetry, format};
+use crate::{Blame, Onset, ServiceGraph, Telemetry, blame, format};
 
 pub(crate) use anomaly::Windows;
 use anomaly::{ANOMALOUS, Anomaly, Symptom};
@@ -36,6 +36,8 @@ const FAN_OUT_MIN: f64 = 1.8;
 const LEAD_SCALE_MINUTES: f64 = 30.0;
 /// z of the two-proportion test that counts as full certainty.
 const Z_FULL: f64 = 10.0;
+/// Hops assumed of a service without any edge.
+const UNKNOWN_HOPS: usize = 3;
 /// Longest list of reasons.
 const REASONS_MAX: usize = 6;
 
@@ -50,13 +52,15 @@ pub(crate) struct Ranking {
     pub(crate) trigger: Option<Change>,
 }
 
-/// Ranks the services reachable from the violated entry.
+/// Ranks at most `limit` services: with single observations all of which anything was seen, else those reachable
+/// from the violated entry.
 pub(crate) fn rank(
     telemetry: &Telemetry,
     incident: &Incident,
     onset: Option<&Onset>,
     mitigated: Option<Timestamp>,
     changes: &[Change],
+    limit: usize,
 ) -> Ranking {
     let windows = Windows::around(telemetry, incident, onset, mitigated);
     let graph = telemetry.graph();
@@ -66,12 +70,17 @@ pub(crate) fn rank(
     let fan_outs = fan_outs(telemetry, &windows);
     let near = changes_near(changes, windows.onset);
 
-    let mut candidates: Vec<Candidate<'_>> = scope
-        .services(telemetry, &graph)
+    let blames = telemetry.observations.as_ref().map(blame);
+    let services = match &blames {
+        Some(blames) => scope.blamed(telemetry, &graph, blames),
+        None => scope.services(telemetry, &graph),
+    };
+    let mut candidates: Vec<Candidate<'_>> = services
         .into_iter()
         .map(|(service, hops)| {
             let mut candidate =
                 Candidate::new(service, hops, anomalies.get(service).cloned().unwrap_or_default());
+            candidate.blame = blames.as_ref().and_then(|blames| blames.get(service));
             candidate.own_share = own_share(service, &candidate.anomaly, &graph, &anomalies, &fan_outs);
             candidate.fan_out = fan_outs
                 .iter()
@@ -83,7 +92,7 @@ pub(crate) fn rank(
         .filter(Candidate::is_worth_naming)
         .collect();
     candidates.sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.service.cmp(b.service)));
-    candidates.truncate(SUSPECTS_MAX);
+    candidates.truncate(limit);
     let trigger = candidates.iter().find_map(|candidate| candidate.trigger(windows.onset)).cloned();
     Ranking {
         suspects: candidates.iter().map(|candidate| candidate.suspect(windows.onset)).collect(),
@@ -125,8 +134,6 @@ impl Scope {
     /// Names with their hops from the entry. Peers without telemetry of their own, and clients that receive
     /// nothing, are no suspects; a service the graph does not know is kept, at a distance.
     fn services<'t>(&self, telemetry: &'t Telemetry, graph: &ServiceGraph) -> Vec<(&'t str, usize)> {
-        /// Hops assumed of a service without any edge.
-        const UNKNOWN_HOPS: usize = 3;
         let mut names: BTreeSet<&str> = telemetry.services.keys().map(String::as_str).collect();
         names.extend(telemetry.gauges.iter().map(|g| g.service.as_str()));
         names.extend(telemetry.versions.iter().map(|v| v.service.as_str()));
@@ -143,6 +150,29 @@ impl Scope {
                 self.is_busy(telemetry, name, hops).then_some((name, hops))
             })
             .collect()
+    }
+
+    /// Every service of which anything was seen, however little traffic it has: single observations speak for
+    /// themselves. Peers without telemetry and pure clients are no suspects here either.
+    fn blamed<'t>(
+        &self,
+        telemetry: &'t Telemetry,
+        graph: &ServiceGraph,
+        blames: &'t BTreeMap<String, Blame>,
+    ) -> Vec<(&'t str, usize)> {
+        let mut found = self.services(telemetry, graph);
+        let known: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
+        let receives =
+            |name: &str| telemetry.services.get(name).is_some_and(|s| s.calls.iter().any(Option::is_some));
+        let is_client =
+            |name: &str| telemetry.edges.iter().any(|edge| edge.caller == name) && !receives(name);
+        let more = blames
+            .iter()
+            .filter(|(name, blame)| blame.score > 0.0 && !known.contains(name.as_str()))
+            .filter(|(name, _)| !graph.is_unresolved(name) && !is_client(name))
+            .map(|(name, _)| (name.as_str(), self.hops.get(name).copied().unwrap_or(UNKNOWN_HOPS)));
+        found.extend(more);
+        found
     }
 
     fn is_busy(&self, telemetry: &Telemetry, name: &str, hops: usize) -> bool {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use crate::series::{Series, minutes_between, plus_minutes, share};
-use crate::{CloseUp, ServiceGraph};
+use crate::{CloseUp, Observations, ServiceGraph};
 
 /// What the telemetry says about a stretch of time, minute by minute: the input of [`analyse`](crate::analyse).
 ///
@@ -27,6 +27,8 @@ pub struct Telemetry {
     pub attributes: Vec<AttributeCount>,
     /// Requests around the onset and the end, in seconds rather than minutes.
     pub close_ups: Vec<CloseUp>,
+    /// Single spans, points and records around the onset; `None` until they are asked for.
+    pub observations: Option<Observations>,
     /// What could not be learned, one sentence each (a signal that is missing, an answer that was cut).
     pub gaps: Vec<String>,
 }
@@ -120,6 +122,7 @@ impl Telemetry {
             gauges: Vec::new(),
             attributes: Vec::new(),
             close_ups: Vec::new(),
+            observations: None,
             gaps: Vec::new(),
         }
     }

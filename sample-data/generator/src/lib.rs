@@ -23,6 +23,7 @@ mod batch;
 mod checkout;
 mod dice;
 mod fault;
+mod faulty;
 mod instruments;
 mod journeys;
 mod logs;
@@ -39,6 +40,7 @@ mod world;
 
 use hindsight_otlp::{Encoding, Request, encode_request};
 
+pub use faulty::{FaultCase, FaultKind, FaultRecording};
 pub use story::{Story, StoryError};
 pub use truth::{Content, Impact, Totals, Truth};
 

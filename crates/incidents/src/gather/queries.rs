@@ -10,7 +10,7 @@ use jiff::Timestamp;
 pub const ROWS_MAX: usize = 100_000;
 
 const ENTRY: &str = "kind IN ('server', 'consumer')";
-const FAILED: &str = "(status_code = 'error' OR coalesce(http_response_status_code, 0) >= 500 \
+pub(super) const FAILED: &str = "(status_code = 'error' OR coalesce(http_response_status_code, 0) >= 500 \
      OR coalesce(rpc_grpc_status_code, 0) IN (2, 4, 12, 13, 14, 15))";
 
 /// Requests, failures and duration quantiles by service and minute. Columns `service`, `minute`, `calls`,
@@ -186,7 +186,7 @@ pub fn transitions(from: Timestamp, to: Timestamp, rule: &str) -> String {
     )
 }
 
-fn within(column: &str, from: Timestamp, to: Timestamp) -> String {
+pub(super) fn within(column: &str, from: Timestamp, to: Timestamp) -> String {
     format!("{column} >= TIMESTAMP '{from}' AND {column} < TIMESTAMP '{to}'")
 }
 

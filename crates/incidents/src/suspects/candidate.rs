@@ -4,11 +4,18 @@ use jiff::Timestamp;
 use super::anomaly::{Anomaly, SCORE_MAX, Symptom};
 use super::{FanOut, REASONS_MAX, calls};
 use crate::changes::Change;
-use crate::format;
 use crate::series::minutes_between;
+use crate::{Blame, format};
 
 /// Weight of a full anomaly that nothing below explains.
 const ANOMALY_WEIGHT: f64 = 1.0;
+/// Weight of all evidence of single observations.
+const BLAME_WEIGHT: f64 = 2.0;
+/// Evidence from which a service counts as anomalous, and from which it is worth naming.
+const BLAMED: f64 = 0.2;
+const BLAME_MIN: f64 = 0.01;
+/// Reasons from single observations, so that some room is left for the rest.
+const BLAME_REASONS: usize = 3;
 /// Weight of a change on an anomalous service; more than a full anomaly, so that a deployment outranks the
 /// saturation it caused further down.
 const CHANGE_WEIGHT: f64 = 1.5;
@@ -29,32 +36,41 @@ pub(crate) struct Candidate<'a> {
     /// Share of its symptoms that its callees do not explain, 0.1 to 1.
     pub(crate) own_share: f64,
     pub(crate) fan_out: Option<&'a FanOut>,
+    /// What single observations say; `None` where they were not asked for.
+    pub(crate) blame: Option<&'a Blame>,
     /// Its best change with that change's weight, 0 to 1.
     pub(crate) change: Option<(&'a Change, f64)>,
 }
 
 impl<'a> Candidate<'a> {
     pub(crate) fn new(service: &'a str, hops: usize, anomaly: Anomaly) -> Self {
-        Self { service, hops, anomaly, own_share: 1.0, fan_out: None, change: None }
+        Self { service, hops, anomaly, own_share: 1.0, fan_out: None, blame: None, change: None }
     }
 
     /// Whether anything at all speaks for it.
     pub(crate) fn is_worth_naming(&self) -> bool {
-        self.is_anomalous() || self.change.is_some()
+        self.is_anomalous() || self.change.is_some() || self.blame.is_some_and(|b| b.score >= BLAME_MIN)
     }
 
     fn is_anomalous(&self) -> bool {
+        if let Some(blame) = self.blame {
+            return blame.score >= BLAMED;
+        }
         self.anomaly.findings.iter().any(|f| f.symptom != Symptom::Load) || self.fan_out.is_some()
     }
 
-    /// Sum of what speaks for it, a little less with every hop from the violated entry.
+    /// Sum of what speaks for it. Where only minutes are known, a little less with every hop from the violated
+    /// entry: single observations tell by themselves where a fault lies.
     pub(crate) fn score(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "hops in a service graph")]
-        let nearness = 1.0 / (1.0 + 0.03 * self.hops as f64);
-        let anomaly = ANOMALY_WEIGHT * self.anomaly.strength() * (0.3 + 0.7 * self.own_share);
         let change = self.change.map_or(0.0, |(_, weight)| {
             weight * if self.is_anomalous() { CHANGE_WEIGHT } else { QUIET_CHANGE_WEIGHT }
         });
+        if let Some(blame) = self.blame {
+            return BLAME_WEIGHT * blame.score + change;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "hops in a service graph")]
+        let nearness = 1.0 / (1.0 + 0.03 * self.hops as f64);
+        let anomaly = ANOMALY_WEIGHT * self.anomaly.strength() * (0.3 + 0.7 * self.own_share);
         let fan_out =
             self.fan_out.map_or(0.0, |f| FAN_OUT_WEIGHT * (f.factor().log2() / 3.0).clamp(0.2, 1.0));
         (anomaly + change + fan_out) * nearness
@@ -71,6 +87,9 @@ impl<'a> Candidate<'a> {
         let mut reasons = Vec::new();
         if let Some((change, _)) = self.change {
             reasons.extend(change_reasons(change, onset));
+        }
+        if let Some(blame) = self.blame {
+            reasons.extend(blame.reasons.iter().take(BLAME_REASONS).cloned());
         }
         if let Some(fan_out) = self.fan_out {
             reasons.push(format!(

@@ -1,0 +1,54 @@
+//! Writes the seeded fault cases as `hindsight bench rca` reads them: CASES/CASE/*.jsonl.zst and LABELS/CASE.json.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+use hindsight_sample::FaultCase;
+
+/// Makes small systems up, with one fault each.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Seed of the first case; each case has the next one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many.
+    #[arg(long, default_value_t = 48)]
+    count: u64,
+    /// Directory to write `cases` and `labels` to.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    let labels = flags.out.join("labels");
+    fs::create_dir_all(&labels).with_context(|| format!("create {}", labels.display()))?;
+    for case in FaultCase::all(flags.seed, flags.count) {
+        let told = case.generate()?;
+        let folder = flags.out.join("cases").join(case.name());
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        for (signal, lines) in [("traces", &told.traces), ("logs", &told.logs), ("metrics", &told.metrics)] {
+            if !lines.is_empty() {
+                write(&folder.join(format!("{signal}.jsonl.zst")), lines)?;
+            }
+        }
+        let label = labels.join(format!("{}.json", case.name()));
+        fs::write(&label, told.label(case)).with_context(|| format!("write {}", label.display()))?;
+    }
+    writeln!(std::io::stdout(), "{} cases in {}", flags.count, flags.out.display())?;
+    Ok(())
+}
+
+fn write(path: &Path, lines: &[Vec<u8>]) -> anyhow::Result<()> {
+    let file = fs::File::create(path).with_context(|| format!("create {}", path.display()))?;
+    let mut encoder = zstd::Encoder::new(file, 3)?;
+    for line in lines {
+        encoder.write_all(line)?;
+        encoder.write_all(b"\n")?;
+    }
+    encoder.finish().with_context(|| format!("write {}", path.display()))?;
+    Ok(())
+}
