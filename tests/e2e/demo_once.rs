@@ -44,6 +44,32 @@ fn the_demo_finds_the_story_that_was_recorded() -> anyhow::Result<()> {
     report::check(&expected, &printed.report)?;
     let document = printed.report.parent().context("a report lies in a folder")?;
     binary::run_well(&["postmortem", "lint", text(document)])?;
+    check_rerun(&data_dir, document)
+}
+
+/// Asked again, telemetry says what the document says: the same numbers, the same times.
+fn check_rerun(data_dir: &Path, document: &Path) -> anyhow::Result<()> {
+    let lint = ["postmortem", "lint", text(document), "--json", "--rerun", "--data-dir", text(data_dir)];
+    let findings: Value = serde_json::from_str(&binary::run_well(&lint)?)?;
+    let of_telemetry =
+        |finding: &&Value| ["I3", "TL9"].contains(&finding["rule"].as_str().unwrap_or_default());
+    let found: Vec<&Value> = findings.as_array().context("a list")?.iter().filter(of_telemetry).collect();
+    ensure!(found.is_empty(), "telemetry disagrees with the document: {found:#?}");
+    // Another number in the file is found by asking again, whatever the checksum says.
+    let value = report::first_impact(document)?;
+    let evidence = document.join("evidence").join(format!("{}.json", value.evidence));
+    let frozen = std::fs::read_to_string(&evidence)?;
+    let wrong = frozen.replacen(&format!(",{}]", value.value), &format!(",{}]", value.value + 900.0), 1);
+    ensure!(wrong != frozen, "{} does not hold {}", evidence.display(), value.value);
+    std::fs::write(&evidence, wrong)?;
+    let output = binary::run(&lint)?;
+    std::fs::write(&evidence, frozen)?;
+    let findings: Value = serde_json::from_slice(&output.stdout)?;
+    let message = format!("now it is {}", value.value);
+    let found = findings.as_array().context("a list")?.iter().any(|finding| {
+        finding["rule"] == "I3" && finding["message"].as_str().unwrap_or_default().ends_with(&message)
+    });
+    ensure!(found, "no I3 says `{message}`: {findings:#}");
     Ok(())
 }
 

@@ -28,6 +28,7 @@ mod pages;
 mod pages_alerts;
 mod pages_incident;
 mod pg_wire;
+mod postmortem_cli;
 mod pressure;
 mod python_sdk;
 mod retries;

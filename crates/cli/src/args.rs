@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Send recorded OTLP/JSON lines to a server
     Replay(ReplayArgs),
     /// Check rule and SLO files, and run their tests
-    Rules(RulesArgs),
+    Rules(crate::rules::RulesArgs),
     /// SLOs and their error budgets
     Slo(SloArgs),
     /// Incidents: list, show, declare, and what people do with them
@@ -37,8 +37,8 @@ pub(crate) enum Command {
     Silence(crate::silence::SilenceArgs),
     /// Notifications: send a test
     Notify(crate::notify::NotifyArgs),
-    /// Post-mortems: draft, lint, render
-    Postmortem(PostmortemArgs),
+    /// Post-mortems: draft, import, edit, lint, move on, render
+    Postmortem(crate::postmortem::PostmortemArgs),
     /// Action items of all post-mortems: list, verify, export
     Actions(crate::actions::ActionsArgs),
     /// Check a data directory that no server holds: log, tables, files, state, audit chain
@@ -235,109 +235,6 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct RulesArgs {
-    #[command(subcommand)]
-    pub(crate) command: RulesCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RulesCommand {
-    /// Read every rule and SLO file of the workspace and say what is wrong and where
-    Check {
-        /// The workspace [default: nearest folder upward with a hindsight.toml, else the current one]
-        #[arg(long, env = "HINDSIGHT_WORKSPACE")]
-        workspace: Option<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the JSON Schema of rule files, or of rule tests, for editors
-    Schema {
-        /// Which files
-        #[arg(value_enum, default_value_t)]
-        of: SchemaOf,
-    },
-    /// Run rule tests: telemetry as it would have come, and what the rules must make of it
-    #[command(after_help = "Exit status: 0 all tests passed, 1 a test failed, 2 a file cannot be used.")]
-    Test(RuleTestArgs),
-    /// Run rules over stored history: what they would have done, as written and with other numbers
-    #[command(
-        after_help = "Example: hindsight rules backtest rules/checkout.yaml --from 30d --set for=5m --set fire=0.8,recover=0.7"
-    )]
-    Backtest(BacktestArgs),
-    /// Say why a rule did or did not fire at a time
-    Explain(ExplainArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct BacktestArgs {
-    /// A rule or OpenSLO file, relative to the workspace or to the current folder
-    pub(crate) file: PathBuf,
-    /// Where the range begins: a time (2026-05-04T21:00:00Z) or how long ago (30d)
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: String,
-    /// Where it ends: a time, how long ago, or now
-    #[arg(long, value_name = "TIME", default_value = "now")]
-    pub(crate) to: String,
-    /// Compare with these numbers instead, comma-separated for several at once; may be given many times. Of for,
-    /// keep_firing_for, fire, recover, on_no_data, query_offset
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) sets: Vec<String>,
-    /// Only rules with this name or id
-    #[arg(long)]
-    pub(crate) rule: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ExplainArgs {
-    /// A rule's name or id, as checkout-db/DbPoolSaturated or slo/checkout-availability/page-1h
-    pub(crate) rule: String,
-    /// A time (2026-05-04T21:41:00Z), how long ago (10m), or now
-    #[arg(long, value_name = "TIME", default_value = "now")]
-    pub(crate) at: String,
-    /// Only instances with this label; may be given many times
-    #[arg(long = "instance", value_name = "LABEL=VALUE")]
-    pub(crate) instance: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaOf {
-    /// rules/*.yaml
-    #[default]
-    Rules,
-    /// tests/*.yaml
-    Tests,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RuleTestArgs {
-    /// Test files, relative to the workspace [default: every tests/*.yaml]
-    pub(crate) files: Vec<PathBuf>,
-    /// The workspace [default: nearest folder upward with a hindsight.toml, else the current one]
-    #[arg(long, env = "HINDSIGHT_WORKSPACE")]
-    pub(crate) workspace: Option<PathBuf>,
-    /// Only tests whose name contains this
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) filter: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Also write the results in JUnit's XML, as CI systems read it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
 pub(crate) struct SloArgs {
     #[command(subcommand)]
     pub(crate) command: SloCommand,
@@ -356,39 +253,6 @@ pub(crate) struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct PostmortemArgs {
-    #[command(subcommand)]
-    pub(crate) command: PostmortemCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PostmortemCommand {
-    /// Write a draft with frozen evidence from an incident
-    Draft {
-        /// For example INC-7
-        incident: String,
-        #[command(flatten)]
-        source: SourceArgs,
-    },
-    /// Check a post-mortem against the rules of its status
-    Lint {
-        /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write the one-file HTML report
-    Render {
-        /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
-        /// Where to [default: report.html in its folder]
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
 }
 
 /// Where the tables of a data directory are, for commands that need no server.

@@ -1,14 +1,22 @@
+mod args;
+mod lint;
+mod status;
+mod whys;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hindsight_model::{Clock as _, Incident, IncidentId, SqlRequest, SqlSource, SystemClock, TimelineRow};
-use hindsight_postmortem::{DraftInput, Level};
+use hindsight_postmortem::document::{Document, PATTERNS};
+use hindsight_postmortem::{DraftInput, ImportInput};
 use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
-use serde_json::json;
 
-use crate::args::{PostmortemArgs, PostmortemCommand, SourceArgs};
+pub(crate) use args::PostmortemArgs;
+use args::{EditArgs, PostmortemCommand};
+
+use crate::args::SourceArgs;
 use crate::backend::Backend;
 use crate::say;
 
@@ -27,7 +35,21 @@ pub(crate) struct Written {
 pub(crate) async fn run(args: PostmortemArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PostmortemCommand::Draft { incident, source } => draft(incident.parse()?, &source).await,
-        PostmortemCommand::Lint { path, json } => lint(&path, json),
+        PostmortemCommand::Lint { path, json, rerun, source } => lint::run(&path, json, rerun, &source).await,
+        PostmortemCommand::Rules { json } => lint::rules(json),
+        PostmortemCommand::Status { path, to, by, reason, edit, json } => match (to, by) {
+            (Some(to), Some(by)) => status::take(&path, to, &by, reason.as_deref(), &edit),
+            _ => status::show(&path, json),
+        },
+        PostmortemCommand::ExportLessons { path, out } => export_lessons(&path, out),
+        PostmortemCommand::Import { file, incident, timezone, workspace } => {
+            import(&file, &incident, &timezone, workspace)
+        }
+        PostmortemCommand::Why { command } => whys::run(command),
+        PostmortemCommand::Tag { path: None, .. } => patterns(),
+        PostmortemCommand::Tag { path: Some(path), patterns, remove, edit } => {
+            changed(&path, &edit, |document| document.with_patterns(&patterns, &remove, &path))
+        }
         PostmortemCommand::Render { path, out } => {
             let out = out.unwrap_or_else(|| folder(&path).join("report.html"));
             render(folder(&path), &out)?;
@@ -81,26 +103,55 @@ async fn draft(id: IncidentId, source: &SourceArgs) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn lint(path: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let findings = hindsight_postmortem::lint(path).with_context(|| format!("check {}", path.display()))?;
-    if as_json {
-        let findings: Vec<_> = findings
-            .iter()
-            .map(|f| {
-                json!({"rule": f.rule, "level": f.level, "line": f.line, "message": f.message, "hint": f.hint})
-            })
-            .collect();
-        say::line(&serde_json::to_string_pretty(&findings)?)?;
-    } else {
-        for finding in &findings {
-            say::line(&finding.to_string())?;
-        }
+/// Edits a document and prints its new content hash.
+fn changed(
+    path: &Path,
+    edit: &EditArgs,
+    change: impl FnOnce(&Document) -> hindsight_postmortem::Result<Document>,
+) -> anyhow::Result<ExitCode> {
+    let document = hindsight_postmortem::edit(path, edit.expect.as_deref(), change)
+        .with_context(|| format!("edit {}", path.display()))?;
+    say::line(&document.content_hash())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export_lessons(path: &Path, out: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let document = Document::read(path).with_context(|| format!("read {}", path.display()))?;
+    let out = out.unwrap_or_else(|| folder(path).join("lessons.md"));
+    let text = hindsight_postmortem::document::lessons_export(&document);
+    std::fs::write(&out, text).with_context(|| format!("write {}", out.display()))?;
+    say::line(&out.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import(
+    file: &Path,
+    incidents: &[String],
+    timezone: &str,
+    workspace: Option<PathBuf>,
+) -> anyhow::Result<ExitCode> {
+    let workspace = Config::load(&Overrides { workspace, ..Overrides::default() })?.workspace.value;
+    let incidents =
+        incidents.iter().map(|id| Ok(id.parse()?)).collect::<anyhow::Result<Vec<IncidentId>>>()?;
+    let input = ImportInput { text: "", incidents: &incidents, timezone, now: SystemClock.now() };
+    let written = hindsight_postmortem::import_file(file, &workspace, &input)
+        .with_context(|| format!("import {}", file.display()))?;
+    for (theirs, ours) in &written.imported.mapped {
+        say::problem(&format!("{theirs} → {ours}"));
     }
-    let errors = findings.iter().filter(|finding| finding.level == Level::E).count();
-    if !as_json {
-        say::problem(&format!("{errors} errors, {} warnings", findings.len() - errors));
+    for heading in &written.imported.unmapped {
+        say::problem(&format!("{heading} → Imported"));
     }
-    Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    say::problem(&format!("{} questions stand in its front matter", written.imported.questions.len()));
+    say::line(&format!("{} {}", written.imported.document.front.id, written.path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn patterns() -> anyhow::Result<ExitCode> {
+    for pattern in PATTERNS {
+        say::line(&format!("{:<24} {}", pattern.id, pattern.when))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn render(dir: &Path, out: &Path) -> anyhow::Result<()> {

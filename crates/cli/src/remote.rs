@@ -68,12 +68,14 @@ impl Remote {
         Ok(())
     }
 
-    /// `DELETE path` of something that has to be there; what the server says of its end.
+    /// `DELETE path` with these query parameters, of something that has to be there; what the server says of its end.
     ///
     /// # Errors
     /// As [`Remote::get`], also when it is not there.
-    pub(crate) async fn end(&self, path: &str) -> anyhow::Result<Value> {
-        self.json(self.client.delete(format!("{}{path}", self.url))).await
+    pub(crate) async fn end(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), query)
+            .with_context(|| format!("make an address of {}", self.url))?;
+        self.json(self.client.delete(url)).await
     }
 
     async fn json(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {

@@ -1,5 +1,6 @@
 //! `hindsight rules`: what rule files say, whether their tests pass, what they would have done, and why they did it.
 
+mod args;
 mod at;
 mod backtest;
 mod check;
@@ -11,7 +12,9 @@ mod test;
 
 use std::process::ExitCode;
 
-use crate::args::{RulesArgs, RulesCommand, SchemaOf};
+pub(crate) use args::RulesArgs;
+use args::{RulesCommand, SchemaOf};
+
 use crate::say;
 
 /// What a command answers when a file cannot be used: a person has to mend it before anything can be said.

@@ -92,9 +92,9 @@ pub(crate) async fn run(args: SilenceArgs) -> anyhow::Result<ExitCode> {
         }
         SilenceCommand::Expire { id, author, list } => {
             let id: SilenceId = id.parse()?;
-            let query = url_query(&author);
-            let path = format!("/api/v1/silences/{id}?author={query}");
-            let answer = with_server(&list, async |server| server.end(&path).await).await?;
+            let path = format!("/api/v1/silences/{id}");
+            let answer =
+                with_server(&list, async |server| server.end(&path, &[("author", &author)]).await).await?;
             shown(&list, &answer, &format!("{id} is over"))
         }
     }
@@ -103,16 +103,6 @@ pub(crate) async fn run(args: SilenceArgs) -> anyhow::Result<ExitCode> {
 fn after(from: Timestamp, length: Duration) -> anyhow::Result<Timestamp> {
     let length = SignedDuration::try_from(length).context("--for")?;
     from.checked_add(length).context("--for reaches beyond the calendar")
-}
-
-/// A text as the value of a query parameter.
-fn url_query(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 async fn with_server(

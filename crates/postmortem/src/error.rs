@@ -37,6 +37,22 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Somebody changed the document after the one who edits it read it.
+    #[error("{} was changed meanwhile (it is {found} now, not {expected}); read it again and repeat the change", path.display())]
+    Conflict {
+        /// Which file.
+        path: PathBuf,
+        /// The content hash that the change was made against.
+        expected: String,
+        /// The content hash of the file now.
+        found: String,
+    },
+    /// A change of the whys that cannot be made.
+    #[error("{message}")]
+    Whys {
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// An evidence file is not in its form.
     #[error("{}: evidence is not readable; restore it from version control or draft again", path.display())]
     Evidence {
@@ -104,4 +120,16 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

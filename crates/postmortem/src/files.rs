@@ -21,6 +21,14 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
     Ok(text)
 }
 
+/// As [`read_text`], or none when there is no such file.
+pub(crate) fn read_optional(path: &Path, limit: u64) -> Result<Option<String>> {
+    match read_text(path, limit) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// Writes the whole file or nothing: a temporary neighbour is written, synced, renamed, and the directory synced.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -29,24 +29,36 @@ pub mod actions;
 pub mod chart;
 pub mod document;
 mod draft;
+mod edit;
 mod error;
 pub mod evidence;
 mod files;
+mod import;
+mod line_ends;
 mod lint;
+pub mod recurrence;
 mod render;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod workflow;
 pub mod workspace;
 
 pub use document::Document;
 pub use draft::{DraftInput, Drafted, draft};
+pub use edit::{changed, edit};
 pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
-pub use lint::{Finding, Level, Rule, lint, lint_document, rules};
+pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
+pub use line_ends::with_line_ends_of;
+pub use lint::{
+    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint,
+    lint_document, lint_knowing, lint_with, required_because, rules,
+};
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
 pub use tables::{
     ActionItemsTable, ActionRow, Listed, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list,
     list_actions, list_all,
 };
+pub use workflow::{Moved, Obstacle, Refusal, Step, transition};

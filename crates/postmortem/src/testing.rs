@@ -59,7 +59,12 @@ impl Shop {
             () if has("mean_before") => gauges(),
             () if has("metric_name = $metric") => pool(request),
             () if has("error_type") => self.errors(),
+            () if has("SELECT timestamp, alert, to_state") => transitions(),
             () if has("alert_transitions") => alerts(),
+            () if has("lag(last_seen)") => versions(),
+            () if has("FROM services") => {
+                batch(vec![("service_name", texts(vec!["checkout".into(), "orders-db".into()]))])
+            }
             () if has("slo_slices") => slo(),
             () if has("AS caller") => self.map(),
             () => batch(vec![("n", ints(&[1]))]),
@@ -224,6 +229,21 @@ fn alerts() -> RecordBatch {
         ("alert", texts(vec!["CheckoutErrors".into(); 3])),
         ("from_state", texts(vec!["inactive".into(), "pending".into(), "recovering".into()])),
         ("to_state", texts(vec!["pending".into(), "firing".into(), "inactive".into()])),
+    ])
+}
+
+fn transitions() -> RecordBatch {
+    batch(vec![
+        ("timestamp", times(vec![at("21:37:30"), at("21:39:00"), at("22:20:00")])),
+        ("alert", texts(vec!["CheckoutErrors".into(); 3])),
+        ("to_state", texts(vec!["pending".into(), "firing".into(), "inactive".into()])),
+    ])
+}
+
+fn versions() -> RecordBatch {
+    batch(vec![
+        ("first_seen", times(vec![at("21:32:10"), at("22:10:00")])),
+        ("service_version", texts(vec!["4.2.0".into(), "4.1.9".into()])),
     ])
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct App {
 pub(crate) struct Pulse {
     pub(crate) engine: Engine,
     pub(crate) incidents: IncidentRunner,
+    /// When the next tick was due as last shown.
+    pub(crate) shown_due: Option<Timestamp>,
     pub(crate) holds: HoldKeeper,
 }
 
@@ -116,7 +118,14 @@ impl App {
             None => pulse.engine.run_for(now, PATIENCE).await,
         };
         let evaluated = evaluated.map_err(|e| Error::Rules(Box::new(e)));
-        self.show(&pulse.engine);
+        // Most beats find nothing due; ten thousand instances are not described anew for that.
+        let next_due = evaluated.as_ref().ok().and_then(|report| report.next_due);
+        if !matches!(&evaluated, Ok(report) if report.evaluated == 0 && report.transitions.is_empty())
+            || next_due != pulse.shown_due
+        {
+            self.show(&pulse.engine);
+            pulse.shown_due = next_due;
+        }
         let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
         let moved = followed.as_ref().is_ok_and(|saved| !saved.is_empty());
         let kept = self.keep_holds(&mut pulse, moved, now).await;

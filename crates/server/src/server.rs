@@ -254,7 +254,7 @@ async fn open(
             "holds could not be brought up to date; they stay as they were"
         );
     }
-    let pulse = Pulse { engine, incidents, holds };
+    let pulse = Pulse { engine, incidents, shown_due: None, holds };
     Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
 }
 

@@ -27,11 +27,11 @@ struct Times {
 }
 
 #[derive(Debug, Deserialize)]
-struct ImpactLine {
+pub(super) struct ImpactLine {
     what: String,
-    value: f64,
+    pub(super) value: f64,
     unit: String,
-    evidence: String,
+    pub(super) evidence: String,
 }
 
 pub(super) fn check(expected: &Expected, report: &Path) -> anyhow::Result<()> {
@@ -92,10 +92,20 @@ fn citation(after_bracket: &str) -> Option<&str> {
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
 }
 
-fn check_front(expected: &Expected, document: &str) -> anyhow::Result<()> {
+/// The first number of a document's impact.
+pub(super) fn first_impact(folder: &Path) -> anyhow::Result<ImpactLine> {
+    let document = std::fs::read_to_string(folder.join("postmortem.md")).context("read postmortem.md")?;
+    front(&document)?.impact.into_iter().next().context("the document has no impact")
+}
+
+fn front(document: &str) -> anyhow::Result<Front> {
     let yaml = document.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
-    let yaml = yaml.context("postmortem.md has no front matter")?.0;
-    let front: Front = serde_saphyr::from_str(yaml).context("read the front matter")?;
+    serde_saphyr::from_str(yaml.context("postmortem.md has no front matter")?.0)
+        .context("read the front matter")
+}
+
+fn check_front(expected: &Expected, document: &str) -> anyhow::Result<()> {
+    let front = front(document)?;
     near("the document's trigger", front.times.trigger, &expected.trigger)?;
     near("the document's impact_start", front.times.impact_start, &expected.onset)?;
     ensure!(front.services.iter().any(|service| service == "checkout"), "{:?}", front.services);

@@ -15,8 +15,8 @@ use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::args::BacktestArgs;
 use super::{FILES_ARE_WRONG, at};
-use crate::args::BacktestArgs;
 use crate::backend::Backend;
 use crate::say;
 

@@ -10,8 +10,8 @@ use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::args::ExplainArgs;
 use super::at;
-use crate::args::ExplainArgs;
 use crate::backend::Backend;
 use crate::say;
 

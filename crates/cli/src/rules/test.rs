@@ -10,9 +10,9 @@ use hindsight_rules::{CaseFile, CaseReport, Level, Loaded, Problem, load_cases, 
 use hindsight_server::{Config, Overrides};
 use serde_json::{Value, json};
 
+use super::args::RuleTestArgs;
 use super::feed::Stores;
 use super::{FILES_ARE_WRONG, check, junit};
-use crate::args::RuleTestArgs;
 use crate::say;
 
 /// What came of the tests of one file.

@@ -14,6 +14,7 @@
 //! ```
 
 mod diagram;
+mod dots;
 mod escape;
 mod events;
 mod gauge;
@@ -34,6 +35,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use diagram::{DiagramEdge, DiagramNode, NodeState, ServiceDiagram, service_diagram};
+pub use dots::{DotRow, duration_dots};
 pub(crate) use escape::is_safe_href;
 pub use escape::{escape, html_id, shorten};
 pub use gauge::{gauge, share_bar};

@@ -1,6 +1,9 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
+/// Action items of one document; more are refused.
+const MAX_ITEMS: usize = 1_000;
+
 /// How far an action has come (POSTMORTEM §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +127,9 @@ pub(super) fn parse(lines: &[(usize, &str)]) -> Result<ActionTable, (usize, Stri
         let cells = cells(text);
         if cells.iter().all(|cell| cell.chars().all(|c| matches!(c, '-' | ':'))) {
             continue;
+        }
+        if table.items.len() == MAX_ITEMS {
+            return Err((*line, format!("action items: there are more than {MAX_ITEMS}")));
         }
         table.items.push(read_row(*line, &columns, &cells)?);
     }

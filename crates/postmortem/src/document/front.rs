@@ -1,17 +1,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use hindsight_model::{IncidentId, IncidentSeverity};
 use jiff::Timestamp;
+use regex::Regex;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::dates::parse_instant;
+use super::front_edit::{goes_on, is_key_line};
+
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r",? ?(?:\(|\b)?at line \d+,? column \d+\)?").expect("the pattern is constant")
+});
 
 /// The value of `schema:` that this version reads and writes.
 pub const SCHEMA: &str = "hindsight/postmortem/v1";
 
-/// The front matter (POSTMORTEM §4). Unknown keys are refused.
+/// The front matter (POSTMORTEM §4). Unknown keys are refused, but for those that start with `x-`: they belong to other
+/// tools and are kept as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrontMatter {
@@ -65,6 +73,28 @@ pub struct FrontMatter {
     /// Acronyms and what they stand for.
     #[serde(default)]
     pub glossary: BTreeMap<String, String>,
+    /// Whether it was a breach of security.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub security: bool,
+    /// Whether everything was down or a part, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<Outage>,
+    /// Teams that the incident was escalated to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<String>,
+    /// Earlier post-mortems that this incident repeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<String>,
+    /// Why there is no whole post-mortem, for an incident that needs none (P3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<String>,
+    /// When the document came to each status.
+    #[serde(default, skip_serializing_if = "Stages::is_empty")]
+    pub stages: Stages,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How far a document has come; later ones compare greater.
@@ -84,6 +114,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [Self::Draft, Self::InReview, Self::Approved, Self::Published, Self::Closed];
+
     /// The snake-case word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +126,75 @@ impl Status {
             Self::Published => "published",
             Self::Closed => "closed",
         }
+    }
+}
+
+/// How much was down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outage {
+    /// Nobody could use the product.
+    Full,
+    /// Some could, or could use some of it.
+    Partial,
+}
+
+impl Outage {
+    /// The lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// When a document came to each status; the last time, if it came there more than once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stages {
+    /// First written.
+    #[serde(default, deserialize_with = "instant")]
+    pub draft: Option<Timestamp>,
+    /// Given to the reviewer.
+    #[serde(default, deserialize_with = "instant")]
+    pub in_review: Option<Timestamp>,
+    /// The reviewer agreed.
+    #[serde(default, deserialize_with = "instant")]
+    pub approved: Option<Timestamp>,
+    /// Everybody may read it.
+    #[serde(default, deserialize_with = "instant")]
+    pub published: Option<Timestamp>,
+    /// Its actions were done.
+    #[serde(default, deserialize_with = "instant")]
+    pub closed: Option<Timestamp>,
+}
+
+impl Stages {
+    /// The stages by name, in their order.
+    pub fn named(&self) -> [(&'static str, Option<Timestamp>); 5] {
+        [
+            ("draft", self.draft),
+            ("in_review", self.in_review),
+            ("approved", self.approved),
+            ("published", self.published),
+            ("closed", self.closed),
+        ]
+    }
+
+    /// The time of one status.
+    pub fn at(&mut self, status: Status) -> &mut Option<Timestamp> {
+        match status {
+            Status::Draft => &mut self.draft,
+            Status::InReview => &mut self.in_review,
+            Status::Approved => &mut self.approved,
+            Status::Published => &mut self.published,
+            Status::Closed => &mut self.closed,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -300,10 +402,12 @@ fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestam
 
 /// Reads the YAML between the fences; the line counts from its first line.
 pub(super) fn parse(yaml: &str) -> Result<FrontMatter, (usize, String)> {
-    let front: FrontMatter = serde_saphyr::from_str(yaml).map_err(|error| {
+    let front: FrontMatter = serde_saphyr::from_str(&without_extensions(yaml)).map_err(|error| {
         let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
         let text = error.without_snippet().to_string();
-        (line, format!("front matter: {}", text.lines().next().unwrap_or("not readable")))
+        let text = text.lines().next().unwrap_or("not readable");
+        // The place is told as the file's, not as that within the front matter.
+        (line, format!("front matter: {}", PLACE.replace_all(text, "")))
     })?;
     if front.schema != SCHEMA {
         return Err((
@@ -312,4 +416,26 @@ pub(super) fn parse(yaml: &str) -> Result<FrontMatter, (usize, String)> {
         ));
     }
     Ok(front)
+}
+
+/// The same lines with those of `x-…` keys left blank.
+fn without_extensions(yaml: &str) -> String {
+    let mut inside = false;
+    let mut out = String::with_capacity(yaml.len());
+    for line in yaml.split_inclusive('\n') {
+        let beside = line.trim().is_empty() || line.starts_with('#');
+        if is_key_line(line) {
+            inside = line.starts_with("x-");
+        } else if !goes_on(line) && !beside {
+            inside = false;
+        }
+        out.push_str(if !inside {
+            line
+        } else if line.ends_with('\n') {
+            "\n"
+        } else {
+            ""
+        });
+    }
+    out
 }

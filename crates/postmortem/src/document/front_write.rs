@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use super::dates::{with_offset, zone_or_utc};
-use super::front::{Communications, FrontMatter, Person, Times};
+use super::front::{Communications, FrontMatter, Person, Stages, Times};
 
 const MARK: &str = "# hindsight:generated front sha256=";
 
@@ -59,7 +59,39 @@ fn lines(front: &FrontMatter) -> String {
     let glossary: Vec<String> =
         front.glossary.iter().map(|(k, v)| format!("{}: {}", quoted(k), quoted(v))).collect();
     let _ = writeln!(out, "glossary: {{{}}}", glossary.join(", "));
+    process(&mut out, front, &zone);
     out
+}
+
+/// What is written only where it says something.
+fn process(out: &mut String, front: &FrontMatter, zone: &TimeZone) {
+    if front.security {
+        out.push_str("security: true\n");
+    }
+    if let Some(outage) = front.outage {
+        let _ = writeln!(out, "outage: {}", outage.as_str());
+    }
+    for (key, names) in [("teams", &front.teams), ("repeats", &front.repeats)] {
+        if !names.is_empty() {
+            let _ = writeln!(out, "{key}: {}", list(names));
+        }
+    }
+    if let Some(reason) = &front.skip {
+        let _ = writeln!(out, "skip: {}", quoted(reason));
+    }
+    if let Some(stages) = stages(&front.stages, zone) {
+        let _ = writeln!(out, "stages: {stages}");
+    }
+}
+
+/// The stages on one line; none when none is known.
+pub(super) fn stages(stages: &Stages, zone: &TimeZone) -> Option<String> {
+    let known: Vec<String> = stages
+        .named()
+        .into_iter()
+        .filter_map(|(name, at)| Some(format!("{name}: {}", with_offset(at?, zone))))
+        .collect();
+    (!known.is_empty()).then(|| format!("{{{}}}", known.join(", ")))
 }
 
 fn times(out: &mut String, times: &Times, zone: &TimeZone) {
@@ -145,7 +177,7 @@ fn number(value: f64) -> String {
 }
 
 /// Plain where that cannot be misread as anything but this text, else quoted.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     let word = text.to_ascii_lowercase();

@@ -7,11 +7,16 @@
 mod actions;
 mod dates;
 mod front;
+mod front_edit;
 mod front_write;
 mod lessons;
+mod patterns;
+mod redact;
 mod regions;
+mod review;
 mod timeline;
 mod whys;
+mod whys_edit;
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +28,19 @@ pub use actions::{ActionItem, ActionStatus, ActionTable, Priority};
 pub use dates::parse_instant;
 pub(crate) use dates::zone_or_utc;
 pub use front::{
-    Communication, Communications, Detection, FrontMatter, Impact, Person, SCHEMA, SloImpact, Status, Times,
-    Visibility,
+    Communication, Communications, Detection, FrontMatter, Impact, Outage, Person, SCHEMA, SloImpact, Stages,
+    Status, Times, Visibility,
 };
 pub use lessons::Lesson;
+pub use patterns::{PATTERNS, Pattern, pattern};
+pub use redact::lessons_export;
 pub use regions::{Region, merge_regions, region};
-pub use timeline::TimelineEntry;
-pub use whys::{Why, WhyTree};
+pub use review::{REVIEW_QUESTIONS, ReviewAnswer, review_section};
+pub use timeline::{MAX_ROWS, TimelineEntry};
+pub use whys::{Standing, Why, WhyTree};
+pub use whys_edit::DeadEnd;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::files::{MAX_DOCUMENT_BYTES, read_text};
 use crate::{Error, Result};
@@ -112,6 +123,15 @@ impl Document {
         self.front_text.lines().position(is_key).map_or(1, |index| index + 1)
     }
 
+    /// Line of an entry of a list in the front matter, by its place from 0; the key's own line when it is all on one.
+    pub fn front_item_line(&self, key: &str, index: usize) -> usize {
+        let start = self.front_line(key);
+        let block = self.front_text.lines().enumerate().skip(start);
+        let block = block.take_while(|(_, line)| !front_edit::is_key_line(line));
+        let mut items = block.filter(|(_, line)| line.trim_start().starts_with("- "));
+        items.nth(index).map_or(start, |(line, _)| line + 1)
+    }
+
     /// Line in the file of a byte of the body, from 1.
     pub fn line_of(&self, offset: usize) -> usize {
         self.first_body_line() + self.body[..offset.min(self.body.len())].matches('\n').count()
@@ -132,11 +152,13 @@ impl Document {
         let mut heads: Vec<(usize, String, usize, usize)> = Vec::new();
         let mut offset = 0;
         let mut fenced = false;
+        let mut commented = false;
         for (index, line) in self.body.split_inclusive('\n').enumerate() {
-            fenced ^= line.trim_start().starts_with("```");
-            let level = line.bytes().take_while(|b| *b == b'#').count();
-            if !fenced && (1..=6).contains(&level) && line[level..].starts_with(' ') {
-                let heading = line[level..].trim().trim_end_matches('#').trim().to_owned();
+            let seen = outside_comments(line, &mut commented);
+            fenced ^= seen.trim_start().starts_with("```");
+            let level = seen.bytes().take_while(|b| *b == b'#').count();
+            if !fenced && (1..=6).contains(&level) && seen[level..].starts_with(' ') {
+                let heading = seen[level..].trim().trim_end_matches('#').trim().to_owned();
                 heads.push((level, heading, self.first_body_line() + index, offset + line.len()));
             }
             offset += line.len();
@@ -162,14 +184,16 @@ impl Document {
         self.section(heading).map_or("", |section| &self.body[section.range])
     }
 
-    /// Lines of a section with their numbers in the file.
+    /// Lines of a section with their numbers in the file, without what stands in comments over several lines.
     fn section_lines(&self, heading: &str) -> Vec<(usize, &str)> {
         let Some(section) = self.section(heading) else { return Vec::new() };
         let first = self.line_of(section.range.start);
-        self.body[section.range].lines().enumerate().map(|(index, line)| (first + index, line)).collect()
+        let mut commented = false;
+        let lines = self.body[section.range].lines().map(|line| outside_comments(line, &mut commented));
+        lines.enumerate().map(|(index, line)| (first + index, line)).collect()
     }
 
-    /// The rows of `## Timeline`, in the order written.
+    /// The rows of `## Timeline`, in the order written; at most [`MAX_ROWS`].
     pub fn timeline(&self) -> Vec<TimelineEntry> {
         timeline::parse(&self.section_lines("Timeline"), &self.front)
     }
@@ -184,6 +208,11 @@ impl Document {
         lessons::parse(&self.section_lines("Lessons"))
     }
 
+    /// The answers of `## Review`, in the order written.
+    pub fn review(&self) -> Vec<ReviewAnswer> {
+        review::parse(&self.section_lines("Review"))
+    }
+
     /// The table of `## Action items`; empty when there is none.
     ///
     /// # Errors
@@ -191,6 +220,77 @@ impl Document {
     /// [`Document::parse`] has no such error.
     pub fn actions(&self) -> std::result::Result<ActionTable, (usize, String)> {
         actions::parse(&self.section_lines("Action items"))
+    }
+
+    /// SHA-256 of the file's text, lower-case hex: what an edit says it was made against.
+    pub fn content_hash(&self) -> String {
+        hex::encode(Sha256::digest(self.write().as_bytes()))
+    }
+
+    /// The document with one key of its front matter set to a YAML value, or without the key; every other byte is as
+    /// it was (PM-2).
+    ///
+    /// # Errors
+    /// [`Error::Document`] when the front matter is not readable with that value.
+    pub fn with_key(&self, key: &str, value: Option<&str>, path: &Path) -> Result<Self> {
+        let front_text = match value {
+            Some(value) => front_edit::set(&self.front_text, key, value),
+            None => front_edit::remove(&self.front_text, key),
+        };
+        Self::parse(&format!("{front_text}{}", self.body), path)
+    }
+
+    /// The document at a status, with when it came to each.
+    ///
+    /// # Errors
+    /// As [`Document::with_key`].
+    pub fn with_status(&self, status: Status, stages: &Stages, path: &Path) -> Result<Self> {
+        let zone = zone_or_utc(&self.front.timezone);
+        self.with_key("status", Some(status.as_str()), path)?.with_key(
+            "stages",
+            front_write::stages(stages, &zone).as_deref(),
+            path,
+        )
+    }
+
+    /// The document tagged with further patterns of the list, and no longer with others.
+    ///
+    /// # Errors
+    /// [`Error::Document`] for a pattern that is not on the list, and as [`Document::with_key`].
+    pub fn with_patterns(&self, add: &[String], remove: &[String], path: &Path) -> Result<Self> {
+        if let Some(unknown) = add.iter().find(|tag| pattern(tag).is_none()) {
+            let all: Vec<&str> = PATTERNS.iter().map(|pattern| pattern.id).collect();
+            let message = format!("`{unknown}` is not on the list of patterns: {}", all.join(", "));
+            return Err(Error::Document {
+                path: path.to_owned(),
+                line: self.front_line("patterns"),
+                message,
+            });
+        }
+        let mut tags: Vec<&String> = self.front.patterns.iter().filter(|tag| !remove.contains(tag)).collect();
+        for tag in add {
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        let tags: Vec<String> = tags.into_iter().map(|tag| front_write::scalar(tag)).collect();
+        self.with_key("patterns", Some(&format!("[{}]", tags.join(", "))), path)
+    }
+
+    /// The document with a comment added at the end of its front matter.
+    ///
+    /// # Errors
+    /// As [`Document::with_key`].
+    pub fn with_comment(&self, comment: &str, path: &Path) -> Result<Self> {
+        let comment: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let front_text = front_edit::append(&self.front_text, &format!("# {comment}"));
+        Self::parse(&format!("{front_text}{}", self.body), path)
+    }
+
+    /// The same front matter over another body.
+    #[must_use]
+    pub fn with_body(&self, body: impl Into<String>) -> Self {
+        Self { front: self.front.clone(), front_text: self.front_text.clone(), body: body.into() }
     }
 
     /// The generated regions, in order.
@@ -243,6 +343,24 @@ pub fn cited_evidence(text: &str) -> Vec<String> {
         }
     }
     ids
+}
+
+/// The part of a line outside of comments that began on a line before or go on to the next; `commented` says whether
+/// one is open. A comment within the line stays.
+fn outside_comments<'l>(line: &'l str, commented: &mut bool) -> &'l str {
+    let mut seen = line;
+    if *commented {
+        let Some((_, after)) = line.split_once("-->") else { return "" };
+        *commented = false;
+        seen = after;
+    }
+    match seen.rfind("<!--") {
+        Some(start) if !seen[start..].contains("-->") => {
+            *commented = true;
+            &seen[..start]
+        }
+        _ => seen,
+    }
 }
 
 /// Where the closing fence stands: its first byte and the byte after its line.

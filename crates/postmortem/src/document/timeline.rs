@@ -9,6 +9,9 @@ use regex::Regex;
 use super::dates::zone_or_utc;
 use super::{FrontMatter, cited_evidence};
 
+/// Rows read from one document; further ones are not.
+pub const MAX_ROWS: usize = 5_000;
+
 /// One row of `## Timeline`: ``- **14:32** `trigger` `system` Deployment 4.2.0 begins [E3]``.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineEntry {
@@ -45,6 +48,9 @@ pub(super) fn parse(lines: &[(usize, &str)], front: &FrontMatter) -> Vec<Timelin
     let mut rows = Vec::new();
     for (line, text) in lines {
         let Some(found) = ROW.captures(text) else { continue };
+        if rows.len() == MAX_ROWS {
+            break;
+        }
         let part = |index: usize| found.get(index).map(|m| m.as_str());
         let (date, time) = (part(2), part(3).unwrap_or_default());
         let at = instant(date, time, near, &zone);

@@ -21,12 +21,13 @@ use hindsight_model::{Incident, SqlSource, TimelineRow};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::document::{Document, FrontMatter};
+use crate::document::{Document, FrontMatter, Stages};
 use crate::evidence::{Evidence, EvidenceSet, write_evidence};
 use crate::files::{in_background, write_atomically};
 use crate::{Error, Result};
 use book::Book;
 use facts::Facts;
+pub(crate) use numbering::reserve;
 
 /// What a draft is made from. Everything else is asked by SQL.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +84,12 @@ pub async fn draft(input: DraftInput<'_>, sql: &dyn SqlSource) -> Result<Drafted
     let created = existing.is_none();
     let (path, document) = match existing {
         Some((path, old)) => {
-            let fresh = compose(&input, &facts, &old.front.id);
+            let fresh = compose(&input, &facts, &old.front.id, Some(old.front.stages));
             (path, old.regenerated(&fresh))
         }
         None => {
             let (id, dir) = numbering::reserve(input.workspace, input.now, &zone, &facts.slug())?;
-            (dir.join("postmortem.md"), compose(&input, &facts, &id))
+            (dir.join("postmortem.md"), compose(&input, &facts, &id, None))
         }
     };
     let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -106,12 +107,14 @@ fn save(dir: &Path, path: &Path, document: &Document, evidence: &[Evidence], zon
     write_atomically(path, document.write().as_bytes())
 }
 
-fn compose(input: &DraftInput<'_>, facts: &Facts, id: &str) -> Document {
-    let front: FrontMatter = prose::front(input, facts, id);
+/// A fresh document; one that was drafted before keeps when it came to its stages.
+fn compose(input: &DraftInput<'_>, facts: &Facts, id: &str, stages: Option<Stages>) -> Document {
+    let mut front: FrontMatter = prose::front(input, facts, id);
+    front.stages = stages.unwrap_or(front.stages);
     Document::new(front, prose::body(input, facts))
 }
 
-fn time_zone(name: &str) -> Result<TimeZone> {
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone> {
     if name.eq_ignore_ascii_case("utc") {
         return Ok(TimeZone::UTC);
     }

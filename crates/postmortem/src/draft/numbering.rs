@@ -12,7 +12,7 @@ use crate::{Error, Result, workspace};
 const MAX_TRIES: u32 = 100;
 
 /// Reserves the next number of the year by making its directory.
-pub(super) fn reserve(root: &Path, now: Timestamp, zone: &TimeZone, slug: &str) -> Result<(String, PathBuf)> {
+pub(crate) fn reserve(root: &Path, now: Timestamp, zone: &TimeZone, slug: &str) -> Result<(String, PathBuf)> {
     let folder = workspace::postmortems_dir(root);
     create_directory(&folder)?;
     let year = now.to_zoned(zone.clone()).year();

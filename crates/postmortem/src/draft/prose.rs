@@ -5,7 +5,7 @@ use super::words::{clock, code, count, day, minute, minutes_between, plain, shor
 use super::{DraftInput, whys};
 use crate::chart::Unit;
 use crate::document::{
-    Communications, Detection, FrontMatter, Impact, SCHEMA, SloImpact, Status, Visibility, region,
+    Communications, Detection, FrontMatter, Impact, SCHEMA, SloImpact, Stages, Status, Visibility, region,
 };
 
 /// The front matter: facts only.
@@ -41,6 +41,12 @@ pub(super) fn front(input: &DraftInput<'_>, facts: &Facts, id: &str) -> FrontMat
         comms: Communications::default(),
         patterns: Vec::new(),
         glossary: Default::default(),
+        security: false,
+        outage: None,
+        teams: Vec::new(),
+        repeats: Vec::new(),
+        skip: None,
+        stages: Stages { draft: Some(input.now), ..Stages::default() },
     }
 }
 

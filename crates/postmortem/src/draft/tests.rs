@@ -198,3 +198,24 @@ async fn numbers_count_up_within_a_year_and_zones_are_checked() {
     let input = DraftInput { timezone: "Mars/Olympus", ..input(&incident, &rows, dir.path()) };
     assert!(matches!(draft(input, &Shop::default()).await, Err(Error::Timezone { .. })));
 }
+
+#[tokio::test]
+async fn lint_asks_telemetry_about_a_draft_and_finds_what_changed_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let drafted = drafted(dir.path(), &Shop::default()).await;
+    let (document, evidence) =
+        (Document::read(&drafted.dir).unwrap(), EvidenceSet::read(&drafted.dir).unwrap());
+    let mut same = crate::Knowledge::default();
+    crate::ask_telemetry(&document, &evidence, &Shop::default(), &mut same).await.unwrap();
+    assert_eq!(same.reruns.len(), evidence.items.len());
+    assert!(same.reruns.values().all(Result::is_ok), "{:?}", same.reruns);
+    assert!(same.observed.iter().any(|seen| seen.name == "CheckoutErrors" && seen.at == at("21:39:00")));
+    assert_eq!(lint::lint_knowing(&document, &evidence, &same), []);
+    let mut other = crate::Knowledge::default();
+    let shop = Shop { more_failed: 900, ..Shop::default() };
+    crate::ask_telemetry(&document, &evidence, &shop, &mut other).await.unwrap();
+    let found = lint::lint_knowing(&document, &evidence, &other);
+    let told: Vec<(&str, &str)> =
+        found.iter().map(|finding| (finding.rule, finding.message.as_str())).collect();
+    assert_eq!(told, [("I3", "E3 held 15713 for failed in row 1, now it is 16613")]);
+}

@@ -93,6 +93,56 @@ pub async fn freeze(sql: &dyn SqlSource, spec: EvidenceSpec, context: &FreezeCon
     Ok(evidence)
 }
 
+/// Asks the question of frozen evidence again, with the parameters it was asked with.
+///
+/// # Errors
+/// As [`freeze`].
+pub async fn rerun(sql: &dyn SqlSource, evidence: &Evidence, tenant: Tenant) -> Result<Evidence> {
+    let spec = EvidenceSpec {
+        id: evidence.id.clone(),
+        title: evidence.title.clone(),
+        caption: evidence.caption.clone(),
+        sql: evidence.sql.clone(),
+        params: evidence.params.iter().map(|(name, value)| (name.clone(), param_of(value))).collect(),
+        from: evidence.from,
+        to: evidence.to,
+        chart: evidence.chart.clone(),
+    };
+    let context = FreezeContext {
+        tenant,
+        watermark: evidence.watermark,
+        engine: evidence.engine.clone(),
+        now: evidence.frozen_at,
+    };
+    freeze(sql, spec, &context).await
+}
+
+/// What [`param_json`] wrote, read back: a text that is an instant was one, and so was a number of seconds.
+fn param_of(value: &Json) -> SqlParam {
+    match value {
+        Json::Null | Json::Array(_) => SqlParam::Null,
+        Json::Bool(flag) => SqlParam::Bool(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => SqlParam::Int(whole),
+            None => SqlParam::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::Object(fields) => SqlParam::Double(match fields.get("$double").and_then(Json::as_str) {
+            Some("Infinity") => f64::INFINITY,
+            Some("-Infinity") => f64::NEG_INFINITY,
+            _ => f64::NAN,
+        }),
+        Json::String(text) => {
+            let seconds = text.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
+            let span = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            match (text.parse(), span) {
+                (Ok(at), _) => SqlParam::Time(at),
+                (_, Some(span)) => SqlParam::Interval(span),
+                _ => SqlParam::Text(text.clone()),
+            }
+        }
+    }
+}
+
 /// Whether the SQL uses `$name` itself rather than a longer name.
 fn mentions(sql: &str, name: &str) -> bool {
     let mark = format!("${name}");

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use draw::{ChartKind, ChartSpec, standalone_svg};
-pub use freeze::{EvidenceSpec, FreezeContext, freeze};
+pub use freeze::{EvidenceSpec, FreezeContext, freeze, rerun};
 pub use store::{EvidenceSet, read_evidence, write_evidence};
 
 /// The value of `schema` that this version reads and writes.

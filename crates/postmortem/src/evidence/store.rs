@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use super::{Evidence, MAX_EVIDENCE, Verdict, canonical, standalone_svg, verify};
+use crate::error::chain;
 use crate::files::{MAX_EVIDENCE_BYTES, read_text, write_atomically};
 use crate::{Error, Result};
 
@@ -102,15 +103,4 @@ pub fn write_evidence(directory: &Path, evidence: &Evidence, zone: &TimeZone) ->
         write_atomically(&folder.join(format!("{}.svg", evidence.id)), svg.as_bytes())?;
     }
     Ok(())
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

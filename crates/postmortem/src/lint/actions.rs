@@ -14,12 +14,38 @@ static TEAM: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant")
 });
 static IDLE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^\W*(investigate|look into|consider|explore|think about|discuss)\b")
+    Regex::new(concat!(
+        r"(?i)^\W*(investigate|look (?:in(?:to)?|at)|consider|explore|think about|discuss|research|evaluate|assess|analy[sz]e",
+        r"|examine|figure out|find out|brainstorm|study|understand|determine|check (?:if|whether)|see (?:if|whether|why))\b(?:\s|[:,]|$)",
+    ))
+    .expect("the pattern is constant")
+});
+/// A noun phrase such as `Explore tab` starts with the word and is no order to explore.
+static IDLE_NOUN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\W*(?:Explore|Study|Research|Discuss) (?:tab|page|view|team|endpoint|API|service|button|feature)\b")
         .expect("the pattern is constant")
 });
+/// To make or better monitoring: the verb, at most a few words, the noun.
 static MONITOR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(improve|add|better|more)\b.*\b(monitoring|alerting|observability|alerts?)\b")
+    Regex::new(concat!(
+        r"(?i)^\W*(?:(?:improve|add|better|more|create|set up|extend|enhance|increase|introduce|expand|strengthen|tighten|write|build|have|implement|tune)\s+",
+        r"(?:(?:[\w'/.`-]+)\s+){0,4}?(?:monitoring|alerting|alarming|observability|alerts?|alarms?|visibility|telemetry|dashboards?)\b",
+        r"|(?:alert|alarm|page|monitor|watch)\s+(?:on|when|if|for|the|all|us|our|[a-z-]+)\b)",
+    ))
+    .expect("the pattern is constant")
+});
+/// The thing added hangs on an alert, it is not the alert.
+static ATTACHED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^\W*\w+(?:\s+up)?\s+(?:[\w'`-]+\s+){0,4}?(?:to|in|into|from|of|about|runbooks?|owners?|descriptions?|links?|tests?)\s")
         .expect("the pattern is constant")
+});
+/// A number to compare with, not a count of things.
+static THRESHOLD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?i)(?:above|over|below|under|at|exceeds?|than|within|after|reach(?:es)?|drops? to|every|>=?|<=?|≥|≤)\s*(?:least |most )?\d",
+        r"|\b\d{1,2}s\b|\d\s?(?:%|percent|ms\b|sec|min|h\b|hours?|days?|mb\b|gb\b|mib\b|gib\b|rps\b|x\b|×)|\d s\b",
+    ))
+    .expect("the pattern is constant")
 });
 
 pub(super) fn check(context: &mut Context<'_>) {
@@ -69,10 +95,14 @@ fn due(context: &mut Context<'_>, item: &ActionItem, resolved: Option<Date>) {
 }
 
 fn words(context: &mut Context<'_>, item: &ActionItem) {
-    if let Some(found) = IDLE.captures(&item.action) {
+    if let Some(found) = IDLE.captures(&item.action)
+        && !IDLE_NOUN.is_match(&item.action)
+    {
         context.report("A3", item.line, format!("{} starts with `{}`", item.id, &found[1]));
     }
-    if MONITOR.is_match(&item.action) && !item.action.contains(|c: char| c.is_ascii_digit()) {
+    let monitors = MONITOR.find(&item.action);
+    let attached = |found: &str| ATTACHED.is_match(&format!("{found} "));
+    if monitors.is_some_and(|found| !attached(found.as_str())) && !THRESHOLD.is_match(&item.action) {
         context.report("A4", item.line, format!("{} does not say which signal at which number", item.id));
     }
 }

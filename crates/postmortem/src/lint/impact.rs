@@ -2,26 +2,41 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Context;
-use crate::document::Communications;
+use super::{Context, just_before};
+
+/// Vague words told of in one stretch of text.
+const MAX_VAGUE: usize = 50;
 
 static VAGUE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(some|many|several|significant(?:ly)?|numerous|a few|lots of|a lot of)\b")
+    Regex::new(concat!(
+        r"(?i)\b(some|many|several|significant(?:ly)?|numerous|a few|lots of|a lot of|a number of|a handful of|a large number",
+        r"|a small (?:number|subset|portion|fraction|percentage)|a large (?:share|portion|part|fraction)|most of|most (?:users|customers|requests|orders)",
+        r"|the (?:vast )?majority of|considerabl[ey]|substantial(?:ly)?|countless|multiple (?:users|customers|requests|orders|services|tenants|regions|teams|people|clients|partners|accounts|merchants))\b",
+    ))
+    .expect("the pattern is constant")
+});
+/// Just before a vague word that is none: `how many`, `as many as 12 000`.
+static ASKS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:how|as|too|so|that|not|statistically)\s+$").expect("the pattern is constant")
+});
+/// Just after one: the number itself, within the clause.
+static COUNTED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:\s+as)?\s+(?:\([^)]*\d|(?:\w+\s+)?\d)|^\s+\w+(?:\s+\w+){0,4}\s+\([^)]*\d|^\s+(?:figures|digits?)\b")
         .expect("the pattern is constant")
 });
 
 pub(super) fn check(context: &mut Context<'_>) {
     let document = context.document;
-    let line = document.front_line("impact");
     for heading in ["Impact", "Summary"] {
         let Some(section) = document.section(heading) else { continue };
-        for found in VAGUE.find_iter(&document.body()[section.range.clone()]) {
+        for found in vague_in(&document.body()[section.range.clone()]) {
             let at = document.line_of(section.range.start + found.start());
             context.report("I1", at, format!("`{}` is not a number", found.as_str()));
         }
     }
-    for impact in &document.front.impact {
-        if let Some(found) = VAGUE.find(&impact.what) {
+    for (index, impact) in document.front.impact.iter().enumerate() {
+        let line = document.front_item_line("impact", index);
+        if let Some(found) = vague_in(&impact.what).first() {
             context.report("I1", line, format!("`{}` is not a number", found.as_str()));
         }
         if impact.unit.trim().is_empty() || !impact.value.is_finite() {
@@ -32,37 +47,14 @@ pub(super) fn check(context: &mut Context<'_>) {
         }
     }
     if document.front.impact.is_empty() {
-        context.report("I2", line, "there is no impact in numbers");
-    }
-    communication(context);
-    reviewer(context);
-}
-
-fn communication(context: &mut Context<'_>) {
-    let line = context.document.front_line("comms");
-    match &context.document.front.comms {
-        Communications::Sent(sent) if sent.is_empty() => {
-            context.report("C1", line, "no communication to customers is recorded");
-        }
-        Communications::NotNeeded(text) => {
-            let reason = text.trim().strip_prefix("n/a:").map(str::trim).unwrap_or_default();
-            if reason.is_empty() {
-                context.report("C1", line, "`comms` says neither what was sent nor why nothing was");
-            }
-        }
-        Communications::Sent(_) => {}
+        context.report("I2", document.front_line("impact"), "there is no impact in numbers");
     }
 }
 
-fn reviewer(context: &mut Context<'_>) {
-    let front = &context.document.front;
-    let team = |who: &Option<crate::document::Person>| who.as_ref().and_then(|who| who.team.clone());
-    let line = context.document.front_line("reviewer");
-    match (team(&front.owner), team(&front.reviewer)) {
-        (_, None) => context.report("P2", line, "no reviewer with a team is named"),
-        (owner, reviewer) if owner == reviewer => {
-            context.report("P2", line, "owner and reviewer are of one team");
-        }
-        _ => {}
-    }
+/// The vague words of a text that no number makes exact, at most [`MAX_VAGUE`].
+fn vague_in(text: &str) -> Vec<regex::Match<'_>> {
+    let vague = |found: &regex::Match<'_>| {
+        !ASKS.is_match(just_before(text, found.start())) && !COUNTED.is_match(&text[found.end()..])
+    };
+    VAGUE.find_iter(text).filter(vague).take(MAX_VAGUE).collect()
 }

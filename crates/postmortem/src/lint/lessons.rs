@@ -1,4 +1,9 @@
-use super::Context;
+use std::collections::BTreeSet;
+
+use super::{Context, names};
+
+/// Share of the shorter text's words that the other has too, from which on they say the same.
+const SAME: f64 = 0.75;
 
 pub(super) fn check(context: &mut Context<'_>) {
     let document = context.document;
@@ -27,11 +32,14 @@ pub(super) fn check(context: &mut Context<'_>) {
                 Some(_) => {}
             }
         }
-        let text = lesson.text.to_lowercase();
-        if let Some(service) =
-            document.front.services.iter().find(|service| text.contains(&service.to_lowercase()))
-        {
+        let own = document.front.services.iter().chain(&context.knowledge.own_services);
+        if let Some(service) = own.into_iter().find(|service| names::says_service(&lesson.text, service)) {
             context.report("L2", lesson.line, format!("{} names our service `{service}`", lesson.id));
+        }
+        for item in items.iter().filter(|item| lesson.actions.contains(&item.id)) {
+            if restates(&lesson.text, &item.action) {
+                context.report("L3", lesson.line, format!("{} says what {} says", lesson.id, item.id));
+            }
         }
     }
     for item in &items {
@@ -50,4 +58,25 @@ pub(super) fn check(context: &mut Context<'_>) {
             }
         }
     }
+}
+
+/// Whether two sentences have nearly the same words, however they are bent.
+fn restates(lesson: &str, action: &str) -> bool {
+    let (a, b) = (stems(lesson), stems(action));
+    let shorter = a.len().min(b.len());
+    shorter >= 3 && a.intersection(&b).count() as f64 >= SAME * shorter as f64
+}
+
+/// First letters of the words that carry meaning.
+fn stems(text: &str) -> BTreeSet<String> {
+    const LETTERS: usize = 5;
+    const EMPTY: [&str; 22] = [
+        "should", "must", "when", "that", "with", "from", "have", "this", "than", "each", "every", "any",
+        "the", "and", "for", "not", "are", "our", "its", "all", "needs", "need",
+    ];
+    text.split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| word.chars().count() >= 3 && !EMPTY.contains(&word.as_str()))
+        .map(|word| word.chars().take(LETTERS).collect())
+        .collect()
 }

@@ -2,20 +2,31 @@
 //!
 //! `E` blocks publishing, `W` warns. A rule that asks for what only people can write applies from a later status on,
 //! so a fresh draft is measured by what a draft can be. `<!-- lint-ignore: ID reason -->` in the text, or
-//! `# lint-ignore: ID reason` in the front matter, silences one rule for one document; without a reason it does not.
+//! `# lint-ignore: ID reason` in the front matter, silences one rule for one document; without a reason it does not,
+//! and is reported itself. What a rule needs to know beyond the document comes in as [`Knowledge`].
 
 mod actions;
+mod ask;
 mod charts;
 mod durations;
+mod glossary;
+mod ignores;
 mod impact;
+mod knowledge;
 mod lessons;
+mod names;
+mod patterns;
+mod process;
 mod response;
 mod rules;
 mod summary;
+mod telemetry;
 mod timeline;
 mod title;
 mod whys;
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +35,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use rules::{Rule, rules};
+pub use ask::ask_telemetry;
+pub use knowledge::{Knowledge, Observed, ObservedKind};
+pub use process::required_because;
+pub use rules::{Area, Rule, rules};
 
 use crate::Result;
 use crate::document::{Document, Status, file_of};
 use crate::evidence::EvidenceSet;
+use crate::files::MAX_DOCUMENT_BYTES;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,6 +80,7 @@ impl fmt::Display for Finding {
 struct Context<'a> {
     document: &'a Document,
     evidence: &'a EvidenceSet,
+    knowledge: &'a Knowledge,
     found: Vec<Finding>,
 }
 
@@ -75,7 +91,7 @@ impl Context<'_> {
     }
 
     fn report_as(&mut self, level: Level, rule: &'static str, line: usize, message: impl Into<String>) {
-        self.found.push(Finding { rule, level, line, message: message.into(), hint: rules::hint(rule) });
+        self.found.push(finding(level, rule, line, message));
     }
 
     fn line_of_section(&self, heading: &str) -> usize {
@@ -88,54 +104,107 @@ impl Context<'_> {
     }
 }
 
-/// Checks the post-mortem in a directory (or the file) against every rule that applies at its status.
+fn finding(level: Level, rule: &'static str, line: usize, message: impl Into<String>) -> Finding {
+    Finding { rule, level, line, message: message.into(), hint: rules::hint(rule) }
+}
+
+/// Checks the post-mortem in a directory (or the file) against every rule that applies at its status, knowing what
+/// lies beside it.
 ///
 /// # Errors
 /// When `postmortem.md` or the evidence folder cannot be read.
 pub fn lint(path: &Path) -> Result<Vec<Finding>> {
-    let file = file_of(path);
-    let document = Document::read(&file)?;
-    let evidence = EvidenceSet::read(&crate::render::parent(&file))?;
-    Ok(lint_document(&document, &evidence))
+    lint_with(path, Knowledge::default())
+}
+
+/// The same, knowing more; what lies beside the document is added.
+///
+/// # Errors
+/// As [`lint`].
+pub fn lint_with(path: &Path, knowledge: Knowledge) -> Result<Vec<Finding>> {
+    let document = Document::read(path)?;
+    let evidence = EvidenceSet::read(&crate::render::parent(&file_of(path)))?;
+    let knowledge = beside(path, &document, knowledge)?;
+    Ok(lint_knowing(&document, &evidence, &knowledge))
+}
+
+/// Adds what lies beside a document: its exported lessons, and the other post-mortems of its workspace.
+///
+/// # Errors
+/// When `lessons.md` is there and cannot be read.
+pub fn beside(path: &Path, document: &Document, mut knowledge: Knowledge) -> Result<Knowledge> {
+    let folder = crate::render::parent(&file_of(path));
+    if knowledge.others.is_empty() {
+        knowledge.others = neighbours(&folder, document);
+    }
+    knowledge.lessons_file = crate::files::read_optional(&folder.join("lessons.md"), MAX_DOCUMENT_BYTES)?;
+    Ok(knowledge)
+}
+
+/// The other post-mortems of the workspace that a folder lies in; one that cannot be read is left out with a warning.
+fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
+    let Ok(folder) = std::fs::canonicalize(folder) else { return Vec::new() };
+    let Some(workspace) = folder.parent().filter(|all| all.ends_with("postmortems")).and_then(Path::parent)
+    else {
+        return Vec::new();
+    };
+    let paths = crate::workspace::documents(workspace).unwrap_or_default();
+    let read = |path: &std::path::PathBuf| match Document::read(path) {
+        Ok(other) => Some(other),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem");
+            None
+        }
+    };
+    let others = paths.iter().filter(|path| path.parent() != Some(&folder)).filter_map(read);
+    others.filter(|other| other.front.tenant == document.front.tenant).collect()
 }
 
 /// The same for a document and evidence at hand; findings in order of lines.
 pub fn lint_document(document: &Document, evidence: &EvidenceSet) -> Vec<Finding> {
-    let mut context = Context { document, evidence, found: Vec::new() };
+    lint_knowing(document, evidence, &Knowledge::default())
+}
+
+/// The same with knowledge of what is outside; findings in order of lines.
+pub fn lint_knowing(document: &Document, evidence: &EvidenceSet, knowledge: &Knowledge) -> Vec<Finding> {
+    let mut context = Context { document, evidence, knowledge, found: Vec::new() };
     title::check(&mut context);
     summary::check(&mut context);
     timeline::check(&mut context);
     charts::check(&mut context);
+    glossary::check(&mut context);
     impact::check(&mut context);
+    telemetry::check(&mut context);
     whys::check(&mut context);
     response::check(&mut context);
     lessons::check(&mut context);
     actions::check(&mut context);
-    let ignored = ignored(document);
+    process::check(&mut context);
+    patterns::check(&mut context);
+    let ignored = ignores::check(&mut context);
+    let skipped = document.front.skip.is_some();
     let applies = |finding: &Finding| {
-        document.front.status >= rules::applies_from(finding.rule) && !ignored.contains(&finding.rule)
+        let rule = rules::rule(finding.rule);
+        document.front.status >= rule.from
+            && !ignored.contains(&rule.id)
+            && (!skipped || rule.area.applies_to_skipped())
     };
     context.found.retain(applies);
     context.found.sort_by(|a, b| (a.line, a.rule).cmp(&(b.line, b.rule)));
     context.found
 }
 
-/// Rules silenced with a reason.
-fn ignored(document: &Document) -> Vec<&'static str> {
-    let mut ids = Vec::new();
-    for line in document.front_text().lines().chain(document.body().lines()) {
-        let Some((before, rest)) = line.split_once("lint-ignore:") else { continue };
-        if !(before.trim_end().ends_with("<!--") || before.trim_start().starts_with('#')) {
-            continue;
-        }
-        let mut words = rest.trim_end().trim_end_matches("-->").split_whitespace();
-        let id = words.next().unwrap_or_default();
-        let known = rules().iter().find(|rule| rule.id == id);
-        if let Some(rule) = known
-            && words.next().is_some()
-        {
-            ids.push(rule.id);
-        }
-    }
-    ids
+/// The few words before a place in a text.
+fn just_before(text: &str, end: usize) -> &str {
+    const BYTES: usize = 60;
+    &text[text.floor_char_boundary(end.saturating_sub(BYTES))..end]
+}
+
+/// Whether a word stands in a text by itself.
+fn has_word(text: &str, word: &str) -> bool {
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !word.is_empty()
+        && text.match_indices(word).any(|(at, _)| {
+            !inside(text[..at].chars().next_back()) && !inside(text[at + word.len()..].chars().next())
+        })
 }

@@ -5,7 +5,7 @@ use hindsight_model::TimelineSource;
 use jiff::Timestamp;
 use regex::Regex;
 
-use super::{Context, Level};
+use super::{Context, Level, has_word, names};
 use crate::document::{Status, TimelineEntry};
 
 const SILENCE_WARN_S: i64 = 10 * 60;
@@ -28,8 +28,6 @@ static ZONED_ROW: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("the pattern is constant")
 });
-static HANDLE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?:^|\s)@[A-Za-z][\w.-]+").expect("the pattern is constant"));
 
 pub(super) fn check(context: &mut Context<'_>) {
     let rows = context.document.timeline();
@@ -149,23 +147,15 @@ fn same(row: &TimelineEntry, at: Timestamp) -> bool {
 
 fn roles_not_names(context: &mut Context<'_>, rows: &[TimelineEntry]) {
     let front = &context.document.front;
-    let mut names: BTreeSet<String> =
+    let mut people: BTreeSet<String> =
         [&front.owner, &front.reviewer].into_iter().flatten().filter_map(|who| who.person.clone()).collect();
     let items = context.document.actions().map(|table| table.items).unwrap_or_default();
-    names.extend(items.into_iter().map(|item| item.owner).filter(|owner| !owner.is_empty()));
+    people.extend(items.into_iter().map(|item| item.owner).filter(|owner| !owner.is_empty()));
     for row in rows {
         let text = row.text.to_lowercase();
-        let named = names.iter().find(|name| has_word(&text, &name.to_lowercase()));
-        let handle = HANDLE.find(&row.text).map(|found| found.as_str().trim().to_owned());
-        if let Some(name) = named.cloned().or(handle) {
+        let named = people.iter().find(|name| has_word(&text, &name.to_lowercase()));
+        if let Some(name) = named.cloned().or_else(|| names::person_in(&row.text)) {
             context.report("TL5", row.line, format!("the row names a person: {name}"));
         }
     }
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    text.match_indices(word).any(|(at, _)| {
-        !inside(text[..at].chars().next_back()) && !inside(text[at + word.len()..].chars().next())
-    })
 }

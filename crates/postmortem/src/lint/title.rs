@@ -11,8 +11,24 @@ static PARTY: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant")
 });
 static CAUSE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(exhaust\w*|oom|out of memory|bugs?|leak\w*|(?:mis)?config\w*|deploy\w*|rollouts?|root cause|caused?|due to|because|crash\w*|deadlock\w*|saturat\w*|overload\w*|regression|migration|expired?|certificate|race condition|timeouts? in)\b")
-        .expect("the pattern is constant")
+    Regex::new(concat!(
+        r"(?i)\b(exhaust\w*|oom|out of (?:memory|disk|connections|file descriptors)|bugs?|(?:memory|connection|resource|thread) leaks?|leaks?|leaked|leaking",
+        r"|(?:mis)?config\w*|deploy\w*|roll-?outs?|rollbacks?|hotfix|root cause|caused?|due to|because|owing to|result of|following an?|after (?:an?|the|its|our) (?:\w+ ){0,2}?(?:change|release|upgrade|update|migration|failover|push)",
+        r"|crash\w*|deadlocks?|deadlocked|saturat\w*|overload\w*|regression|(?:schema |data )?migration|expired?|expiry|certificates?|race condition|timeouts? in",
+        r"|disk full|full disk|dns|failover|split[- ]brain|null pointer|segfault|kernel|retry storm|thundering herd|cache stampede|gc pause|garbage collection|throttl\w+|human error|power (?:loss|outage)|hardware|fib(?:er|re) cut|feature flag)\b",
+    ))
+    .expect("the pattern is constant")
+});
+/// What customers saw, in words that elsewhere name a cause.
+static SYMPTOM: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?i)\b(?:(?:un)?able to|could not|cannot|can't|couldn't|failed to|trying to|when|while|from) (?:\w+ ){0,2}?(?:deploy\w*|config\w*|migrat\w*|roll(?:ing)? ?(?:out|back)|failover)\b",
+        r"|\b(?:saw|seeing|got|shown|received|met) (?:\w+ ){0,3}?(?:crash\w*|certificate \w+|expired \w+|throttl\w+|bug report\w*|dns \w+|leaked \w+)",
+        r"|\bapps? (?:\w+ )?crash(?:ed|es|ing)?\b|\bcertificate (?:warnings?|errors?)\b",
+        r"|\bdeploy(?:ment)?s? (?:of \w+ )?(?:were|was|failed|stuck|delayed|waited|queued|took)\b",
+        r"|\b(?:saw|found) (?:their )?(?:deploy(?:ment)?s?|migrations?|rollouts?|config\w*|backups?)\b",
+    ))
+    .expect("the pattern is constant")
 });
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:us|eu|ap|sa|ca|me|af|il|mx)-(?:gov-)?(?:north|south|east|west|central)(?:east|west)?(?:-?\d)?[a-f]?\b")
@@ -45,6 +61,7 @@ fn names_no_cause(context: &mut Context<'_>) {
     {
         title = title.replace(service.as_str(), "");
     }
+    let title = SYMPTOM.replace_all(&title, " ");
     if let Some(word) = CAUSE.find(&title) {
         let message = format!("the title names a cause: `{}`", word.as_str());
         context.report("T2", context.document.front_line("title"), message);

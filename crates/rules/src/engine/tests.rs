@@ -1,5 +1,6 @@
 mod absences;
 mod crashes;
+mod order;
 mod outages;
 mod pool;
 mod reload;

@@ -13,6 +13,7 @@ mod incident_steps;
 mod lists;
 mod postmortem;
 mod range;
+mod review;
 mod rule;
 mod runbook;
 mod silences;
@@ -48,6 +49,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/incidents/{id}/rows/{row}", post(incident_forms::edit))
         .route("/incidents/{id}/import", post(incident_forms::import_rows))
         .route("/postmortems", get(lists::postmortems))
-        .route("/postmortems/{id}", get(postmortem::show))
+        .route("/patterns", get(review::patterns))
+        .route("/review", get(review::review))
+        .merge(postmortem::router())
         .route("/assets/{name}", get(assets::serve))
 }

@@ -20,7 +20,7 @@ use crate::files::{Loaded, load};
 use crate::{Alignment, Engine, Journal, JournalError, Options};
 
 /// Seconds that a run lasts.
-const LENGTH: i64 = 240;
+pub(super) const LENGTH: i64 = 240;
 
 const RULES: &str = "
 groups:
@@ -43,40 +43,49 @@ groups:
 
 /// What the query of one rule finds at one tick, for the instances a and b.
 #[derive(Clone, Debug)]
-enum Finds {
+pub(super) enum Finds {
     Rows(Option<f64>, Option<f64>),
     Fails,
 }
 
-fn finds() -> impl Strategy<Value = Finds> {
+pub(super) fn finds() -> impl Strategy<Value = Finds> {
     let value = prop::option::weighted(0.8, prop_oneof![Just(0.95), Just(0.2), 0.0..1.0_f64]);
     prop_oneof![6 => (value.clone(), value).prop_map(|(a, b)| Finds::Rows(a, b)), 1 => Just(Finds::Fails)]
 }
 
 /// Answers by the rule's number and the tick.
-struct Script(Vec<Finds>);
+pub(super) struct Script(pub(super) Vec<Finds>);
 
-#[async_trait::async_trait]
-impl SqlSource for Script {
-    async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+impl Script {
+    /// The instances that the query of a rule finds at its tick, with their values.
+    pub(super) fn rows(&self, request: &SqlRequest) -> Result<Vec<(&'static str, f64)>, SqlError> {
         let rule: usize = request.sql.split(' ').nth(1).unwrap().parse().unwrap();
         let Some(SqlParam::Time(now)) = request.params.get("now") else { panic!("a tick") };
         let second = usize::try_from(now.duration_since(t(0)).as_secs()).unwrap();
         match &self.0[(second / 15 * 3 + rule) % self.0.len()] {
             Finds::Fails => Err(SqlError::Failed { message: "the disk is on fire".to_owned() }),
-            Finds::Rows(a, b) => {
-                let rows: Vec<(&str, f64)> = [("a", a), ("b", b)]
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name, (*value)?)))
-                    .collect();
-                let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
-                let values: Vec<f64> = rows.iter().map(|(_, value)| *value).collect();
-                Ok(answer(vec![
-                    ("name", Arc::new(StringArray::from(names))),
-                    ("value", Arc::new(Float64Array::from(values))),
-                ]))
-            }
+            Finds::Rows(a, b) => Ok([("a", a), ("b", b)]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, (*value)?)))
+                .collect()),
         }
+    }
+}
+
+/// Rows as an answer.
+pub(super) fn answered(rows: &[(&'static str, f64)]) -> SqlAnswer {
+    let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    let values: Vec<f64> = rows.iter().map(|(_, value)| *value).collect();
+    answer(vec![
+        ("name", Arc::new(StringArray::from(names))),
+        ("value", Arc::new(Float64Array::from(values))),
+    ])
+}
+
+#[async_trait::async_trait]
+impl SqlSource for Script {
+    async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        Ok(answered(&self.rows(&request)?))
     }
 }
 

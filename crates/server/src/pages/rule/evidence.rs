@@ -37,7 +37,7 @@ pub(super) struct EvaluationRow {
     pub(super) watermark: Option<Moment>,
     pub(super) duration: String,
     pub(super) error: Option<String>,
-    pub(super) door: String,
+    pub(super) door: Option<String>,
 }
 
 pub(super) async fn read(
@@ -137,7 +137,7 @@ fn row(
             Outcome::Error(error) => Some(hindsight_postmortem::chart::shorten(error, 400)),
             _ => None,
         },
-        door: door(rule, group, evaluation.at, range),
+        door: (!group.built_in).then(|| door(rule, group, evaluation.at, range)),
     }
 }
 
