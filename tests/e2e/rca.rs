@@ -1,5 +1,6 @@
 //! `hindsight bench rca`: correlation keeps its scores, and the harness says clearly what it was not given.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -90,7 +91,8 @@ fn generated_faults_are_found_also_by_a_time_that_is_a_minute_late() -> anyhow::
 #[test]
 fn recorded_faults_of_real_systems_are_found() -> anyhow::Result<()> {
     let Some(folder) = std::env::var_os("HINDSIGHT_RCA_CASES").map(PathBuf::from) else {
-        eprintln!("skipped: HINDSIGHT_RCA_CASES names no folder with cases/ and labels/");
+        let said = "skipped: HINDSIGHT_RCA_CASES names no folder with cases/ and labels/";
+        writeln!(std::io::stderr(), "{said}")?;
         return Ok(());
     };
     for late in ["0s", "60s"] {

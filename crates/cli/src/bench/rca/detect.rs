@@ -32,7 +32,7 @@ pub(super) async fn run(args: &BenchRcaArgs) -> anyhow::Result<ExitCode> {
             let moment = Moment { at: found.opened_at, calls: calls.clone() };
             let correlation = correlate(store.sql(), &Tenant::default(), &moment, &tell).await?;
             let services = correlation.suspects.iter().map(|suspect| suspect.service.as_str());
-            let line = line(&name, cases.len() > 1, &found, services.collect());
+            let line = line(&name, cases.len() > 1, &found, &services.collect::<Vec<_>>());
             match &mut out {
                 Some(file) => writeln!(file, "{line}").context("write --out")?,
                 None => say::line(&line.to_string())?,
@@ -46,7 +46,7 @@ pub(super) async fn run(args: &BenchRcaArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(case: &str, is_one_of_several: bool, found: &Detected, services: Vec<&str>) -> Value {
+fn line(case: &str, is_one_of_several: bool, found: &Detected, services: &[&str]) -> Value {
     let closed = found.closed_at.map(|at| at.to_string());
     let mut line =
         json!({"opened_at": found.opened_at.to_string(), "closed_at": closed, "services": services});
