@@ -90,6 +90,19 @@ async fn send(server: &Server, service: &str, seconds: i64, fail: bool) -> anyho
     Ok(())
 }
 
+/// A service says which variant of the flag `new-cart` it was given.
+async fn send_flag(server: &Server, service: &str, seconds: i64, variant: &str) -> anyhow::Result<()> {
+    let at = u64::try_from((start() + SignedDuration::from_secs(seconds)).as_nanosecond())?;
+    let said =
+        vec![otlp::text("feature_flag.key", "new-cart"), otlp::text("feature_flag.result.variant", variant)];
+    let mut logs = otlp::logs(service, at, &[("", said)]);
+    logs.resource_logs[0].scope_logs[0].log_records[0].event_name = "feature_flag.evaluation".to_owned();
+    let post = reqwest::Client::new().post(server.otlp_url("logs")).header(CONTENT_TYPE, PROTOBUF);
+    let status = post.body(logs.encode_to_vec()).send().await?.status();
+    ensure!(status == 200, "the event was answered {status}");
+    Ok(())
+}
+
 /// A page's status, where it sends the reader, and its text.
 async fn get(server: &Server, path: &str) -> anyhow::Result<(u16, String, String)> {
     let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
@@ -300,6 +313,23 @@ async fn an_slo_says_what_is_left_how_fast_it_goes_and_what_took_it() -> anyhow:
     holds(&slo, &["16.7 ×"])?;
     let (status, to, _) = get(&server, "/alerts/slo/cart-availability/page-1h").await?;
     assert_eq!((status, to.as_str()), (303, "/slos/cart-availability"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_flag_change_spent_is_charged_to_it() -> anyhow::Result<()> {
+    let home = Home::new("")?;
+    write(&home, "slos/cart.yaml", SLO)?;
+    let server = serve(&home)?;
+    for minute in 0..7 {
+        send_flag(&server, "cart", minute * 60 + 5, if minute < 4 { "off" } else { "on" }).await?;
+        send(&server, "cart", minute * 60 + 10, minute == 5).await?;
+        move_to(&server, minute * 60 + 60).await?;
+    }
+    move_to(&server, 540).await?;
+    let slo = unescaped(&page(&server, "/slos/cart-availability").await?);
+    holds(&slo, &["4 of 28 bad", "flag change", "cart: flag new-cart off → on"])?;
+    ensure!(!slo.contains("unexplained"), "the bad minute came after the flag: {slo}");
     Ok(())
 }
 

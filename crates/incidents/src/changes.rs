@@ -16,11 +16,13 @@ const SILENCE_MINUTES: usize = 5;
 /// Most changes returned, the oldest first.
 const CHANGES_MAX: usize = 200;
 
-/// A change of a service's `service.version`.
+/// A change of a service's `service.version`, or of the variant that a feature flag gave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The service.
     pub service: String,
+    /// Key of the feature flag that changed; `None` for a version.
+    pub flag: Option<String>,
     /// First minute of the new version.
     pub at: Timestamp,
     /// `service.version 4.1.9 → 4.2.0`.
@@ -54,6 +56,33 @@ pub fn version_changes(telemetry: &Telemetry) -> Vec<Change> {
         .flat_map(|versions| of_service(telemetry, versions))
         .collect();
     changes.sort_by(|a, b| (a.at, &a.service).cmp(&(b.at, &b.service)));
+    changes.truncate(CHANGES_MAX);
+    changes
+}
+
+/// The changes of feature flags, each with its variants as if they were versions, in order of time.
+pub(crate) fn flag_changes(
+    whole: &Telemetry,
+    flags: BTreeMap<String, BTreeMap<String, VersionSeries>>,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (flag, variants) in flags {
+        let telemetry = Telemetry {
+            versions: variants.into_values().collect(),
+            ..Telemetry::empty(whole.from, whole.to)
+        };
+        changes.extend(version_changes(&telemetry).into_iter().map(|change| Change {
+            what: format!("flag {flag} {} → {}", change.old, change.new),
+            sql: queries::flags(
+                plus_minutes(change.at, -30),
+                plus_minutes(change.at, 30),
+                Some(&change.service),
+            ),
+            flag: Some(flag.clone()),
+            ..change
+        }));
+    }
+    changes.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
     changes.truncate(CHANGES_MAX);
     changes
 }
@@ -122,6 +151,7 @@ fn describe(telemetry: &Telemetry, old: &VersionSeries, new: &VersionSeries, sta
     let share = |bad: f64, all: f64| (all > 0.0).then(|| bad / all);
     Change {
         service: new.service.clone(),
+        flag: None,
         at,
         what: format!("service.version {} → {}", old.version, new.version),
         old: old.version.clone(),
@@ -131,5 +161,44 @@ fn describe(telemetry: &Telemetry, old: &VersionSeries, new: &VersionSeries, sta
         new_error_share: share(new_bad, new_all),
         z: two_proportions(old_bad, old_all, new_bad, new_all),
         sql: queries::versions(plus_minutes(at, -30), plus_minutes(at, 30), Some(&new.service)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::minute;
+
+    fn variant(name: &str, evaluated: std::ops::Range<usize>) -> (String, VersionSeries) {
+        let spans = (0..60).map(|minute| evaluated.contains(&minute).then_some(5.0)).collect();
+        let none = vec![None; 60];
+        let series = VersionSeries {
+            service: "cart".to_owned(),
+            version: name.to_owned(),
+            spans,
+            calls: none.clone(),
+            errors: none,
+        };
+        (name.to_owned(), series)
+    }
+
+    #[test]
+    fn a_flag_changes_when_another_variant_is_given_and_no_flag_changes_another() {
+        let flags = BTreeMap::from([
+            ("new-cart".to_owned(), BTreeMap::from([variant("off", 0..40), variant("on", 30..60)])),
+            ("colour".to_owned(), BTreeMap::from([variant("red", 0..60)])),
+            ("banner".to_owned(), BTreeMap::from([variant("a", 0..20), variant("b", 10..20)])),
+        ]);
+        let changes = flag_changes(&Telemetry::empty(minute(0), minute(60)), flags);
+        let told: Vec<_> =
+            changes.iter().map(|change| (change.flag.as_deref(), change.what.as_str(), change.at)).collect();
+        assert_eq!(
+            told,
+            [
+                (Some("banner"), "flag banner a → b", minute(10)),
+                (Some("new-cart"), "flag new-cart off → on", minute(30)),
+            ]
+        );
+        assert!(changes.iter().all(|change| change.sql.contains("feature_flag.evaluation")));
     }
 }

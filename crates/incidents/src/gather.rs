@@ -9,17 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use hindsight_model::{SqlRequest, SqlSource, SqlValue, Tenant};
 use jiff::Timestamp;
 
+use crate::changes::flag_changes;
 use crate::gather::queries::{GaugeGrain, ROWS_MAX};
 use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
 use crate::{
-    AttributeCount, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry,
-    VersionSeries,
+    AttributeCount, Change, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries,
+    Telemetry, VersionSeries,
 };
 
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
 pub const MINUTES_MAX: i64 = 24 * 60;
+/// Flags of one service that are looked at.
+const FLAGS_MAX: usize = 100;
 
 /// Columns of `spans` whose values may tell who is affected.
 const AFFECTED_COLUMNS: [&str; 7] = [
@@ -145,6 +148,45 @@ pub async fn gather_versions(
     let mut telemetry = whole_minutes(from, to);
     versions(&Asker { sql, tenant }, &mut telemetry, Some(service)).await?;
     Ok(telemetry)
+}
+
+/// The changes of feature flags that a service evaluated in the whole minutes of `[from, to)`, cut to the latest
+/// [`MINUTES_MAX`]: a variant's first sight after another, or its return after a silence. In order of time.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn gather_flag_changes(
+    sql: &dyn SqlSource,
+    tenant: &Tenant,
+    from: Timestamp,
+    to: Timestamp,
+    service: &str,
+) -> Result<Vec<Change>> {
+    let whole = whole_minutes(from, to);
+    let rows =
+        (Asker { sql, tenant }).rows("flags", queries::flags(whole.from, whole.to, Some(service))).await?;
+    let mut flags: BTreeMap<String, BTreeMap<String, VersionSeries>> = BTreeMap::new();
+    let minutes = whole.minutes();
+    for row in &rows {
+        let (Some(service), Some(flag), Some(variant), Some(slot)) =
+            (text(row, 0), text(row, 1), text(row, 2), slot(&whole, row, 3))
+        else {
+            continue;
+        };
+        if flags.len() >= FLAGS_MAX && !flags.contains_key(flag) {
+            continue;
+        }
+        let variants = flags.entry(flag.to_owned()).or_default();
+        let series = variants.entry(variant.to_owned()).or_insert_with(|| VersionSeries {
+            service: service.to_owned(),
+            version: variant.to_owned(),
+            spans: vec![None; minutes],
+            calls: vec![None; minutes],
+            errors: vec![None; minutes],
+        });
+        series.spans[slot] = number(row, 4);
+    }
+    Ok(flag_changes(&whole, flags))
 }
 
 /// Nothing yet, about the whole minutes of `[from, to)`, cut to the latest [`MINUTES_MAX`].

@@ -224,7 +224,7 @@ fn overdue_of(
     found.collect()
 }
 
-async fn rows(app: &App) -> Result<Vec<ActionRow>, ApiError> {
+pub(crate) async fn rows(app: &App) -> Result<Vec<ActionRow>, ApiError> {
     let workspace = app.config.workspace.value.clone();
     let listed = tokio::task::spawn_blocking(move || {
         hindsight_postmortem::list_actions(&workspace, &Tenant::default())

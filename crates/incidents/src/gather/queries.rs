@@ -53,6 +53,21 @@ pub fn versions(from: Timestamp, to: Timestamp, service: Option<&str>) -> String
     )
 }
 
+/// Evaluations of feature flags by service, key, variant and minute, from log records that are such events
+/// (OpenTelemetry's semantic conventions, `feature_flag.evaluation`; the attribute of the variant had another name
+/// before 1.32). Columns `service`, `flag`, `variant`, `minute`, `evaluations`.
+pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {
+    format!(
+        "SELECT service_name AS service, attributes->>'feature_flag.key' AS flag,\n  \
+         coalesce(attributes->>'feature_flag.result.variant', attributes->>'feature_flag.variant') AS variant,\n  \
+         date_trunc('minute', timestamp) AS minute, count(*) AS evaluations\n\
+         FROM logs\nWHERE {} AND event_name = 'feature_flag.evaluation' AND {}\n\
+         GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 LIMIT {ROWS_MAX}",
+        within("timestamp", from, to),
+        of_service("service_name", service),
+    )
+}
+
 /// Calls between services by minute: a span whose parent belongs to another service. Columns `caller`, `callee`,
 /// `minute`, `calls`, `errors`, `p95_ms`.
 pub fn edges(from: Timestamp, to: Timestamp, caller: Option<&str>) -> String {

@@ -1,6 +1,7 @@
 //! The pages: each a struct that a pure function builds and a template prints. They work without script; the one
 //! small script adds keys.
 
+mod actions;
 mod alert_words;
 mod alerts;
 mod assets;
@@ -49,6 +50,9 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/incidents/{id}/rows/{row}", post(incident_forms::edit))
         .route("/incidents/{id}/import", post(incident_forms::import_rows))
         .route("/postmortems", get(lists::postmortems))
+        .route("/actions", get(actions::show))
+        .route("/actions/verify", post(actions::verify_all))
+        .route("/actions/{postmortem}/{item}", post(actions::say_of))
         .route("/patterns", get(review::patterns))
         .route("/review", get(review::review))
         .merge(postmortem::router())

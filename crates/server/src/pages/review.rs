@@ -11,12 +11,9 @@ use hindsight_incidents::phases;
 use hindsight_model::Tenant;
 use hindsight_postmortem::Document;
 use hindsight_postmortem::chart::{DotRow, duration_dots};
-use hindsight_postmortem::document::ActionStatus;
 use hindsight_postmortem::recurrence::{Recurrence, Recurring, recurrence};
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
+use super::actions::{Debt, ItemView, debt, debt_words, items, view};
 use super::frame::{Frame, PageError, html};
 use super::lists::listed;
 use crate::app::App;
@@ -46,6 +43,7 @@ struct ReviewPage {
     chart: String,
     recurring: Vec<RecurringView>,
     debt: Debt,
+    owed: Vec<ItemView>,
 }
 
 struct RecurringView {
@@ -55,25 +53,6 @@ struct RecurringView {
     last: String,
     means: &'static str,
     documents: Vec<String>,
-}
-
-/// Actions that are owed.
-#[derive(Default)]
-struct Debt {
-    open: usize,
-    overdue: usize,
-    unverified: usize,
-    rows: Vec<ActionView>,
-}
-
-struct ActionView {
-    postmortem: String,
-    id: String,
-    action: String,
-    owner: String,
-    due: String,
-    is_overdue: bool,
-    status: &'static str,
 }
 
 pub(crate) async fn patterns(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
@@ -113,14 +92,17 @@ pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>
         .collect();
     let documents = documents(&app).await?;
     let found = recurrence(&documents, now);
-    let debt = debt(&documents, now);
+    let items = items(&app).await?;
+    let debt = debt(&items);
+    let owed = items.iter().filter(|item| item.standing.is_open()).take(ACTIONS_MAX).map(view).collect();
     Ok(html(&ReviewPage {
         frame: Frame::new("Incident review", "review"),
-        sentence: debt_words(&debt),
+        sentence: debt_words(debt),
         incidents: incidents.len(),
         chart: duration_dots("phases", "How long each phase took", &rows),
         recurring: views(&found.patterns).into_iter().take(RECURRING_MAX).collect(),
         debt,
+        owed,
     }))
 }
 
@@ -148,76 +130,5 @@ fn recurrence_words(found: &Recurrence) -> String {
         (0, _) => "No post-mortem of the last year says what came again.".to_owned(),
         (_, true) => "No pattern came three times within 90 days.".to_owned(),
         (_, false) => format!("Systemic, three times or more within 90 days: {}.", systemic.join(", ")),
-    }
-}
-
-/// Actions of all documents that are not done, nearest due date first, and how many were done without evidence.
-fn debt(documents: &[Document], now: Timestamp) -> Debt {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let mut debt = Debt::default();
-    let mut rows: Vec<(Option<Date>, ActionView)> = Vec::new();
-    for document in documents {
-        for item in document.actions().map(|table| table.items).unwrap_or_default() {
-            match item.status {
-                ActionStatus::Verified | ActionStatus::WontDo => continue,
-                ActionStatus::Done => {
-                    debt.unverified += 1;
-                    continue;
-                }
-                ActionStatus::Proposed | ActionStatus::Accepted | ActionStatus::InProgress => {}
-            }
-            let is_overdue = item.due.is_some_and(|due| due < today);
-            debt.open += 1;
-            debt.overdue += usize::from(is_overdue);
-            let view = ActionView {
-                postmortem: document.front.id.clone(),
-                id: item.id,
-                action: hindsight_postmortem::chart::shorten(&item.action, 200),
-                owner: item.owner,
-                due: item.due.map_or_else(|| "no date".to_owned(), |due| due.to_string()),
-                is_overdue,
-                status: item.status.as_str(),
-            };
-            rows.push((item.due, view));
-        }
-    }
-    rows.sort_by_key(|(due, _)| (due.is_none(), *due));
-    debt.rows = rows.into_iter().take(ACTIONS_MAX).map(|(_, view)| view).collect();
-    debt
-}
-
-fn debt_words(debt: &Debt) -> String {
-    let items = |count: usize| if count == 1 { "1 action".to_owned() } else { format!("{count} actions") };
-    match (debt.open, debt.overdue, debt.unverified) {
-        (0, _, 0) => "No action is owed.".to_owned(),
-        (0, _, unverified) => format!("{} done and not verified.", items(unverified)),
-        (open, 0, _) => format!("{} open, none overdue.", items(open)),
-        (open, overdue, _) => format!("{} open, {overdue} overdue.", items(open)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn what_is_owed_comes_by_due_date_and_says_what_is_late() {
-        let text = "---\nschema: hindsight/postmortem/v1\nid: PM-2026-001\nincidents: [INC-1]\ntitle: t\n\
-             status: draft\nseverity: SEV2\ntimezone: UTC\ntimes: {}\nservices: []\n---\n\n## Action items\n\n\
-             | id | action | owner | due | priority | lesson | why | tracker | verify | status |\n\
-             |----|--------|-------|-----|----------|--------|-----|---------|--------|--------|\n\
-             | A1 | later | ana | 2026-06-01 | high | L1 | 1.5 | | | accepted |\n\
-             | A2 | late | ben | 2026-05-01 | low | L1 | 1.5 | | | proposed |\n\
-             | A3 | done | cy | 2026-05-01 | low | L1 | 1.5 | | | done |\n\
-             | A4 | shown | cy | 2026-05-01 | low | L1 | 1.5 | | | verified |\n\
-             | A5 | some day | dee | | low | L1 | 1.5 | | | in_progress |\n";
-        let document = Document::parse(text, Path::new("postmortem.md")).unwrap();
-        let debt = debt(&[document], "2026-05-20T00:00:00Z".parse().unwrap());
-        let ids: Vec<(&str, bool)> = debt.rows.iter().map(|row| (row.id.as_str(), row.is_overdue)).collect();
-        assert_eq!(ids, [("A2", true), ("A1", false), ("A5", false)]);
-        assert_eq!((debt.open, debt.overdue, debt.unverified), (3, 1, 1));
-        assert_eq!(debt_words(&debt), "3 actions open, 1 overdue.");
     }
 }

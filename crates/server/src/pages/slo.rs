@@ -286,8 +286,8 @@ fn ledger_events(
         }
     });
     let changes = changes.iter().map(|change| LedgerEvent {
-        kind: LedgerKind::Deploy,
-        id: format!("{} {} {}", change.service, change.new, change.at),
+        kind: if change.flag.is_some() { LedgerKind::FlagChange } else { LedgerKind::Deploy },
+        id: format!("{} {} {}", change.service, change.what, change.at),
         title: format!("{}: {}", change.service, change.what),
         from: change.at,
         to: change.at,
@@ -328,7 +328,8 @@ fn ledger_rows(entries: &[LedgerEntry], now: Timestamp, range: &Range) -> Vec<Le
 fn ledger_note(window: &Range) -> String {
     let days = window.to.duration_since(window.from).as_hours() / 24;
     if days > 1 {
-        "Every bad minute of the budget window is charged once. Deploys are looked up in the last day of the window."
+        "Every bad minute of the budget window is charged once. Deploys and flag changes are looked up in the last day \
+         of the window."
             .to_owned()
     } else {
         "Every bad minute of the budget window is charged once.".to_owned()
