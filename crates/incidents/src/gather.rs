@@ -6,11 +6,11 @@ pub mod queries;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindsight_model::{SqlRequest, SqlSource, SqlValue, Tenant};
+use hindsight_model::{SqlError, SqlRequest, SqlSource, SqlValue, Tenant};
 use jiff::Timestamp;
 
 use crate::changes::flag_changes;
-use crate::gather::queries::{GaugeGrain, ROWS_MAX};
+use crate::gather::queries::{GaugeGrain, ROWS_MAX, Sample};
 use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
 use crate::{
     AttributeCount, Change, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries,
@@ -21,6 +21,10 @@ pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
 pub const MINUTES_MAX: i64 = 24 * 60;
+/// Requests up to which the calls between services are those of all traces; beyond, of one trace in 8.
+const WHOLE_REQUESTS_MAX: f64 = 400_000.0;
+/// And beyond so many, of one trace in 64.
+const EIGHTH_REQUESTS_MAX: f64 = 8.0 * WHOLE_REQUESTS_MAX;
 /// Flags of one service that are looked at.
 const FLAGS_MAX: usize = 100;
 
@@ -124,7 +128,8 @@ pub async fn gather_graph(
     to: Timestamp,
 ) -> Result<ServiceGraph> {
     let asker = Asker { sql, tenant };
-    let rows = asker.rows("calls between services", queries::edges(from, to, None)).await?;
+    let edges = |sample| queries::edges(from, to, None, sample);
+    let (rows, _) = over_traces(&asker, "calls between services", Sample::All, edges).await?;
     let mut graph = ServiceGraph::default();
     for row in &rows {
         if let (Some(caller), Some(callee)) = (text(row, 0), text(row, 1)) {
@@ -293,14 +298,22 @@ async fn versions(asker: &Asker<'_>, telemetry: &mut Telemetry, service: Option<
 async fn edges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
     let (from, to) = (telemetry.from, telemetry.to);
     let mut found: BTreeMap<(String, String), Edge> = BTreeMap::new();
-    let between = asker.rows("calls between services", queries::edges(from, to, None)).await?;
+    let requests: f64 = telemetry.services.values().flat_map(|service| &service.calls).flatten().sum();
+    let first = match requests {
+        ..WHOLE_REQUESTS_MAX => Sample::All,
+        ..EIGHTH_REQUESTS_MAX => Sample::Eighth,
+        _ => Sample::SixtyFourth,
+    };
+    let edges = |sample| queries::edges(from, to, None, sample);
+    let (between, sample) = over_traces(asker, "calls between services", first, edges).await?;
     note(telemetry, "calls between services", between.len());
-    add_edges(telemetry, &mut found, &between, true);
-    let peers = asker.rows("calls to peers", queries::peers(from, to, None)).await?;
+    add_edges(telemetry, &mut found, &between, true, sample.weight());
+    let peers = |sample| queries::peers(from, to, None, sample);
+    let (peers, sample) = over_traces(asker, "calls to peers", sample, peers).await?;
     if peers.len() >= ROWS_MAX {
         note(telemetry, "calls to peers", peers.len());
     }
-    add_edges(telemetry, &mut found, &peers, false);
+    add_edges(telemetry, &mut found, &peers, false, sample.weight());
     // A peer by the name of a service whose own spans are seen is that service.
     let known: BTreeSet<&str> = telemetry.services.keys().map(String::as_str).collect();
     for edge in found.values_mut() {
@@ -310,11 +323,29 @@ async fn edges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
     Ok(())
 }
 
+/// A join over the spans of whole traces: of a sample from `first` on, smaller ones where memory is short.
+async fn over_traces(
+    asker: &Asker<'_>,
+    what: &'static str,
+    first: Sample,
+    query: impl Fn(Sample) -> String,
+) -> Result<(Vec<Row>, Sample)> {
+    let mut sample = first;
+    loop {
+        match (asker.rows(what, query(sample)).await, sample.smaller()) {
+            (Err(Error::Sql { source: SqlError::Limit { .. }, .. }), Some(smaller)) => sample = smaller,
+            (rows, _) => return Ok((rows?, sample)),
+        }
+    }
+}
+
+/// Adds calls, each counted `weight` times.
 fn add_edges(
     telemetry: &Telemetry,
     found: &mut BTreeMap<(String, String), Edge>,
     rows: &[Row],
     resolved: bool,
+    weight: f64,
 ) {
     let minutes = telemetry.minutes();
     for row in rows {
@@ -331,8 +362,9 @@ fn add_edges(
             p95_ms: vec![None; minutes],
         });
         edge.resolved |= resolved;
-        edge.calls[slot] = Some(edge.calls[slot].unwrap_or(0.0) + number(row, 3).unwrap_or(0.0));
-        edge.errors[slot] = Some(edge.errors[slot].unwrap_or(0.0) + number(row, 4).unwrap_or(0.0));
+        let counted = |column: usize| number(row, column).unwrap_or(0.0) * weight;
+        edge.calls[slot] = Some(edge.calls[slot].unwrap_or(0.0) + counted(3));
+        edge.errors[slot] = Some(edge.errors[slot].unwrap_or(0.0) + counted(4));
         edge.p95_ms[slot] = number(row, 5);
     }
 }
@@ -394,5 +426,52 @@ fn whole(row: &Row, column: usize) -> u64 {
     match row.get(column) {
         Some(SqlValue::Int(count)) => u64::try_from(*count).unwrap_or(0),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use arrow::array::StringArray;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::record_batch::RecordBatch;
+    use hindsight_model::SqlAnswer;
+
+    use super::*;
+    use crate::testing::minute;
+
+    /// Has memory for one trace in 64 alone; remembers what it was asked.
+    #[derive(Default)]
+    struct Small(Mutex<Vec<String>>);
+
+    #[async_trait::async_trait]
+    impl SqlSource for Small {
+        async fn sql(&self, request: SqlRequest) -> std::result::Result<SqlAnswer, SqlError> {
+            let has_room = request.sql.contains("< '04'");
+            self.0.lock().unwrap().push(request.sql);
+            if !has_room {
+                return Err(SqlError::Limit { limit: "memory", message: "too much".to_owned() });
+            }
+            let fields = vec![
+                Field::new("caller", DataType::Utf8, false),
+                Field::new("callee", DataType::Utf8, false),
+            ];
+            let schema = Arc::new(Schema::new(fields));
+            let column = |name: &str| Arc::new(StringArray::from(vec![name]));
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column("a"), column("b")]).unwrap();
+            Ok(SqlAnswer::new(schema, vec![batch]))
+        }
+    }
+
+    #[tokio::test]
+    async fn where_memory_is_short_fewer_traces_are_joined() {
+        let small = Small::default();
+        let graph = gather_graph(&small, &Tenant::default(), minute(0), minute(30)).await.unwrap();
+        assert_eq!(graph.distance("a", "b", 2), Some(1));
+        let asked = small.0.into_inner().unwrap();
+        let drawn: Vec<usize> =
+            asked.iter().map(|sql| sql.matches("substr(trace_id, 31, 2)").count()).collect();
+        assert_eq!(drawn, [0, 2, 2], "all, an eighth, a sixty-fourth; caller and callee of the same traces");
     }
 }

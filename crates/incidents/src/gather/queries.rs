@@ -13,6 +13,46 @@ const ENTRY: &str = "kind IN ('server', 'consumer')";
 pub(super) const FAILED: &str = "(status_code = 'error' OR coalesce(http_response_status_code, 0) >= 500 \
      OR coalesce(rpc_grpc_status_code, 0) IN (2, 4, 12, 13, 14, 15))";
 
+/// Which traces a join over spans looks at: joining every span of an hour of a large system takes more memory than a
+/// query may have. Drawn by the last digits of the trace id, which are random also where the first are a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sample {
+    /// All of them.
+    All,
+    /// One in 8.
+    Eighth,
+    /// One in 64.
+    SixtyFourth,
+}
+
+impl Sample {
+    /// How many traces one of the sample stands for.
+    pub fn weight(self) -> f64 {
+        match self {
+            Self::All => 1.0,
+            Self::Eighth => 8.0,
+            Self::SixtyFourth => 64.0,
+        }
+    }
+
+    /// The next smaller one.
+    pub fn smaller(self) -> Option<Self> {
+        match self {
+            Self::All => Some(Self::Eighth),
+            Self::Eighth => Some(Self::SixtyFourth),
+            Self::SixtyFourth => None,
+        }
+    }
+
+    fn condition(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Eighth => " AND substr(trace_id, 31, 2) < '20'",
+            Self::SixtyFourth => " AND substr(trace_id, 31, 2) < '04'",
+        }
+    }
+}
+
 /// Requests, failures and duration quantiles by service and minute. Columns `service`, `minute`, `calls`,
 /// `errors`, `p50_ms`, `p95_ms`.
 pub fn requests(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {
@@ -70,14 +110,15 @@ pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {
 
 /// Calls between services by minute: a span whose parent belongs to another service. Columns `caller`, `callee`,
 /// `minute`, `calls`, `errors`, `p95_ms`.
-pub fn edges(from: Timestamp, to: Timestamp, caller: Option<&str>) -> String {
+pub fn edges(from: Timestamp, to: Timestamp, caller: Option<&str>, sample: Sample) -> String {
+    let drawn = sample.condition();
     format!(
         "SELECT p.service_name AS caller, c.service_name AS callee, date_trunc('minute', c.timestamp) AS minute,\n  \
          count(*) AS calls, count(*) FILTER (WHERE c.failed) AS errors,\n  \
          approx_percentile_cont(0.95) WITHIN GROUP (ORDER BY CAST(c.duration_nano AS DOUBLE)) / 1e6 AS p95_ms\n\
          FROM (SELECT trace_id, parent_span_id, service_name, timestamp, duration_nano, {FAILED} AS failed\n    \
-         FROM spans WHERE {} AND parent_span_id IS NOT NULL) c\n\
-         JOIN (SELECT trace_id, span_id, service_name FROM spans WHERE {} AND {}) p\n  \
+         FROM spans WHERE {} AND parent_span_id IS NOT NULL{drawn}) c\n\
+         JOIN (SELECT trace_id, span_id, service_name FROM spans WHERE {} AND {}{drawn}) p\n  \
          ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id\n\
          WHERE p.service_name <> c.service_name\n\
          GROUP BY 1, 2, 3 ORDER BY 3, 1, 2 LIMIT {ROWS_MAX}",
@@ -89,16 +130,17 @@ pub fn edges(from: Timestamp, to: Timestamp, caller: Option<&str>) -> String {
 
 /// Calls to peers without spans of their own (databases, brokers, third parties), by minute and by the name the
 /// caller gives them. Columns as in [`edges`].
-pub fn peers(from: Timestamp, to: Timestamp, caller: Option<&str>) -> String {
+pub fn peers(from: Timestamp, to: Timestamp, caller: Option<&str>, sample: Sample) -> String {
+    let drawn = sample.condition();
     format!(
         "SELECT c.caller, c.callee, date_trunc('minute', c.timestamp) AS minute,\n  \
          count(*) AS calls, count(*) FILTER (WHERE c.failed) AS errors,\n  \
          approx_percentile_cont(0.95) WITHIN GROUP (ORDER BY CAST(c.duration_nano AS DOUBLE)) / 1e6 AS p95_ms\n\
          FROM (SELECT trace_id, span_id, service_name AS caller, timestamp, duration_nano, {FAILED} AS failed,\n    \
          coalesce(peer_service, server_address, db_namespace, messaging_destination_name) AS callee\n    \
-         FROM spans WHERE {} AND kind IN ('client', 'producer') AND {}) c\n\
+         FROM spans WHERE {} AND kind IN ('client', 'producer') AND {}{drawn}) c\n\
          LEFT JOIN (SELECT DISTINCT trace_id, parent_span_id FROM spans\n    \
-         WHERE {} AND parent_span_id IS NOT NULL AND {ENTRY}) s\n  \
+         WHERE {} AND parent_span_id IS NOT NULL AND {ENTRY}{drawn}) s\n  \
          ON s.trace_id = c.trace_id AND s.parent_span_id = c.span_id\n\
          WHERE s.trace_id IS NULL AND c.callee IS NOT NULL\n\
          GROUP BY 1, 2, 3 ORDER BY 3, 1, 2 LIMIT {ROWS_MAX}",
