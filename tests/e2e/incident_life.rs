@@ -232,7 +232,8 @@ async fn an_incident_lives_through_api_and_command_line_and_every_step_is_audite
 
 #[tokio::test]
 async fn a_change_is_made_once_per_idempotency_key() -> anyhow::Result<()> {
-    let server = serve(&home()?, at(0))?;
+    let home = home()?;
+    let server = serve(&home, at(0))?;
     let declared = json!({"author": "on call", "title": "Customers cannot pay", "severity": "SEV2"});
     done(&server, "/api/v1/incidents", declared).await?;
     let url = format!("http://{}/api/v1/incidents/INC-1/timeline", server.web);
