@@ -144,6 +144,7 @@ fn chat_time(message: &Value, zone: &TimeZone) -> Result<Timestamp, String> {
 
 fn from_chat(text: &str, options: &ImportOptions) -> Result<Vec<NewTimelineRow>> {
     let mut rows: Vec<NewTimelineRow> = Vec::new();
+    let mut begins: Vec<usize> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
             continue;
@@ -168,10 +169,13 @@ fn from_chat(text: &str, options: &ImportOptions) -> Result<Vec<NewTimelineRow>>
             return Err(wrong(number, "it says nothing after the time".to_owned()));
         }
         rows.push(new(at, TimelineKind::Note, words, None, author, options));
+        begins.push(number);
     }
     let long = rows.iter().position(|row| row.row.text.chars().count() > NOTE_CHARS_MAX);
     match long {
-        Some(index) => Err(wrong(index + 1, format!("a message is longer than {NOTE_CHARS_MAX} characters"))),
+        Some(index) => {
+            Err(wrong(begins[index], format!("a message is longer than {NOTE_CHARS_MAX} characters")))
+        }
         None => Ok(rows),
     }
 }
@@ -193,8 +197,8 @@ fn stamp(line: &str) -> Option<(&str, &str)> {
     let length = if first.len() > 10 {
         first.len()
     } else {
-        let second = line[first.len()..].split_whitespace().next()?;
-        line.find(second)? + second.len()
+        let after = &line[first.len()..];
+        first.len() + after.find(|c: char| !c.is_whitespace())? + after.split_whitespace().next()?.len()
     };
     Some((&line[..length], line[length..].trim_start_matches(separators)))
 }

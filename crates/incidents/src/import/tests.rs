@@ -42,13 +42,13 @@ fn a_channels_export_keeps_who_said_it_and_leaves_out_who_joined() {
 
 #[test]
 fn a_chat_as_text_goes_on_over_lines_without_a_time() {
-    let text = "[2026-05-04 14:32] ana: rolling back\nthe whole fleet\n\n2026-05-04T14:40:00Z lee: done\n2026-05-04 14:41 all well\n";
+    let text = "[2026-05-04 14:32] ana: rolling back\nthe whole fleet\n\n2026-05-04T14:40:00Z lee: done\n2026-05-04 05 all well\n";
     assert_eq!(
         told(text),
         [
             ("2026-05-04T14:32:00Z".into(), "rolling back\nthe whole fleet".into(), Some("ana".into())),
             ("2026-05-04T14:40:00Z".into(), "done".into(), Some("lee".into())),
-            ("2026-05-04T14:41:00Z".into(), "all well".into(), None),
+            ("2026-05-04T05:00:00Z".into(), "all well".into(), None),
         ]
     );
 }
@@ -68,6 +68,14 @@ fn what_is_wrong_is_named_with_its_line() {
         let error = import(text, &options()).unwrap_err().to_string();
         assert!(error.contains(says), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_message_that_is_too_long_is_named_with_the_line_it_begins_on() {
+    let long = "x".repeat(NOTE_CHARS_MAX + 1);
+    let text = format!("[2026-05-04 14:32] ana: a\nb\n[2026-05-04 14:33] ana: {long}\n");
+    let error = import(&text, &options()).unwrap_err().to_string();
+    assert!(error.contains("line 3: a message is longer"), "{error}");
 }
 
 mod properties {
