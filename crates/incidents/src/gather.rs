@@ -448,7 +448,7 @@ mod tests {
     #[async_trait::async_trait]
     impl SqlSource for Small {
         async fn sql(&self, request: SqlRequest) -> std::result::Result<SqlAnswer, SqlError> {
-            let has_room = request.sql.contains("< '04'");
+            let has_room = request.sql.contains("<= '03ffffff'");
             self.0.lock().unwrap().push(request.sql);
             if !has_room {
                 return Err(SqlError::Limit { limit: "memory", message: "too much".to_owned() });
@@ -471,7 +471,7 @@ mod tests {
         assert_eq!(graph.distance("a", "b", 2), Some(1));
         let asked = small.0.into_inner().unwrap();
         let drawn: Vec<usize> =
-            asked.iter().map(|sql| sql.matches("substr(trace_id, 31, 2)").count()).collect();
+            asked.iter().map(|sql| sql.matches("substr(trace_id, 25, 8)").count()).collect();
         assert_eq!(drawn, [0, 2, 2], "all, an eighth, a sixty-fourth; caller and callee of the same traces");
     }
 }

@@ -93,9 +93,8 @@ async fn newest(
 async fn spans(asker: &Asker<'_>, seen: &mut Observations, from: Timestamp, to: Timestamp) -> Result<()> {
     let rows = asker.rows("the number of spans", moment_queries::span_count(from, to)).await?;
     let all = rows.first().map_or(0, |row| whole(row, 0));
-    let below = trace_below(all);
     let limit = usize::try_from(2 * SPANS_MAX).unwrap_or(usize::MAX);
-    let rows = asker.rows("spans", moment_queries::spans(from, to, below.as_deref(), limit)).await?;
+    let rows = asker.rows("spans", moment_queries::spans(from, to, share(all), limit)).await?;
     let first = seen.spans.len();
     let mut places: HashMap<(&str, &str), usize> = HashMap::with_capacity(rows.len());
     for row in &rows {
@@ -131,18 +130,10 @@ async fn spans(asker: &Asker<'_>, seen: &mut Observations, from: Timestamp, to: 
     Ok(())
 }
 
-/// Trace ids are random: those below a bound are a fair draw of whole traces.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share"
-)]
-fn trace_below(all: u64) -> Option<String> {
-    (all > SPANS_MAX).then(|| {
-        let share = SPANS_MAX as f64 / all as f64;
-        format!("{:08x}", (share * f64::from(u32::MAX)) as u32)
-    })
+/// The share of all traces that is compared.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn share(all: u64) -> f64 {
+    SPANS_MAX as f64 / all.max(SPANS_MAX) as f64
 }
 
 async fn logs(
@@ -211,12 +202,7 @@ async fn numbers(
     let catalogue =
         asker.rows("metric series", moment_queries::series("metrics", from, to, SERIES_MAX)).await?;
     let points = asker.rows("metric points", moment_queries::points(from, to, POINTS_MAX)).await?;
-    let mut by_series: HashMap<i64, Vec<&Row>> = HashMap::new();
-    for row in &points {
-        if let Some(SqlValue::Int(id)) = row.first() {
-            by_series.entry(*id).or_default().push(row);
-        }
-    }
+    let by_series = by_series(&points);
     let mut found: BTreeMap<(String, String, String), MetricPoints> = BTreeMap::new();
     for row in &catalogue {
         let Some(SqlValue::Int(id)) = row.first() else { continue };
@@ -240,6 +226,17 @@ async fn numbers(
     Ok(())
 }
 
+/// The rows of each series, which begin with its id.
+fn by_series(points: &[Row]) -> HashMap<i64, Vec<&Row>> {
+    let mut found: HashMap<i64, Vec<&Row>> = HashMap::new();
+    for row in points {
+        if let Some(SqlValue::Int(id)) = row.first() {
+            found.entry(*id).or_default().push(row);
+        }
+    }
+    found
+}
+
 /// Of every histogram its mean, and how many values came.
 async fn histograms(
     asker: &Asker<'_>,
@@ -252,12 +249,7 @@ async fn histograms(
         .rows("histogram series", moment_queries::series("metric_histograms", from, to, SERIES_MAX))
         .await?;
     let points = asker.rows("histograms", moment_queries::histograms(from, to, POINTS_MAX)).await?;
-    let mut by_series: HashMap<i64, Vec<&Row>> = HashMap::new();
-    for row in &points {
-        if let Some(SqlValue::Int(id)) = row.first() {
-            by_series.entry(*id).or_default().push(row);
-        }
-    }
+    let by_series = by_series(&points);
     let mut found: BTreeMap<(String, String, String), MetricPoints> = BTreeMap::new();
     for row in &catalogue {
         let Some(SqlValue::Int(id)) = row.first() else { continue };
@@ -443,8 +435,9 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "shares of exact halves")]
     fn a_draw_of_traces_is_as_large_as_was_asked_for() {
-        assert_eq!(trace_below(SPANS_MAX), None);
-        assert_eq!(trace_below(2 * SPANS_MAX).as_deref(), Some("7fffffff"));
+        assert_eq!(share(SPANS_MAX), 1.0);
+        assert_eq!(share(2 * SPANS_MAX), 0.5);
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::queries::{FAILED, within};
+use super::queries::{FAILED, drawn, within};
 
 /// Spans in all. Column `rows`.
 pub fn span_count(from: Timestamp, to: Timestamp) -> String {
@@ -19,10 +19,10 @@ pub fn newest(table: &str, from: Timestamp, before: Timestamp) -> String {
     format!("SELECT max(timestamp) AS newest FROM {table} WHERE {}", within("timestamp", from, before))
 }
 
-/// Spans of whole traces whose id begins below `trace_below`, all without one. Columns `trace_id`, `span_id`,
-/// `parent_span_id`, `service`, `name`, `kind`, `timestamp`, `duration_nano`, `failed`.
-pub fn spans(from: Timestamp, to: Timestamp, trace_below: Option<&str>, limit: usize) -> String {
-    let sample = trace_below.map_or(String::new(), |prefix| format!(" AND trace_id < '{prefix}'"));
+/// Spans of whole traces, of this share of all traces. Columns `trace_id`, `span_id`, `parent_span_id`, `service`,
+/// `name`, `kind`, `timestamp`, `duration_nano`, `failed`.
+pub fn spans(from: Timestamp, to: Timestamp, share: f64, limit: usize) -> String {
+    let sample = if share < 1.0 { drawn(share) } else { String::new() };
     format!(
         "SELECT trace_id, span_id, parent_span_id, service_name AS service, name, kind, timestamp, duration_nano,\n  \
          {FAILED} AS failed\nFROM spans\nWHERE {} AND service_name IS NOT NULL{sample}\nLIMIT {limit}",

@@ -44,13 +44,18 @@ impl Sample {
         }
     }
 
-    fn condition(self) -> &'static str {
-        match self {
-            Self::All => "",
-            Self::Eighth => " AND substr(trace_id, 31, 2) < '20'",
-            Self::SixtyFourth => " AND substr(trace_id, 31, 2) < '04'",
-        }
+    fn condition(self) -> String {
+        if self == Self::All { String::new() } else { drawn(1.0 / self.weight()) }
     }
+}
+
+/// The condition that draws this share of all traces, whole, beginning with ` AND `.
+///
+/// Ids may begin with a time; their last seven bytes are random (W3C Trace Context level 2, `random-trace-id`).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share, 0 to 1")]
+pub fn drawn(share: f64) -> String {
+    let below = (share.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
+    format!(" AND substr(trace_id, 25, 8) <= '{below:08x}'")
 }
 
 /// Requests, failures and duration quantiles by service and minute. Columns `service`, `minute`, `calls`,
