@@ -93,7 +93,7 @@ pub(crate) async fn verify(app: &App, which: Which) -> Result<Vec<Verified>, Api
         }
     }
     let records = app.state.action_records(&tenant).await?;
-    let mut verified = Vec::new();
+    let (mut verified, mut refused) = (Vec::new(), None);
     for row in rows {
         let (key, now) = (row.key(), app.clock.now());
         let record = records.get(&key).cloned().unwrap_or_default();
@@ -107,12 +107,16 @@ pub(crate) async fn verify(app: &App, which: Which) -> Result<Vec<Verified>, Api
         if before.is_some_and(|before| before.verified_at.is_some() && check.verified_at.is_none()) {
             tracing::warn!(item = %key, evidence = check.evidence, "an action item is open again: its evidence is gone");
         }
-        app.state.save_action_check(&tenant, &key, &check).await?;
+        if let Err(error) = app.state.save_action_check(&tenant, &key, &check).await {
+            // One item that cannot be written down must not keep the others from being looked at.
+            refused.get_or_insert(error);
+            continue;
+        }
         let record = ActionRecord { check: Some(check.clone()), ..record };
         let status = standing(&row.item, &record).status;
         verified.push(Verified { key, action: row.item.action, status, check });
     }
-    Ok(verified)
+    refused.map_or(Ok(verified), |error| Err(error.into()))
 }
 
 fn is_wanted(which: &Which, row: &ActionRow, record: &ActionRecord, now: Timestamp) -> bool {

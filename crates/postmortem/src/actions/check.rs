@@ -20,6 +20,8 @@ const LEAD: SignedDuration = SignedDuration::from_mins(10);
 const REPLAY_MAX: SignedDuration = SignedDuration::from_hours(48);
 /// Share of the minutes that must have been observed for an SLO to count as met.
 const COVERAGE_MIN: f64 = 0.9;
+/// Longest evidence; a value of an answer, or an error, may be longer.
+const EVIDENCE_CHARS_MAX: usize = 1_000;
 /// The newest minutes may still be on their way.
 const NEWEST: SignedDuration = SignedDuration::from_mins(2);
 
@@ -34,7 +36,12 @@ pub struct Found {
 
 impl Found {
     fn new(outcome: CheckOutcome, evidence: impl Into<String>) -> Self {
-        Self { outcome, evidence: evidence.into() }
+        let mut evidence = evidence.into();
+        if let Some((end, _)) = evidence.char_indices().nth(EVIDENCE_CHARS_MAX) {
+            evidence.truncate(end);
+            evidence.push('…');
+        }
+        Self { outcome, evidence }
     }
 
     fn when(is_met: bool, evidence: impl Into<String>) -> Self {
@@ -89,7 +96,11 @@ async fn ask(sql: &dyn SqlSource, query: &str, expect: &Expect, now: Timestamp) 
             let first = rows.first().and_then(|row| row.first());
             let said = match (expect, first) {
                 (Expect::Rows | Expect::NoRows, _) => format!("the query returns {} rows", rows.len()),
-                (_, Some(value)) => format!("the query returns {value}"),
+                // What was expected stands behind it, and must not be cut off.
+                (_, Some(value)) => {
+                    let value: String = value.to_string().chars().take(200).collect();
+                    format!("the query returns {value}")
+                }
                 (_, None) => "the query returns no row".to_owned(),
             };
             Found::when(expect.is_met(&rows), format!("{said}, expected {expect}"))

@@ -73,6 +73,8 @@ impl SqlSource for World {
                 ("good", Arc::new(Float64Array::from(vec![100.0 * self.good; count]))),
                 ("total", Arc::new(Float64Array::from(vec![100.0; count]))),
             ]
+        } else if request.sql.contains("body") {
+            vec![("body", Arc::new(StringArray::from(vec!["x".repeat(100_000)])) as ArrayRef)]
         } else if request.sql.contains("broken") {
             return Err(SqlError::Failed { message: "no such table".to_owned() });
         } else {
@@ -182,4 +184,13 @@ async fn a_query_answers_as_expected_or_not_or_not_at_all() {
         let seen = found(verify, World::default(), None).await;
         assert_eq!(seen.outcome, outcome, "{verify}: {}", seen.evidence);
     }
+}
+
+#[tokio::test]
+async fn a_long_answer_is_cut_and_what_was_expected_is_still_told() {
+    let seen = found("sql: SELECT body FROM logs expect = 'ok'", World::default(), None).await;
+    assert_eq!(seen.outcome, CheckOutcome::Failed);
+    assert!(seen.evidence.len() < 300 && seen.evidence.ends_with("expected 'ok'"), "{}", seen.evidence);
+    let unknown = Found::unknown("é".repeat(5_000));
+    assert_eq!(unknown.evidence.chars().count(), EVIDENCE_CHARS_MAX + 1);
 }
