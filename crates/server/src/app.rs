@@ -41,17 +41,31 @@ pub(crate) struct App {
     /// Held by whoever verifies action items.
     pub(crate) verifying: Mutex<()>,
     pulse: Mutex<Pulse>,
+    /// After `pulse` where both are locked.
+    following: Mutex<Following>,
     rules: RwLock<Arc<EngineView>>,
-    last_pulse_error: RwLock<Option<String>>,
+    problems: RwLock<Problems>,
 }
 
-/// The deciding parts, one owner at a time.
+/// What turns telemetry into alerts, one owner at a time.
 pub(crate) struct Pulse {
     pub(crate) engine: Engine,
-    pub(crate) incidents: IncidentRunner,
     /// When the next tick was due as last shown.
     pub(crate) shown_due: Option<Timestamp>,
+}
+
+/// What turns alerts into incidents, one owner at a time. The analysis of an incident takes seconds, and rules must not
+/// wait for it.
+pub(crate) struct Following {
+    pub(crate) incidents: IncidentRunner,
     pub(crate) holds: HoldKeeper,
+}
+
+/// Why the last beat of each failed, if it did.
+#[derive(Debug, Default)]
+struct Problems {
+    rules: Option<String>,
+    incidents: Option<String>,
 }
 
 /// What comes of a call to incidents.
@@ -76,6 +90,7 @@ impl App {
         addresses: Addresses,
         worker: Worker,
         pulse: Pulse,
+        following: Following,
     ) -> Self {
         Self {
             pressure: Arc::new(Pressure::new(
@@ -95,15 +110,17 @@ impl App {
             verifying: Mutex::default(),
             rules: RwLock::new(Arc::new(pulse.engine.describe())),
             pulse: Mutex::new(pulse),
-            last_pulse_error: RwLock::new(None),
+            following: Mutex::new(following),
+            problems: RwLock::default(),
         }
     }
 
-    /// One beat: reload changed rule files, evaluate every tick that is due, and let incidents follow. A failing part
-    /// is recorded and does not stop the others.
+    /// One beat: reload changed rule files, evaluate every tick that is due. A failing part is recorded and does not
+    /// stop the others.
     ///
-    /// On a logical clock the outbox is sent here too, so that a replay's notifications keep its order. On the system
-    /// clock a task of its own sends it: a receiver that hangs must not hold up the next evaluation.
+    /// On a logical clock incidents follow and the outbox is sent here too, so that a replay keeps its order. On the
+    /// system clock tasks of their own do both: neither an analysis nor a receiver that hangs may hold up the next
+    /// evaluation.
     pub(crate) async fn pulse(&self) -> Result<()> {
         let mut pulse = self.pulse.lock().await;
         let now = self.clock.now();
@@ -126,16 +143,27 @@ impl App {
             self.show(&pulse.engine);
             pulse.shown_due = next_due;
         }
-        let followed = pulse.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
-        let moved = followed.as_ref().is_ok_and(|saved| !saved.is_empty());
-        let kept = self.keep_holds(&mut pulse, moved, now).await;
-        let mut result = reloaded.map(drop).and(evaluated.map(drop)).and(followed.map(drop)).and(kept);
+        let mut result = reloaded.map(drop).and(evaluated.map(drop));
         if self.logical.is_some() {
+            let followed = self.follow().await;
             let sent = self.worker.run_once(now).await.map_err(|e| Error::Notify(Box::new(e)));
-            result = result.and(sent.map(drop));
+            result = result.and(followed).and(sent.map(drop));
         }
         let problem = result.as_ref().err().map(|error| chain(error));
-        *self.last_pulse_error.write().unwrap_or_else(PoisonError::into_inner) = problem;
+        self.problems.write().unwrap_or_else(PoisonError::into_inner).rules = problem;
+        result
+    }
+
+    /// Lets incidents follow the alerts, and the store hold what they need.
+    pub(crate) async fn follow(&self) -> Result<()> {
+        let mut following = self.following.lock().await;
+        let now = self.clock.now();
+        let followed = following.incidents.on_tick(now).await.map_err(|e| Error::Incidents(Box::new(e)));
+        let moved = followed.as_ref().is_ok_and(|saved| !saved.is_empty());
+        let kept = self.keep_holds(&mut following, moved, now).await;
+        let result = followed.map(drop).and(kept);
+        let problem = result.as_ref().err().map(|error| chain(error));
+        self.problems.write().unwrap_or_else(PoisonError::into_inner).incidents = problem;
         result
     }
 
@@ -174,20 +202,20 @@ impl App {
         author: &str,
         action: &str,
     ) -> Followed<Added> {
-        let pulse = self.pulse.lock().await;
-        pulse.incidents.add_rows(id, rows, author, action, self.clock.now()).await
+        let following = self.following.lock().await;
+        following.incidents.add_rows(id, rows, author, action, self.clock.now()).await
     }
 
     /// Changes a row of a timeline in a person's name.
     pub(crate) async fn edit_row(&self, id: IncidentId, edit: TimelineEdit) -> Followed<TimelineEntry> {
-        let pulse = self.pulse.lock().await;
-        pulse.incidents.edit_row(id, edit, self.clock.now()).await
+        let following = self.following.lock().await;
+        following.incidents.edit_row(id, edit, self.clock.now()).await
     }
 
     /// Looks at the telemetry of an incident again.
     pub(crate) async fn gather_again(&self, id: IncidentId) -> Followed<Vec<TimelineEntry>> {
-        let pulse = self.pulse.lock().await;
-        pulse.incidents.gather_again(id, self.clock.now()).await
+        let following = self.following.lock().await;
+        following.incidents.gather_again(id, self.clock.now()).await
     }
 
     /// Does something with incidents, knowing the post-mortems, and holds what they need from then on.
@@ -195,7 +223,7 @@ impl App {
         &self,
         act: impl AsyncFnOnce(&IncidentRunner, &[PostmortemFact]) -> Followed<T>,
     ) -> Followed<T> {
-        let mut pulse = self.pulse.lock().await;
+        let mut following = self.following.lock().await;
         let facts = match facts(&self.config.workspace.value).await {
             Ok(facts) => facts.postmortems,
             Err(error) => {
@@ -206,20 +234,20 @@ impl App {
                 Vec::new()
             }
         };
-        let done = act(&pulse.incidents, &facts).await?;
-        if let Err(error) = self.keep_holds(&mut pulse, true, self.clock.now()).await {
+        let done = act(&following.incidents, &facts).await?;
+        if let Err(error) = self.keep_holds(&mut following, true, self.clock.now()).await {
             tracing::error!(error = chain(&error), "holds are behind; the next beat tries again");
         }
         Ok(done)
     }
 
     /// Lets the store hold what incidents need, when they have `moved` or it is time to look.
-    async fn keep_holds(&self, pulse: &mut Pulse, moved: bool, now: Timestamp) -> Result<()> {
-        if !moved && !pulse.holds.is_due(now) {
+    async fn keep_holds(&self, following: &mut Following, moved: bool, now: Timestamp) -> Result<()> {
+        if !moved && !following.holds.is_due(now) {
             return Ok(());
         }
         let workspace = &self.config.workspace.value;
-        let Pulse { holds, incidents, .. } = pulse;
+        let Following { holds, incidents } = following;
         holds.keep(&self.store, &self.state, incidents, workspace, now).await
     }
 
@@ -228,8 +256,9 @@ impl App {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why the last beat failed, if it did.
+    /// Why the last beat of rules failed, else that of incidents, if one did.
     pub(crate) fn last_pulse_error(&self) -> Option<String> {
-        self.last_pulse_error.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let problems = self.problems.read().unwrap_or_else(PoisonError::into_inner);
+        problems.rules.clone().or_else(|| problems.incidents.clone())
     }
 }

@@ -20,11 +20,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Pulse};
+use crate::app::{App, Following, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::holds::HoldKeeper;
 use crate::otlp_http::Intake;
 use crate::search::search_index;
+use crate::ticker::Beat;
 use crate::{Config, Error, Result, actions, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
@@ -96,7 +97,9 @@ impl Server {
         }
         tasks.spawn(actions::run(Arc::clone(&app), stop.clone()));
         if app.logical.is_none() {
-            tasks.spawn(ticker::run(Arc::clone(&app), stop.clone()));
+            for what in [Beat::Rules, Beat::Incidents] {
+                tasks.spawn(ticker::run(Arc::clone(&app), what, stop.clone()));
+            }
             tasks.spawn(app.worker.clone().run(stop.clone().cancelled_owned()));
         }
         Ok(Self { app, addresses, stop, tasks })
@@ -254,8 +257,9 @@ async fn open(
             "holds could not be brought up to date; they stay as they were"
         );
     }
-    let pulse = Pulse { engine, incidents, shown_due: None, holds };
-    Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse))
+    let pulse = Pulse { engine, shown_due: None };
+    let following = Following { incidents, holds };
+    Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse, following))
 }
 
 /// What the built-in rule about receivers that are given up measures.
