@@ -3,7 +3,9 @@
 mod args;
 
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use hindsight_model::{Incident, IncidentId, SqlRequest, SqlSource as _, SqlValue, TimelineRow};
@@ -14,7 +16,12 @@ use args::{IncidentCommand as Cmd, On, Row};
 
 use crate::args::ListArgs;
 use crate::backend::Backend;
+use crate::progress::Reporter;
+use crate::remote::Remote;
 use crate::{lists, say};
+
+/// How often a server is asked how far it has come.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one of them.
 pub(crate) async fn run(args: IncidentArgs) -> anyhow::Result<ExitCode> {
@@ -46,7 +53,7 @@ pub(crate) async fn run(args: IncidentArgs) -> anyhow::Result<ExitCode> {
         Cmd::Timeline { id, list } => timeline(id.parse()?, &list).await,
         Cmd::Gather { id, list } => {
             let id: IncidentId = id.parse()?;
-            let answer = post(&list, &format!("/api/v1/incidents/{id}/gather"), &json!({})).await?;
+            let answer = gather(&list, id).await?;
             let rows = answer["timeline"].as_array().map_or(0, Vec::len);
             told(&list, &answer, &format!("{id} has {rows} rows"))
         }
@@ -155,6 +162,36 @@ async fn post(list: &ListArgs, path: &str, body: &Value) -> anyhow::Result<Value
         Err(error) => Err(error),
     };
     backend.close().await?;
+    answer
+}
+
+/// Has the telemetry looked at again, and says meanwhile what is being done.
+async fn gather(list: &ListArgs, id: IncidentId) -> anyhow::Result<Value> {
+    let backend = Backend::open(&list.source).await?;
+    let answer = match backend.server() {
+        Ok(server) => gathered(server, id).await,
+        Err(error) => Err(error),
+    };
+    backend.close().await?;
+    answer
+}
+
+async fn gathered(server: &Remote, id: IncidentId) -> anyhow::Result<Value> {
+    let (reporter, nothing) = (Reporter::start(), json!({}));
+    let (incident, again) = (format!("/api/v1/incidents/{id}"), format!("/api/v1/incidents/{id}/gather"));
+    let mut work = pin!(server.post(&again, &nothing));
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut work => break answer,
+            _ = look.tick() => if let Ok(shown) = server.get(&incident).await
+                && let Some(step) = shown["looking"].as_str()
+            {
+                reporter.tell(step, 0, 0);
+            },
+        }
+    };
+    reporter.end();
     answer
 }
 

@@ -9,8 +9,8 @@
 //! hypothesis with its reasons. Methods know no service, metric or threshold of one system.
 //!
 //! Invariants: every analysis is a function of (incident, transitions, telemetry, now), so that a replay finds
-//! what the live run found; an incident and the cursor that led to it are saved in one transaction, and so are a
-//! person's change and its row in the audit log; a row that a person wrote or edited is never rewritten, and one that
+//! what the live run found; an incident and the cursor that led to it are saved in one transaction, before its
+//! telemetry is looked at, and so are a person's change and its row in the audit log; a row that a person wrote or edited is never rewritten, and one that
 //! was dismissed never comes back.
 //!
 //! ```
@@ -43,6 +43,7 @@ mod impact;
 mod import;
 mod life;
 mod onset;
+mod progress;
 mod respond;
 mod rows;
 mod runner;
@@ -72,6 +73,7 @@ pub use impact::Impact;
 pub use import::{ImportFormat, ImportOptions, import};
 pub use life::{Life, apply};
 pub use onset::{Indicator, Onset};
+pub use progress::{Looking, Progress};
 pub use respond::{Added, By, ROWS_ADDED_MAX, said};
 pub use rows::regathered;
 pub use runner::{Declaration, Runner};

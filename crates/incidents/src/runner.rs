@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph, gather_observations};
 use crate::life::TITLE_CHARS_MAX;
 use crate::onset::calm_minute;
+use crate::progress::{Progress, Steps};
 use crate::series::plus_minutes;
 use crate::{Analysis, Error, Indicator, Life, Result, ServiceGraph, Telemetry, analyse, apply, regathered};
 
@@ -38,6 +39,7 @@ pub struct Runner {
     tenant: Tenant,
     /// Logical time of each incident's last analysis. Its lock also keeps two changes of an incident apart.
     pub(crate) analysed: Mutex<BTreeMap<IncidentId, Timestamp>>,
+    progress: Progress,
 }
 
 /// An incident that a person declares.
@@ -58,16 +60,22 @@ pub struct Declaration {
 impl Runner {
     /// A runner over this state and telemetry; it begins where the last one of this tenant stopped.
     pub fn new(state: State, sql: Arc<dyn SqlSource>, tenant: Tenant) -> Self {
-        Self { state, sql, tenant, analysed: Mutex::new(BTreeMap::new()) }
+        Self { state, sql, tenant, analysed: Mutex::default(), progress: Progress::default() }
     }
 
-    /// Applies the transitions since the last tick and analyses the incidents that are due: those that changed, and
-    /// live or just ended ones every [`REANALYSE_EVERY`]. Returns the incidents that were saved, with the cursor, in
-    /// one transaction. When the telemetry cannot be read, incidents are saved without analysis, and the next
-    /// tick tries again.
+    /// What it looks at, to be asked while it works.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Applies the transitions since the last tick, and analyses the incidents that are due: those that changed, and
+    /// live or just ended ones every [`REANALYSE_EVERY`]. Returns their ids.
+    ///
+    /// What changed is saved with the cursor in one transaction, at once; what the telemetry says of it takes seconds
+    /// and is saved after, incident by incident. When the telemetry cannot be read, the next tick tries again.
     ///
     /// # Errors
-    /// [`Error::State`]; nothing was saved then, and the next tick repeats the work.
+    /// [`Error::State`]; what was not saved then is done by the next tick.
     pub async fn on_tick(&self, now: Timestamp) -> Result<Vec<IncidentId>> {
         let mut analysed = self.analysed.lock().await;
         let reader = format!("incidents/{}", self.tenant);
@@ -75,31 +83,33 @@ impl Runner {
         let (seq, news) = self.news(seen).await?;
         let stored = self.stored().await?;
         let changed = self.apply(&stored, &news, now).await?;
+        if seq != seen {
+            let saves: Vec<_> =
+                changed.iter().map(|incident| (incident.clone(), TimelineChange::default())).collect();
+            let consumed = Consumed { reader: &reader, seq };
+            self.state.save_incidents(&saves, Some(consumed)).await.map_err(state("save the incidents"))?;
+        }
 
         let changed_ids: BTreeSet<IncidentId> = changed.iter().map(|i| i.id).collect();
+        // Until they are: a failure must not leave them as they are for five minutes.
+        analysed.retain(|id, _| !changed_ids.contains(id));
         let touched = |i: &Incident| news.iter().any(|t| i.alerts.contains_key(&t.episode));
         let due = stored
             .into_iter()
             .filter(|i| !changed_ids.contains(&i.id))
             .filter(|i| is_due(i, analysed.get(&i.id).copied(), now) || (i.status.is_live() && touched(i)));
         let work: Vec<Incident> = changed.into_iter().chain(due).collect();
-        if work.is_empty() && seq == seen {
-            return Ok(Vec::new());
-        }
-        let mut saves = Vec::with_capacity(work.len());
-        let mut done = Vec::new();
+        let mut done = Vec::with_capacity(work.len());
         for incident in work {
             let id = incident.id;
             let (save, was_analysed) = self.followed(incident, now).await?;
-            saves.push(save);
-            done.extend(was_analysed.then_some(id));
+            self.state.save_incidents(&[save], None).await.map_err(state("save an analysis"))?;
+            if was_analysed {
+                analysed.insert(id, now);
+            }
+            done.push(id);
         }
-        self.state
-            .save_incidents(&saves, Some(Consumed { reader: &reader, seq }))
-            .await
-            .map_err(state("save the incidents"))?;
-        analysed.extend(done.into_iter().map(|id| (id, now)));
-        Ok(saves.iter().map(|(incident, _)| incident.id).collect())
+        Ok(done)
     }
 
     /// What the telemetry says about one incident now, who is affected included.
@@ -109,11 +119,13 @@ impl Runner {
     /// cannot be read.
     pub async fn analysis(&self, id: IncidentId, now: Timestamp) -> Result<(Analysis, Telemetry)> {
         let incident = self.incident(id).await?;
-        let (transitions, mut telemetry) = self.material(&incident, now).await?;
-        let first = self.look_closer(&incident, &transitions, &mut telemetry, now).await?;
+        let steps = self.progress.of(id);
+        let (transitions, mut telemetry) = self.material(&incident, &steps, now).await?;
+        let first = self.look_closer(&incident, &transitions, &mut telemetry, &steps, now).await?;
         let Some(onset) = first.onset else { return Ok((first, telemetry)) };
         let until = first.impact.to.unwrap_or(telemetry.to);
         let sql = self.sql.as_ref();
+        steps.next("reading who was affected");
         gather_attributes(sql, &self.tenant, &mut telemetry, &onset.service, onset.at, until).await?;
         Ok((analyse(&incident, &transitions, &telemetry, now), telemetry))
     }
@@ -227,9 +239,10 @@ impl Runner {
         mut incident: Incident,
         now: Timestamp,
     ) -> Result<((Incident, TimelineChange), bool)> {
-        match self.material(&incident, now).await {
+        let steps = self.progress.of(incident.id);
+        match self.material(&incident, &steps, now).await {
             Ok((transitions, mut telemetry)) => {
-                let closer = self.look_closer(&incident, &transitions, &mut telemetry, now).await;
+                let closer = self.look_closer(&incident, &transitions, &mut telemetry, &steps, now).await;
                 let analysis = closer.unwrap_or_else(|error| {
                     warn("suspects, onset and end are known by minutes only", &error);
                     analyse(&incident, &transitions, &telemetry, now)
@@ -255,15 +268,18 @@ impl Runner {
         incident: &Incident,
         transitions: &[Transition],
         telemetry: &mut Telemetry,
+        steps: &Steps<'_>,
         now: Timestamp,
     ) -> Result<Analysis> {
         let rough = analyse(incident, transitions, telemetry, now);
         let sql = self.sql.as_ref();
         let at = rough.onset.as_ref().map(|onset| onset.at).or(incident.times.detected);
+        steps.next("reading spans, logs and metrics around the onset");
         let seen =
             gather_observations(sql, &self.tenant, at.unwrap_or(incident.opened_at), telemetry.to).await?;
         telemetry.observations = Some(seen);
         if let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) {
+            steps.next("reading onset and end to ten seconds");
             let minutes: Vec<Timestamp> =
                 [Some(onset.minute), calm_minute(telemetry, onset)].into_iter().flatten().collect();
             gather_close_ups(sql, &self.tenant, telemetry, &onset.service, &minutes).await?;
@@ -272,7 +288,13 @@ impl Runner {
     }
 
     /// The transitions and the telemetry around an incident.
-    async fn material(&self, incident: &Incident, now: Timestamp) -> Result<(Vec<Transition>, Telemetry)> {
+    async fn material(
+        &self,
+        incident: &Incident,
+        steps: &Steps<'_>,
+        now: Timestamp,
+    ) -> Result<(Vec<Transition>, Telemetry)> {
+        steps.next("reading the minutes of all services");
         let detected = incident.times.detected.unwrap_or(incident.opened_at);
         let from = plus_minutes(detected, -GATHER_BEFORE_MINUTES);
         let end = incident.times.resolved.and_then(|at| at.checked_add(FOLLOW_AFTER_END).ok());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hindsight_incidents::{Added, By, Declaration, PostmortemFact, Runner as IncidentRunner, Step};
+use hindsight_incidents::{Added, By, Declaration, PostmortemFact, Progress, Runner as IncidentRunner, Step};
 use hindsight_model::{
     Clock, Incident, IncidentId, LogicalClock, NewTimelineRow, TimelineEdit, TimelineEntry,
 };
@@ -43,6 +43,8 @@ pub(crate) struct App {
     pulse: Mutex<Pulse>,
     /// After `pulse` where both are locked.
     following: Mutex<Following>,
+    /// What incidents are looked at now; asked without waiting for that.
+    looking: Progress,
     rules: RwLock<Arc<EngineView>>,
     problems: RwLock<Problems>,
 }
@@ -110,6 +112,7 @@ impl App {
             verifying: Mutex::default(),
             rules: RwLock::new(Arc::new(pulse.engine.describe())),
             pulse: Mutex::new(pulse),
+            looking: following.incidents.progress(),
             following: Mutex::new(following),
             problems: RwLock::default(),
         }
@@ -254,6 +257,11 @@ impl App {
     /// The rules and SLOs as last evaluated.
     pub(crate) fn rules(&self) -> Arc<EngineView> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is being done with the telemetry of an incident at this moment, in a few words.
+    pub(crate) fn looking_at(&self, id: IncidentId) -> Option<&'static str> {
+        self.looking.now().filter(|looking| looking.incident == id).map(|looking| looking.step)
     }
 
     /// Why the last beat of rules failed, else that of incidents, if one did.

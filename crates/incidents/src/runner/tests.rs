@@ -9,7 +9,7 @@ use hindsight_model::{
 
 use super::*;
 use crate::testing::{ONSET, deploy_world, minute, start, transition};
-use crate::{Added, By, PostmortemFact, Step, said};
+use crate::{Added, By, Looking, PostmortemFact, Step, said};
 
 /// Answers the query about requests from a test world and every other one with no rows; fails when told to.
 struct Recorded {
@@ -70,6 +70,39 @@ async fn commit(state: &State, at: usize, to: AlertState) {
 /// Something said as it happened.
 fn by(at: usize) -> By {
     By { author: "on call".to_owned(), at: minute(at), now: minute(at) }
+}
+
+/// Notes what is known of incidents when the telemetry is asked.
+struct Watching {
+    state: State,
+    progress: std::sync::OnceLock<Progress>,
+    seen: std::sync::Mutex<Vec<(usize, Option<Looking>)>>,
+}
+
+#[async_trait::async_trait]
+impl SqlSource for Watching {
+    async fn sql(&self, _: SqlRequest) -> Result<SqlAnswer, SqlError> {
+        let known = self.state.incidents(&Tenant::default()).await.unwrap().len();
+        let looking = self.progress.get().unwrap().now();
+        self.seen.lock().unwrap().push((known, looking));
+        Ok(SqlAnswer::new(Arc::new(Schema::empty()), Vec::new()))
+    }
+}
+
+#[tokio::test]
+async fn an_incident_is_there_before_its_telemetry_is_looked_at_and_that_is_told() {
+    let state = State::in_memory().await.unwrap();
+    let sql =
+        Arc::new(Watching { state: state.clone(), progress: Default::default(), seen: Default::default() });
+    let source: Arc<dyn SqlSource> = Arc::<Watching>::clone(&sql);
+    let runner = Runner::new(state.clone(), source, Tenant::default());
+    sql.progress.set(runner.progress()).unwrap();
+    commit(&state, ONSET + 4, AlertState::Firing).await;
+    let id = runner.on_tick(minute(ONSET + 4)).await.unwrap()[0];
+    let seen = sql.seen.lock().unwrap().clone();
+    assert!(seen.len() > 3 && seen.iter().all(|(known, _)| *known == 1), "{seen:?}");
+    assert!(seen.iter().all(|(_, looking)| looking.is_some_and(|now| now.incident == id)), "{seen:?}");
+    assert_eq!(runner.progress().now(), None);
 }
 
 async fn fixture() -> (State, Arc<Recorded>, Runner) {

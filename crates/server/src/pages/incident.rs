@@ -41,6 +41,8 @@ struct IncidentPage {
     facts: Vec<(&'static str, String)>,
     timeline: Vec<RowView>,
     suspects: Vec<SuspectView>,
+    /// What is being done with its telemetry just now.
+    looking: Option<&'static str>,
     alerts: Vec<AlertRow>,
     charts: Vec<String>,
     postmortem: Option<(String, String)>,
@@ -115,6 +117,7 @@ pub(crate) async fn show(
         steps: steps(&incident),
         kinds: vec!["note", "milestone", "change", "alert"],
         suspects: incident.suspects.iter().map(suspect).collect(),
+        looking: app.looking_at(id),
         alerts: alerts(&app, &incident).await?,
         charts,
         postmortem,
