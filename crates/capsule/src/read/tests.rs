@@ -41,7 +41,7 @@ fn says(bytes: &[u8], said: &str) {
 fn a_capsule_is_read_to_its_end_and_tells_how_far_it_is() {
     let mut steps = Vec::new();
     let (manifest, sha256) = check(capsule(&files()).as_slice(), &mut |name, done, total| {
-        steps.push((name.to_owned(), done, total))
+        steps.push((name.to_owned(), done, total));
     })
     .unwrap();
     assert_eq!(sha256, Layout::of(&manifest).unwrap().sha256());

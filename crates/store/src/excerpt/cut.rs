@@ -4,7 +4,7 @@ use std::io::Write;
 
 use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use hindsight_model::Table;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -41,7 +41,7 @@ pub(super) fn cut<R: ChunkReader + 'static>(
 ) -> Result<Option<Cut>> {
     let failed = |source: ParquetError| Error::Parquet { table, source: Box::new(source) };
     let builder = ParquetRecordBatchReaderBuilder::try_new(source).map_err(failed)?;
-    let schema = builder.schema().clone();
+    let schema = SchemaRef::clone(builder.schema());
     let groups = builder.metadata().row_groups().iter().enumerate();
     let groups = groups.filter(|(_, group)| may_hold(group, window)).map(|(place, _)| place).collect();
     let reader = builder.with_row_groups(groups).with_batch_size(READ_ROWS).build().map_err(failed)?;
