@@ -14,7 +14,7 @@ use args::{IncidentCommand as Cmd, On, Row};
 
 use crate::args::ListArgs;
 use crate::backend::Backend;
-use crate::{lists, say};
+use crate::{capsule, lists, say};
 
 /// Runs one of them.
 pub(crate) async fn run(args: IncidentArgs) -> anyhow::Result<ExitCode> {
@@ -72,6 +72,7 @@ pub(crate) async fn run(args: IncidentArgs) -> anyhow::Result<ExitCode> {
                 post(&list, &path, &body).await.with_context(|| format!("import {}", file.display()))?;
             told(&list, &answer, &added(&answer, id))
         }
+        Cmd::Export(args) => capsule::export(args).await,
         step => change(step).await,
     }
 }
