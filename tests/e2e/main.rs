@@ -8,6 +8,7 @@ mod bad_input;
 mod bench;
 mod binary;
 mod bucket;
+mod capsule;
 mod corpus;
 mod demo_once;
 mod differential;

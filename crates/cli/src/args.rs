@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a new data directory from a backup
     Restore(RestoreArgs),
+    /// Show a capsule, one incident in one file, read-only on this machine; or only check it
+    Open(crate::capsule::OpenArgs),
     /// Look after the files of a data directory that no server holds: merge small ones, drop old rows, delete leftovers
     Maintain(MaintainArgs),
     /// Measure a server

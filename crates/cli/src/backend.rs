@@ -39,8 +39,9 @@ pub(crate) struct RunningQuery {
 
 /// A data directory opened by this process.
 pub(crate) struct Opened {
-    store: Store,
-    state: State,
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) workspace: PathBuf,
     query: QueryEngine,
 }
 
@@ -138,6 +139,14 @@ impl Backend {
         }
     }
 
+    /// The opened data directory, for what a server does by another way.
+    pub(crate) fn data_dir(&self) -> Option<&Opened> {
+        match self {
+            Self::Server(_) => None,
+            Self::DataDir(opened) => Some(opened),
+        }
+    }
+
     /// Lets go of the data directory. Nothing of it was changed but what replay of its log sealed.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         if let Self::DataDir(opened) = self {
@@ -197,6 +206,6 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
     };
-    let query = hindsight_server::query_engine(&store, &state, workspace, options)?;
-    Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
+    let query = hindsight_server::query_engine(&store, &state, workspace.clone(), options)?;
+    Ok(Backend::DataDir(Box::new(Opened { store, state, workspace, query })))
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use hindsight_model::{Clock as _, Incident, SystemClock, Tenant};
-use hindsight_server::{Config, Overrides, Server, ServerClock};
+use hindsight_server::{Addresses, Config, Overrides, Server, ServerClock};
 use jiff::SignedDuration;
 
 use crate::args::DemoArgs;
@@ -82,7 +82,8 @@ async fn start(args: &DemoArgs, requests: &[Recorded]) -> anyhow::Result<Server>
 /// Replays, lets the incident settle, and writes the report.
 async fn tell(server: &Server, requests: Vec<Recorded>, workspace: &Path) -> anyhow::Result<Story> {
     let end = requests.iter().map(|recorded| recorded.until).max().context("the recording is empty")?;
-    let sender = Sender::new(&format!("http://{}", server.addresses().http), None)?;
+    let http = server.addresses().http.context("the demo takes telemetry in")?;
+    let sender = Sender::new(&format!("http://{http}"), None)?;
     sender
         .send_all(requests, async |now| {
             server.advance_to(now).await.context("evaluate rules and follow incidents")
@@ -107,7 +108,8 @@ async fn first_incident(server: &Server) -> anyhow::Result<Incident> {
 }
 
 fn announce(server: &Server, story: &Story, took: f64) -> anyhow::Result<()> {
-    let web = server.addresses().web;
+    let Addresses { web, grpc, http, .. } = server.addresses();
+    let (grpc, http) = (grpc.context("the demo takes gRPC in")?, http.context("the demo takes HTTP in")?);
     let post_mortem = story.report.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let id = post_mortem.splitn(4, '-').take(3).collect::<Vec<_>>().join("-");
     say::line(&format!(
@@ -116,11 +118,9 @@ fn announce(server: &Server, story: &Story, took: f64) -> anyhow::Result<()> {
          incident  http://{web}/incidents/{}\n\
          report    http://{web}/postmortems/{id}\n\
          as a file {}\n\n\
-         Exporters may send to grpc {} and http {}. Ctrl-C ends.",
+         Exporters may send to grpc {grpc} and http {http}. Ctrl-C ends.",
         story.incident.id,
         story.report.display(),
-        server.addresses().grpc,
-        server.addresses().http,
     ))
 }
 

@@ -18,7 +18,7 @@ use crate::args::ListArgs;
 use crate::backend::Backend;
 use crate::progress::Reporter;
 use crate::remote::Remote;
-use crate::{lists, say};
+use crate::{capsule, lists, say};
 
 /// How often a server is asked how far it has come.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -79,6 +79,7 @@ pub(crate) async fn run(args: IncidentArgs) -> anyhow::Result<ExitCode> {
                 post(&list, &path, &body).await.with_context(|| format!("import {}", file.display()))?;
             told(&list, &answer, &added(&answer, id))
         }
+        Cmd::Export(args) => capsule::export(args).await,
         step => change(step).await,
     }
 }

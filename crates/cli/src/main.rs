@@ -6,6 +6,7 @@ mod args;
 mod backend;
 mod backup;
 mod bench;
+mod capsule;
 mod config;
 mod demo;
 mod incident;
@@ -66,6 +67,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Verify(command) => Ok(verify::run(&command).await),
         Command::Backup(command) => backup::backup(&command).await,
         Command::Restore(command) => backup::restore(command).await,
+        Command::Open(command) => capsule::open(command).await,
         Command::Maintain(command) => maintain::run(&command).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Config(command) => config::run(command),

@@ -46,6 +46,26 @@ impl Remote {
         self.json(self.client.get(format!("{}{path}", self.url))).await
     }
 
+    /// `GET path` with these query parameters, its answer still to be read.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub(crate) async fn fetch(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::Response> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), query)
+            .with_context(|| format!("make an address of {}", self.url))?;
+        let request = self.client.get(url);
+        let response = self.authorised(request).send().await.with_context(|| self.unreachable())?;
+        let status = response.status();
+        if !status.is_success() {
+            bail!("{}", refusal(status.as_u16(), &response.bytes().await?));
+        }
+        Ok(response)
+    }
+
     /// `POST path` with a JSON body.
     ///
     /// # Errors

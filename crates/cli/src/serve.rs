@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hindsight_server::{Config, Server, ServerClock};
+use hindsight_server::{Addresses, Config, Server, ServerClock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeArgs;
@@ -20,8 +20,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let server = Server::start(config, clock).await?;
     let at = server.addresses();
-    let pg = at.pg.map_or_else(String::new, |pg| format!(" pg={pg}"));
-    say::problem(&format!("listening grpc={} http={} web={}{pg}", at.grpc, at.http, at.web));
+    say::problem(&listening(&at));
     tokio::select! {
         _ = terminated.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C")?,
@@ -29,4 +28,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("stopping: finishing requests, sealing the head");
     server.shutdown().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `listening grpc=ADDR:PORT http=ADDR:PORT web=ADDR:PORT [pg=ADDR:PORT]`, without the ports that are closed.
+pub(crate) fn listening(at: &Addresses) -> String {
+    let ports = [("grpc", at.grpc), ("http", at.http), ("web", Some(at.web)), ("pg", at.pg)];
+    let open = ports.into_iter().filter_map(|(name, address)| Some(format!(" {name}={}", address?)));
+    format!("listening{}", open.collect::<String>())
 }

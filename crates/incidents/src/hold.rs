@@ -50,6 +50,19 @@ pub fn wanted_holds(incidents: &[Incident], postmortems: &[PostmortemFact]) -> V
         .collect()
 }
 
+/// What belongs to an incident: from a day before its first sign to two hours after its end, those that were merged
+/// into it included, whether it is still held or not. `None` when there is no such incident, or it is part of another
+/// one.
+pub fn window_of(incidents: &[Incident], id: IncidentId) -> Option<WantedHold> {
+    let root = incidents.iter().find(|incident| incident.id == id)?;
+    if root_of(incidents, root) != id {
+        return None;
+    }
+    let members = incidents.iter().filter(|incident| root_of(incidents, incident) == id);
+    let (from, to) = members.map(|member| window(member, root)).reduce(wider)?;
+    Some(WantedHold { incident: id, from, to })
+}
+
 /// Whether the incident is over and so is the work on every post-mortem about it, of which there is at least one.
 pub fn ends_with_its_postmortem(incident: &Incident, postmortems: &[PostmortemFact]) -> bool {
     let mut about = postmortems.iter().filter(|fact| fact.incidents.contains(&incident.id)).peekable();
@@ -141,6 +154,21 @@ mod tests {
         assert_eq!(ids(&holds), [3], "its post-mortem is about the first, and is open");
         assert_eq!(holds[0].from, minute(1) - 24 * HOUR);
         assert_eq!(wanted_holds(&all, &[postmortem(1, true)]), []);
+    }
+
+    #[test]
+    fn a_window_is_that_of_the_hold_and_outlives_it() {
+        let (mut part, mut root) = (resolved(1), resolved(3));
+        part.times.impact_start = Some(minute(1));
+        part.status = IncidentStatus::Merged;
+        part.response.duplicate_of = Some(root.id);
+        let held = wanted_holds(&[part.clone(), root.clone()], &[]).remove(0);
+        root.status = IncidentStatus::Closed;
+        let all = [part, root];
+        assert_eq!(wanted_holds(&all, &[]), []);
+        assert_eq!(window_of(&all, IncidentId(3)), Some(held));
+        assert_eq!(window_of(&all, IncidentId(1)), None, "it is part of another one");
+        assert_eq!(window_of(&all, IncidentId(2)), None);
     }
 
     #[test]

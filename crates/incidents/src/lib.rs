@@ -68,7 +68,7 @@ pub use error::{Error, Result};
 pub use evidence::{Blame, LogEvent, MetricPoints, Names, Observations, ObservedSpan, blame};
 pub use gather::gather;
 pub use graph::ServiceGraph;
-pub use hold::{PostmortemFact, WantedHold, ends_with_its_postmortem, wanted_holds};
+pub use hold::{PostmortemFact, WantedHold, ends_with_its_postmortem, wanted_holds, window_of};
 pub use impact::Impact;
 pub use import::{ImportFormat, ImportOptions, import};
 pub use life::{Life, apply};

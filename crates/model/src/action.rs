@@ -91,7 +91,7 @@ pub struct ActionCheck {
 }
 
 /// All that is known of an action item beside its document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecord {
     /// The last thing a person said.
     pub statement: Option<ActionStatement>,

@@ -26,6 +26,7 @@
 //! ```
 
 pub mod actions;
+mod bundle;
 pub mod chart;
 pub mod document;
 mod draft;
@@ -44,6 +45,7 @@ mod testing;
 mod workflow;
 pub mod workspace;
 
+pub use bundle::{Bundle, Bundled, bundle};
 pub use document::Document;
 pub use draft::{DraftInput, Drafted, draft};
 pub use edit::{changed, edit};

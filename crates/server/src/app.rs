@@ -14,8 +14,9 @@ use hindsight_search::SearchIndex;
 use hindsight_state::State;
 use hindsight_store::Store;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
+use crate::capsule::CapsuleView;
 use crate::fault::chain;
 use crate::holds::{HoldKeeper, facts};
 use crate::pressure::Pressure;
@@ -38,6 +39,10 @@ pub(crate) struct App {
     pub(crate) started_at: Timestamp,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) worker: Worker,
+    /// The capsule that is shown, if this server may change nothing.
+    pub(crate) capsule: Option<Arc<CapsuleView>>,
+    /// Held by whoever makes a capsule.
+    pub(crate) exporting: Arc<Semaphore>,
     /// Held by whoever verifies action items.
     pub(crate) verifying: Mutex<()>,
     pulse: Mutex<Pulse>,
@@ -93,6 +98,7 @@ impl App {
         worker: Worker,
         pulse: Pulse,
         following: Following,
+        capsule: Option<Arc<CapsuleView>>,
     ) -> Self {
         Self {
             pressure: Arc::new(Pressure::new(
@@ -109,6 +115,8 @@ impl App {
             search,
             addresses,
             worker,
+            capsule,
+            exporting: Arc::new(Semaphore::new(1)),
             verifying: Mutex::default(),
             rules: RwLock::new(Arc::new(pulse.engine.describe())),
             pulse: Mutex::new(pulse),

@@ -13,6 +13,7 @@ mod actions;
 mod api;
 mod app;
 mod auth;
+mod capsule;
 mod config;
 mod decompress;
 mod error;
@@ -37,6 +38,10 @@ mod server;
 mod ticker;
 mod web;
 
+pub use capsule::{
+    CapsuleError, CapsuleExport, CapsuleView, Documents, ExportOptions, UnpackedCapsule, export_capsule,
+    unpack_capsule,
+};
 pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Following, Pulse};
 use crate::auth::{Surface, require_token};
+use crate::capsule::CapsuleView;
 use crate::holds::HoldKeeper;
 use crate::otlp_http::Intake;
 use crate::search::search_index;
@@ -38,10 +39,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Where a running server listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// OTLP/gRPC.
-    pub grpc: SocketAddr,
-    /// OTLP/HTTP.
-    pub http: SocketAddr,
+    /// OTLP/gRPC; none for a capsule.
+    pub grpc: Option<SocketAddr>,
+    /// OTLP/HTTP; none for a capsule.
+    pub http: Option<SocketAddr>,
     /// Pages and API.
     pub web: SocketAddr,
     /// PostgreSQL wire protocol, if enabled.
@@ -75,8 +76,24 @@ impl Server {
     /// # Errors
     /// A taken port, a locked or damaged data directory, a wrong configuration; nothing is left running.
     pub async fn start(config: Config, clock: ServerClock) -> Result<Self> {
+        Box::pin(Self::launch(config, clock, None)).await
+    }
+
+    /// Shows the capsule that was unpacked to the data directory and the workspace of `config`. Nothing listens for
+    /// OTLP, nothing runs in the background, the clock stands where the capsule was made, and every request that would
+    /// change something is refused.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_capsule(config: Config, view: CapsuleView) -> Result<Self> {
+        let clock = ServerClock::Logical { start: view.exported_at };
+        Box::pin(Self::launch(config, clock, Some(Arc::new(view)))).await
+    }
+
+    async fn launch(config: Config, clock: ServerClock, capsule: Option<Arc<CapsuleView>>) -> Result<Self> {
         config.check()?;
-        let listeners = Listeners::bind(&config).await?;
+        let intake = if capsule.is_some() { OtlpPorts::Closed } else { OtlpPorts::Open };
+        let listeners = Listeners::bind(&config, intake).await?;
         let addresses = listeners.addresses()?;
         let (clock, logical): (Arc<dyn Clock>, _) = match clock {
             ServerClock::System => (Arc::new(SystemClock), None),
@@ -85,11 +102,14 @@ impl Server {
                 (Arc::<LogicalClock>::clone(&logical), Some(logical))
             }
         };
-        let app = Arc::new(open(config, clock, logical, addresses).await?);
+        let app = Arc::new(open(config, clock, logical, addresses, capsule).await?);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         listeners.serve(&app, &stop, &mut tasks);
         announce_web(&app.config.data_dir.value, addresses.web);
+        if app.capsule.is_some() {
+            return Ok(Self { app, addresses, stop, tasks });
+        }
         if let Some(index) = app.search.clone() {
             let (store, options) = (app.store.clone(), app.config.search.options());
             let stopped = stop.clone().cancelled_owned();
@@ -194,10 +214,18 @@ async fn open(
     clock: Arc<dyn Clock>,
     logical: Option<Arc<LogicalClock>>,
     addresses: Addresses,
+    capsule: Option<Arc<CapsuleView>>,
 ) -> Result<App> {
     let data_dir = config.data_dir.value.clone();
-    let store = Store::open(store_options(&config), Arc::clone(&clock)).await.map_err(|source| {
-        Error::Store { step: "open", data_dir: data_dir.clone(), source: Box::new(source) }
+    let mut store_options = store_options(&config);
+    if capsule.is_some() {
+        // What it holds is older than any retention, and stays as it is.
+        store_options.maintenance.interval = None;
+    }
+    let store = Store::open(store_options, Arc::clone(&clock)).await.map_err(|source| Error::Store {
+        step: "open",
+        data_dir: data_dir.clone(),
+        source: Box::new(source),
     })?;
     let path = data_dir.join("state.db");
     let state_error = |source| Error::State { path: path.clone(), source: Box::new(source) };
@@ -251,7 +279,9 @@ async fn open(
     let incidents = IncidentRunner::new(state.clone(), sql, Tenant::default());
     let mut holds = HoldKeeper::default();
     // Before the first round of retention: what was to be held when the program ended is held when it begins.
-    if let Err(error) = holds.keep(&store, &state, &incidents, &config.workspace.value, clock.now()).await {
+    if capsule.is_none()
+        && let Err(error) = holds.keep(&store, &state, &incidents, &config.workspace.value, clock.now()).await
+    {
         tracing::error!(
             error = crate::fault::chain(&error),
             "holds could not be brought up to date; they stay as they were"
@@ -259,7 +289,9 @@ async fn open(
     }
     let pulse = Pulse { engine, shown_due: None };
     let following = Following { incidents, holds };
-    Ok(App::new(config, clock, logical, store, state, query, search, addresses, worker, pulse, following))
+    Ok(App::new(
+        config, clock, logical, store, state, query, search, addresses, worker, pulse, following, capsule,
+    ))
 }
 
 /// What the built-in rule about receivers that are given up measures.
@@ -288,19 +320,34 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options
 }
 
+/// Whether telemetry is taken in. A capsule takes none, and refuses the connection rather than the request: an exporter
+/// keeps what it could not send, and drops what was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OtlpPorts {
+    Open,
+    Closed,
+}
+
 struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
+    grpc: Option<TcpListener>,
+    http: Option<TcpListener>,
     web: TcpListener,
     pg: Option<TcpListener>,
     pg_tls: Option<TlsAcceptor>,
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> Result<Self> {
+    async fn bind(config: &Config, otlp: OtlpPorts) -> Result<Self> {
+        let (grpc, http) = match otlp {
+            OtlpPorts::Closed => (None, None),
+            OtlpPorts::Open => (
+                Some(bind(config.listen_grpc.value, "OTLP/gRPC", "--listen-grpc").await?),
+                Some(bind(config.listen_http.value, "OTLP/HTTP", "--listen-http").await?),
+            ),
+        };
         Ok(Self {
-            grpc: bind(config.listen_grpc.value, "OTLP/gRPC", "--listen-grpc").await?,
-            http: bind(config.listen_http.value, "OTLP/HTTP", "--listen-http").await?,
+            grpc,
+            http,
             web: bind(config.listen_web.value, "pages and API", "--listen-web").await?,
             pg_tls: config.listen_pg_tls.value.as_ref().map(pg::acceptor).transpose()?,
             pg: match config.listen_pg.value {
@@ -319,14 +366,14 @@ impl Listeners {
                 source,
             })
         };
+        let of_each = |listener: &Option<TcpListener>, surface, flag| {
+            listener.as_ref().map(|listener| of(listener, surface, flag)).transpose()
+        };
         Ok(Addresses {
-            grpc: of(&self.grpc, "OTLP/gRPC", "--listen-grpc")?,
-            http: of(&self.http, "OTLP/HTTP", "--listen-http")?,
+            grpc: of_each(&self.grpc, "OTLP/gRPC", "--listen-grpc")?,
+            http: of_each(&self.http, "OTLP/HTTP", "--listen-http")?,
             web: of(&self.web, "pages and API", "--listen-web")?,
-            pg: match &self.pg {
-                Some(pg) => Some(of(pg, "the PostgreSQL protocol", "--listen-pg")?),
-                None => None,
-            },
+            pg: of_each(&self.pg, "the PostgreSQL protocol", "--listen-pg")?,
         })
     }
 
@@ -344,9 +391,10 @@ impl Listeners {
         let ports = [
             (self.grpc, grpc, Surface::Grpc, &pressure.grpc),
             (self.http, http, Surface::Http, &pressure.http),
-            (self.web, web::router(Arc::clone(app)), Surface::Web, &pressure.web),
+            (Some(self.web), web::router(Arc::clone(app)), Surface::Web, &pressure.web),
         ];
         for (listener, router, surface, connections) in ports {
+            let Some(listener) = listener else { continue };
             let router = guarded(router, app, surface);
             tasks.spawn(pressure::serve(listener, router, Arc::clone(connections), stop.clone()));
         }

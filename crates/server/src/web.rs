@@ -12,22 +12,28 @@ use tower_http::compression::CompressionLayer;
 
 use crate::api::ApiError;
 use crate::app::App;
+use crate::capsule::read_only;
 use crate::origin::same_origin;
 use crate::pressure::{Pressure, collect};
 use crate::{api, jaeger, pages};
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let pressure = Arc::clone(&app.pressure);
-    Router::new()
+    let capsule = app.capsule.clone();
+    let router = Router::new()
         .merge(api::router())
         .merge(jaeger::router())
         .merge(pages::router())
         .fallback(pages::not_found)
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .layer(middleware::from_fn(move |request, next| whole_body(Arc::clone(&pressure), request, next)))
-        .layer(middleware::from_fn(same_origin))
-        .layer(CompressionLayer::new().gzip(true))
-        .with_state(app)
+        .layer(middleware::from_fn(same_origin));
+    let router = match capsule {
+        Some(view) => router
+            .layer(middleware::from_fn(move |request, next| read_only(Arc::clone(&view), request, next))),
+        None => router,
+    };
+    router.layer(CompressionLayer::new().gzip(true)).with_state(app)
 }
 
 /// Reads the body before the handler runs, so that a slow or large one costs what every other body may cost.

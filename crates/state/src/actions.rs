@@ -47,23 +47,8 @@ impl State {
         said: &ActionStatement,
         by: &AuditEntry,
     ) -> Result<()> {
-        at_most("an action item's id", &key.to_string(), AUDIT_WORD_BYTES_MAX)?;
-        at_most("a reason", said.reason.as_deref().unwrap_or_default(), ACTION_TEXT_BYTES_MAX)?;
-        at_most("an approver", said.approver.as_deref().unwrap_or_default(), AUDIT_WORD_BYTES_MAX)?;
         let mut transaction = self.begin().await?;
-        sqlx::query("INSERT OR REPLACE INTO action_statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-            .bind(tenant.as_str())
-            .bind(&key.postmortem)
-            .bind(&key.item)
-            .bind(nanos("a word about an action", said.at)?)
-            .bind(&said.author)
-            .bind(&said.status)
-            .bind(&said.document_status)
-            .bind(said.reason.as_deref())
-            .bind(said.approver.as_deref())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("write what was said of an action item"))?;
+        put_statement(&mut transaction, tenant, key, said).await?;
         audit::append(&mut transaction, by, said.at).await?;
         transaction.commit().await.map_err(failed("commit what was said of an action item"))
     }
@@ -79,9 +64,6 @@ impl State {
         key: &ActionKey,
         check: &ActionCheck,
     ) -> Result<()> {
-        at_most("an action item's id", &key.to_string(), AUDIT_WORD_BYTES_MAX)?;
-        at_most("a condition", &check.verify, ACTION_TEXT_BYTES_MAX)?;
-        at_most("evidence", &check.evidence, ACTION_TEXT_BYTES_MAX)?;
         let mut transaction = self.begin().await?;
         let before: Option<(String, String)> = sqlx::query_as(
             "SELECT verify, outcome FROM action_checks WHERE tenant = ? AND postmortem = ? AND item = ?",
@@ -92,20 +74,7 @@ impl State {
         .fetch_optional(&mut *transaction)
         .await
         .map_err(failed("read the last check of an action item"))?;
-        sqlx::query("INSERT OR REPLACE INTO action_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-            .bind(tenant.as_str())
-            .bind(&key.postmortem)
-            .bind(&key.item)
-            .bind(&check.verify)
-            .bind(check.outcome.as_str())
-            .bind(&check.evidence)
-            .bind(nanos("a check", check.checked_at)?)
-            .bind(nanos("a check", check.since)?)
-            .bind(opt_nanos("a check", check.verified_at)?)
-            .bind(opt_nanos("a check", check.reopened_at)?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("write the check of an action item"))?;
+        put_check(&mut transaction, tenant, key, check).await?;
         let is_news = before
             .is_none_or(|(verify, outcome)| verify != check.verify || outcome != check.outcome.as_str());
         if is_news {
@@ -113,6 +82,59 @@ impl State {
         }
         transaction.commit().await.map_err(failed("commit the check of an action item"))
     }
+}
+
+/// What a person said of an item, instead of what was said before.
+pub(crate) async fn put_statement(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    key: &ActionKey,
+    said: &ActionStatement,
+) -> Result<()> {
+    at_most("an action item's id", &key.to_string(), AUDIT_WORD_BYTES_MAX)?;
+    at_most("a reason", said.reason.as_deref().unwrap_or_default(), ACTION_TEXT_BYTES_MAX)?;
+    at_most("an approver", said.approver.as_deref().unwrap_or_default(), AUDIT_WORD_BYTES_MAX)?;
+    sqlx::query("INSERT OR REPLACE INTO action_statements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(tenant.as_str())
+        .bind(&key.postmortem)
+        .bind(&key.item)
+        .bind(nanos("a word about an action", said.at)?)
+        .bind(&said.author)
+        .bind(&said.status)
+        .bind(&said.document_status)
+        .bind(said.reason.as_deref())
+        .bind(said.approver.as_deref())
+        .execute(connection)
+        .await
+        .map_err(failed("write what was said of an action item"))?;
+    Ok(())
+}
+
+/// The last check of an item, instead of the one before.
+pub(crate) async fn put_check(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    key: &ActionKey,
+    check: &ActionCheck,
+) -> Result<()> {
+    at_most("an action item's id", &key.to_string(), AUDIT_WORD_BYTES_MAX)?;
+    at_most("a condition", &check.verify, ACTION_TEXT_BYTES_MAX)?;
+    at_most("evidence", &check.evidence, ACTION_TEXT_BYTES_MAX)?;
+    sqlx::query("INSERT OR REPLACE INTO action_checks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(tenant.as_str())
+        .bind(&key.postmortem)
+        .bind(&key.item)
+        .bind(&check.verify)
+        .bind(check.outcome.as_str())
+        .bind(&check.evidence)
+        .bind(nanos("a check", check.checked_at)?)
+        .bind(nanos("a check", check.since)?)
+        .bind(opt_nanos("a check", check.verified_at)?)
+        .bind(opt_nanos("a check", check.reopened_at)?)
+        .execute(connection)
+        .await
+        .map_err(failed("write the check of an action item"))?;
+    Ok(())
 }
 
 /// Adds a row to the history, and forgets the oldest beyond the limit.

@@ -150,7 +150,7 @@ impl State {
     }
 }
 
-fn instance(row: &SqliteRow) -> Result<AlertInstance> {
+pub(crate) fn instance(row: &SqliteRow) -> Result<AlertInstance> {
     let cells = Cells::of("instances", row);
     Ok(AlertInstance {
         tenant: cells.tenant()?,
@@ -167,7 +167,7 @@ fn instance(row: &SqliteRow) -> Result<AlertInstance> {
     })
 }
 
-fn transition(row: &SqliteRow) -> Result<Transition> {
+pub(crate) fn transition(row: &SqliteRow) -> Result<Transition> {
     let cells = Cells::of("transitions", row);
     let incident = match cells.get::<Option<String>>("incident")? {
         Some(_) => Some(cells.json("incident")?),

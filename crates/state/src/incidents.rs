@@ -134,7 +134,7 @@ impl State {
     }
 }
 
-async fn save(
+pub(crate) async fn save(
     connection: &mut SqliteConnection,
     incident: &Incident,
     timeline: &TimelineChange,

@@ -36,6 +36,7 @@ mod idempotency;
 mod incidents;
 mod outbox;
 mod prune;
+mod record;
 mod silences;
 mod slo;
 mod tables;
@@ -63,6 +64,7 @@ pub use prune::{
     EVALUATIONS_AGE_MAX, EVALUATIONS_MAX, EVENTS_DONE_MAX, OUTBOX_DONE_MAX, SILENCES_DONE_MAX,
     SLICES_AGE_MAX, TRANSITIONS_MAX,
 };
+pub use record::{IncidentRecord, KeptAction, NumberedTransition, Taken};
 pub use silences::{SILENCE_COMMENT_BYTES_MAX, SILENCES_MAX};
 pub use tick::Committed;
 pub use timeline::{TIMELINE_ROWS_MAX, TIMELINE_TEXT_BYTES_MAX};

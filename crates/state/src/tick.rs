@@ -111,7 +111,10 @@ async fn forget(connection: &mut SqliteConnection, tenant: &str, rule: &str, lab
     Ok(())
 }
 
-async fn upsert_instance(connection: &mut SqliteConnection, instance: &AlertInstance) -> Result<()> {
+pub(crate) async fn upsert_instance(
+    connection: &mut SqliteConnection,
+    instance: &AlertInstance,
+) -> Result<()> {
     sqlx::query(
         "INSERT OR REPLACE INTO instances (tenant, rule, labels, alert, annotations, state, since, active_at, \
          value, episode, machine) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -133,7 +136,10 @@ async fn upsert_instance(connection: &mut SqliteConnection, instance: &AlertInst
     Ok(())
 }
 
-async fn insert_transition(connection: &mut SqliteConnection, transition: &Transition) -> Result<u64> {
+pub(crate) async fn insert_transition(
+    connection: &mut SqliteConnection,
+    transition: &Transition,
+) -> Result<u64> {
     let done = sqlx::query(
         "INSERT INTO transitions (tenant, rule, labels, at, from_state, to_state, alert, annotations, reason, \
          value, active_at, episode, incident) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \

@@ -148,7 +148,7 @@ async fn apply(connection: &mut SqliteConnection, incident: i64, edit: &Timeline
     Ok(())
 }
 
-fn row_number(id: u64) -> Result<i64> {
+pub(crate) fn row_number(id: u64) -> Result<i64> {
     i64::try_from(id).map_err(|_| Error::NoTimelineRow(id))
 }
 

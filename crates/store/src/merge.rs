@@ -145,22 +145,31 @@ fn describe_output(inputs: &[Arc<BlockFile>]) -> Result<BlockFile> {
 }
 
 fn open(block: &BlockFile, files: &MergeFiles) -> Result<Input> {
+    Input::open(block, local_file(block, &files.store, &files.spool, &files.handle)?)
+}
+
+/// A block as a file of this disk: itself where it lies there, else a copy in `folder` that has no name. Blocks.
+pub(crate) fn local_file(
+    block: &BlockFile,
+    store: &Arc<dyn ObjectStore>,
+    folder: &FsPath,
+    handle: &Handle,
+) -> Result<File> {
     let failed = |source| Error::Storage {
         operation: "read the block",
         path: block.path.to_string(),
         source: Box::new(source),
     };
-    let file = match files.handle.block_on(files.store.get(&block.path)).map_err(failed)?.payload {
-        GetResultPayload::File(file, _) => file,
+    match handle.block_on(store.get(&block.path)).map_err(failed)?.payload {
+        GetResultPayload::File(file, _) => Ok(file),
         GetResultPayload::Stream(mut parts) => {
-            let mut copy = spool_file(&files.spool)?;
-            while let Some(part) = files.handle.block_on(parts.try_next()).map_err(failed)? {
-                copy.write_all(&part).map_err(Error::io("write a copy of a block in", &files.spool))?;
+            let mut copy = spool_file(folder)?;
+            while let Some(part) = handle.block_on(parts.try_next()).map_err(failed)? {
+                copy.write_all(&part).map_err(Error::io("write a copy of a block in", folder))?;
             }
-            copy
+            Ok(copy)
         }
-    };
-    Input::open(block, file)
+    }
 }
 
 /// A file without a name: it takes disk instead of memory, and is gone when the merge ends, however it ends.

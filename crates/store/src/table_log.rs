@@ -319,7 +319,7 @@ pub(crate) fn checksum_in_entry(file: &LogicalFileView) -> Option<u32> {
 }
 
 /// The catalogue's entry for a file that the Delta log lists; the error completes "… lists the file, but …".
-fn describe(
+pub(crate) fn describe(
     table: Table,
     path: &str,
     size_bytes: u64,

@@ -7,6 +7,7 @@ mod clock;
 mod compaction;
 mod crash;
 mod disk_full;
+mod excerpt;
 mod faulty;
 mod late;
 mod many_files;

@@ -186,6 +186,8 @@ pub(super) enum IncidentCommand {
         #[command(flatten)]
         row: Row,
     },
+    /// The incident with its telemetry and post-mortems as one file, which `hindsight open` shows anywhere
+    Export(crate::capsule::ExportArgs),
     /// Rows from a CSV file (columns time and text; also kind, service, role, author) or a chat's export; a file that
     /// is imported again adds nothing twice
     ImportTimeline {

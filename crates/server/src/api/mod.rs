@@ -1,6 +1,7 @@
 //! The JSON API on the web port (DESIGN §8).
 
 mod actions;
+mod capsule;
 mod error;
 mod idempotency;
 pub(crate) mod incident_changes;
@@ -39,6 +40,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/action-items/{postmortem}/{item}", post(actions::say_of))
         .route("/api/v1/incidents", get(lists::incidents).post(incidents::declare))
         .route("/api/v1/incidents/{id}", get(incidents::show))
+        .route("/api/v1/incidents/{id}/capsule", get(capsule::export))
         .route("/api/v1/incidents/{id}/changes", post(incident_changes::change))
         .route("/api/v1/incidents/{id}/gather", post(timeline::gather))
         .route("/api/v1/incidents/{id}/timeline", get(timeline::list).post(timeline::add))

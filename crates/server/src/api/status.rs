@@ -62,6 +62,9 @@ pub(crate) async fn status(State(app): State<Arc<App>>) -> Result<Json<Value>, A
             "waiting": outbox.waiting, "pending": outbox.pending, "sent": outbox.sent, "dead": outbox.dead,
             "muted": outbox.muted, "unsent": outbox.unsent,
         },
+        "capsule": app.capsule.as_ref().map(|capsule| json!({
+            "incident": capsule.incident.to_string(), "exported_at": capsule.exported_at.to_string(),
+        })),
         "last_pulse_error": app.last_pulse_error(),
     })))
 }

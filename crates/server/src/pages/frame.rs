@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::range::{CHOICES, Range};
 use crate::api::ApiError;
 use crate::app::App;
+use crate::capsule::{CapsuleView, served};
 use crate::fault::chain;
 
 /// Scripts and styles come from this server alone, and nothing may frame its pages.
@@ -48,6 +49,11 @@ impl Frame {
             choices: Vec::new(),
             kept: Vec::new(),
         }
+    }
+
+    /// The capsule that is served, if this is no ordinary server.
+    pub(crate) fn capsule(&self) -> Option<std::sync::Arc<CapsuleView>> {
+        served()
     }
 
     /// Whether the range is one of the picker's.

@@ -49,7 +49,8 @@ struct HomePage {
     incidents: Vec<IncidentView>,
     services: Vec<ServiceView>,
     services_sql: String,
-    http_endpoint: String,
+    /// Where telemetry may be sent; nowhere when a capsule is served.
+    http_endpoint: Option<String>,
     intake: String,
     problems: usize,
 }
@@ -138,7 +139,7 @@ pub(crate) async fn show(
         incidents: incidents.iter().map(|incident| incident_view(incident, &range)).collect(),
         services,
         services_sql: sql_link(TOTALS_SQL, &range),
-        http_endpoint: format!("http://{}", app.addresses.http),
+        http_endpoint: app.addresses.http.map(|address| format!("http://{address}")),
         intake: format!(
             "{} items accepted, {} rejected since start; {} blocks sealed.",
             stats.items_accepted_total, stats.items_rejected_total, stats.blocks

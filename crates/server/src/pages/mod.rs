@@ -27,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub(crate) use frame::not_found;
+pub(crate) use frame::{PageError, not_found};
 
 use crate::app::App;
 

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use hindsight_model::parse_duration;
 
+use crate::capsule::served;
+
 /// Longest range that a page draws.
 const RANGE_MAX: SignedDuration = SignedDuration::from_hours(24 * 31);
 /// Choices offered by the picker.
@@ -37,7 +39,8 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// Reads the address; `from` is an RFC 3339 instant or a length back from `to` (default 1h).
+    /// Reads the address; `from` is an RFC 3339 instant or a length back from `to` (default 1h), which is now unless
+    /// the address says otherwise, and the end of the incident when a capsule is served.
     ///
     /// # Errors
     /// A sentence for the person who wrote the address.
@@ -56,7 +59,7 @@ impl Range {
                 .map_err(|_| format!("`{name}` is not a time zone; use a name like Europe/Vienna"))?,
         };
         let to = match query.to.as_deref().filter(|to| !to.is_empty() && *to != "now") {
-            None => now,
+            None => served().map_or(now, |capsule| capsule.shown_until),
             Some(text) => instant(text)?,
         };
         let text = query.from.as_deref().filter(|from| !from.is_empty()).unwrap_or(default_length);
