@@ -9,6 +9,7 @@ use hindsight_model::{
     Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TextIndex,
     TimelineRow,
 };
+use hindsight_postmortem::Similar;
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
@@ -144,6 +145,21 @@ impl Backend {
         match self {
             Self::Server(_) => None,
             Self::DataDir(opened) => Some(opened),
+        }
+    }
+
+    /// Past incidents that looked like this one; none from a server that does not tell them yet.
+    pub(crate) async fn similar(&self, incident: &Incident) -> anyhow::Result<Vec<Similar>> {
+        match self {
+            Self::Server(remote) => {
+                let mut answer = remote.get(&format!("/api/v1/incidents/{}", incident.id)).await?;
+                let similar = Some(answer["similar"].take()).filter(|similar| !similar.is_null());
+                Ok(similar.map(serde_json::from_value).transpose()?.unwrap_or_default())
+            }
+            Self::DataDir(opened) => {
+                Ok(hindsight_postmortem::similar_incidents(&opened.state, &opened.workspace, incident)
+                    .await?)
+            }
         }
     }
 

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use super::facts::{Entry, Facts};
 use super::words::{clock, code, count, day, minute, minutes_between, plain, short_clock};
 use super::{DraftInput, whys};
+use crate::Similar;
 use crate::chart::Unit;
 use crate::document::{
     Communications, Detection, FrontMatter, Impact, SCHEMA, SloImpact, Stages, Status, Visibility, region,
@@ -157,7 +158,7 @@ fn cause_sentence(facts: &Facts) -> String {
     };
     let service = code(facts.suspect.as_deref().unwrap_or(&facts.primary));
     let when = at.map_or_else(String::new, |at| format!(" at {}", minute(at, &facts.zone)));
-    let evidence = facts.work.as_ref().map_or(&facts.error_rate.id, |(evidence, _)| &evidence.id);
+    let evidence = facts.change_evidence();
     format!(
         " The suspected cause is {} of {service}, first seen{when} [{evidence}]; the whys below say what is shown and what is still asked.",
         plain(change)
@@ -248,8 +249,9 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
     };
     if let Some(suspect) = input.incident.suspects.first() {
         let _ = write!(out, "\nThe evidence points first to {}:\n\n", code(&suspect.service));
-        for reason in suspect.reasons.iter().take(5) {
-            let _ = writeln!(out, "- {}", plain(reason));
+        for (reason, evidence) in &facts.reasons {
+            let cited = evidence.as_ref().map_or_else(String::new, |id| format!(" [{id}]"));
+            let _ = writeln!(out, "- {}{cited}", plain(reason));
         }
         let cited = [
             facts.by_version.as_ref(),
@@ -261,6 +263,60 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
         let cited: Vec<String> =
             cited.into_iter().flatten().map(|evidence| format!("[{}]", evidence.id)).collect();
         let _ = writeln!(out, "\nSee {}.", cited.join(" "));
+    }
+    out.push_str(&traces(facts));
+    for similar in input.similar {
+        out.push_str(&alike(similar));
+    }
+    out
+}
+
+/// One bad request beside a good one.
+fn traces(facts: &Facts) -> String {
+    let Some(traces) = facts.traces.as_ref().filter(|traces| !traces.differences.is_empty()) else {
+        return String::new();
+    };
+    let went = if traces.failed { "failed" } else { "was slow" };
+    let (service, operation) = (code(&traces.service), code(&traces.operation));
+    let mut out = format!(
+        "\nOne request {operation} of {service} that {went}, beside one from before that went well [{}]:\n\n",
+        traces.evidence
+    );
+    for difference in &traces.differences {
+        let _ = writeln!(out, "- {}", plain(difference));
+    }
+    out
+}
+
+/// A past incident that looked alike: what ended it, and, of what was never finished, whether it would have helped.
+fn alike(similar: &Similar) -> String {
+    let shared: Vec<String> = similar.shared.iter().map(|words| plain(words)).collect();
+    let id = similar.incident;
+    let mut out = format!(
+        "\nIt looks like [{id}](/incidents/{id}) of {}, “{}” ({} alike: {}).",
+        similar.opened_at.strftime("%Y-%m-%d"),
+        plain(&similar.title),
+        Unit::Percent.format(similar.similarity),
+        shared.join(", ")
+    );
+    match similar.mitigation.as_slice() {
+        [] => out.push_str(" What ended it is not recorded: who remembers?"),
+        said => {
+            let said: Vec<String> = said.iter().map(|text| plain(text)).collect();
+            let _ =
+                write!(out, " It ended with: {}. Would the same have helped here, sooner?", said.join("; "));
+        }
+    }
+    out.push('\n');
+    for action in similar.unfinished() {
+        let (document, item) = (&action.postmortem, &action.id);
+        let what =
+            if action.action.is_empty() { String::new() } else { format!(" ({})", plain(&action.action)) };
+        let _ = writeln!(
+            out,
+            "\nWould [{document} {item}](/postmortems/{document}#{item}){what} have prevented this? It is {} since then.",
+            action.status.replace('_', " ")
+        );
     }
     out
 }

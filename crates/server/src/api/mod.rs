@@ -5,6 +5,7 @@ mod capsule;
 mod error;
 mod idempotency;
 pub(crate) mod incident_changes;
+pub(crate) mod incident_traces;
 pub(crate) mod incidents;
 mod lists;
 pub(crate) mod silences;
@@ -42,6 +43,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/incidents/{id}", get(incidents::show))
         .route("/api/v1/incidents/{id}/capsule", get(capsule::export))
         .route("/api/v1/incidents/{id}/changes", post(incident_changes::change))
+        .route("/api/v1/incidents/{id}/traces", get(incident_traces::show))
         .route("/api/v1/incidents/{id}/gather", post(timeline::gather))
         .route("/api/v1/incidents/{id}/timeline", get(timeline::list).post(timeline::add))
         .route("/api/v1/incidents/{id}/timeline/import", post(timeline::import_rows))

@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
 use hindsight_model::{
-    Incident, IncidentId, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
+    Incident, IncidentId, Reason, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
     TimelineRow, TimelineState, Transition,
 };
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
+use hindsight_postmortem::{PastAction, Similar, similar_incidents};
 use hindsight_state::TransitionFilter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::alert_words::rule_path;
 use super::frame::{Frame, PageError, html, rows, sql_link};
 use super::incident_steps::{StepForm, steps};
+use super::incident_traces::{TracesView, traces};
 use super::lists::listed;
 use super::range::Range;
 use crate::app::App;
@@ -45,6 +47,8 @@ struct IncidentPage {
     looking: Option<&'static str>,
     alerts: Vec<AlertRow>,
     charts: Vec<String>,
+    traces: Result<TracesView, &'static str>,
+    similar: Vec<SimilarView>,
     postmortem: Option<(String, String)>,
     hold: Option<String>,
     roles: Vec<(&'static str, String)>,
@@ -70,6 +74,27 @@ struct RowView {
     link: Option<String>,
 }
 
+/// A past incident that looked alike.
+struct SimilarView {
+    id: String,
+    title: String,
+    severity: String,
+    day: String,
+    alike: String,
+    shared: String,
+    mitigation: Vec<String>,
+    cause: Option<String>,
+    actions: Vec<PastActionView>,
+}
+
+struct PastActionView {
+    name: String,
+    path: String,
+    action: String,
+    status: String,
+    class: &'static str,
+}
+
 /// An alert of the incident.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct AlertRow {
@@ -83,7 +108,13 @@ struct SuspectView {
     service: String,
     score: String,
     change: Option<String>,
-    reasons: Vec<String>,
+    reasons: Vec<ReasonView>,
+}
+
+struct ReasonView {
+    text: String,
+    /// Where its figures can be asked for again.
+    link: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -100,6 +131,9 @@ pub(crate) async fn show(
     let range = range_of(&incident, &timeline, app.clock.now());
     let charts = charts(&app, &incident, &timeline, &range).await?;
     let postmortem = postmortem_of(&app, id).await?;
+    let similar = similar_incidents(&app.state, &app.config.workspace.value, &incident).await;
+    let similar = similar.map_err(|error| PageError::internal(&error))?;
+    let traces = traces(&app, &incident, &range).await;
     Ok(html(&IncidentPage {
         frame: Frame::new(format!("{id}"), "incidents"),
         id: id.to_string(),
@@ -116,10 +150,12 @@ pub(crate) async fn show(
         part_of: incident.response.duplicate_of.map(|id| id.to_string()),
         steps: steps(&incident),
         kinds: vec!["note", "milestone", "change", "alert"],
-        suspects: incident.suspects.iter().map(suspect).collect(),
+        suspects: incident.suspects.iter().map(|one| suspect(one, &range)).collect(),
         looking: app.looking_at(id),
         alerts: alerts(&app, &incident).await?,
         charts,
+        traces,
+        similar: similar.into_iter().map(similar_view).collect(),
         postmortem,
         title: incident.title,
     }))
@@ -214,12 +250,37 @@ async fn hold(app: &App, id: IncidentId) -> Result<Option<String>, PageError> {
     )))
 }
 
-fn suspect(suspect: &Suspect) -> SuspectView {
+fn suspect(suspect: &Suspect, range: &Range) -> SuspectView {
+    let reason = |reason: &Reason| ReasonView {
+        text: reason.text.clone(),
+        link: reason.sql.as_deref().map(|sql| sql_link(sql, range)),
+    };
     SuspectView {
         service: suspect.service.clone(),
         score: format!("{:.1}", suspect.score),
         change: suspect.change.clone(),
-        reasons: suspect.reasons.clone(),
+        reasons: suspect.reasons.iter().map(reason).collect(),
+    }
+}
+
+fn similar_view(similar: Similar) -> SimilarView {
+    let action = |action: &PastAction| PastActionView {
+        name: format!("{} {}", action.postmortem, action.id),
+        path: format!("/postmortems/{}#{}", action.postmortem, action.id),
+        action: action.action.clone(),
+        status: action.status.replace('_', " "),
+        class: if action.is_finished() { "ok" } else { "warn" },
+    };
+    SimilarView {
+        id: similar.incident.to_string(),
+        severity: similar.severity.to_string(),
+        day: similar.opened_at.strftime("%Y-%m-%d").to_string(),
+        alike: Unit::Percent.format(similar.similarity),
+        shared: similar.shared.join(", "),
+        actions: similar.actions.iter().map(action).collect(),
+        title: similar.title,
+        mitigation: similar.mitigation,
+        cause: similar.cause,
     }
 }
 
