@@ -128,7 +128,7 @@ async fn a_flag_is_a_suspects_change_and_what_was_done_is_remembered() -> anyhow
         "flag new-cart off → on",
         "No earlier incident looks like this one.",
         "A bad trace beside a good one",
-        "fails: out of stock",
+        "<bdi>out of stock</bdi>",
         "href=\"/sql?q=SELECT",
     ] {
         ensure!(page.contains(says), "the page does not say {says}: {page}");

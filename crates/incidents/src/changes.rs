@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::gather::queries::{self, Compared};
+use crate::gather::queries::{self, Compared, Sample};
 use crate::series::{observed, plus_minutes, total};
 use crate::statistics::two_proportions;
 use crate::{Telemetry, VersionSeries};
@@ -167,7 +167,7 @@ fn describe(
     let (what, sql, comparison_sql) = match flag {
         Some(flag) => (
             format!("flag {flag} {} → {}", old.version, new.version),
-            queries::flags(near, far, Some(&new.service)),
+            queries::flags(near, far, Some(&new.service), Some(Sample::All)),
             queries::variants_compared(&compared, flag),
         ),
         None => (

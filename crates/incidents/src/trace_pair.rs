@@ -80,6 +80,9 @@ pub fn align(bad: (&[TraceSpan], &str), good: (&[TraceSpan], &str)) -> Vec<Align
     rows
 }
 
+/// Places of a span in the bad trace and of its counterpart in the good one.
+type Pair = (Option<usize>, Option<usize>);
+
 /// The spans of one trace by their parents.
 struct Tree<'a> {
     spans: &'a [TraceSpan],
@@ -148,13 +151,7 @@ fn own_ms<'a>(span: &TraceSpan, children: impl Iterator<Item = &'a TraceSpan>) -
 }
 
 /// Adds the row of a pair and the rows below it.
-fn walk(
-    bad: &Tree<'_>,
-    good: &Tree<'_>,
-    pair: (Option<usize>, Option<usize>),
-    depth: usize,
-    rows: &mut Vec<AlignedSpan>,
-) {
+fn walk(bad: &Tree<'_>, good: &Tree<'_>, pair: Pair, depth: usize, rows: &mut Vec<AlignedSpan>) {
     let span = pair.0.map(|index| &bad.spans[index]).or_else(|| pair.1.map(|index| &good.spans[index]));
     let Some(span) = span.filter(|_| depth <= DEPTH_MAX) else { return };
     // A circle of parents ends where it comes to as many rows as there are spans.
@@ -170,7 +167,7 @@ fn walk(
     });
     let (of_bad, of_good) = (bad.steps(pair.0), good.steps(pair.1));
     let keys: BTreeSet<_> = of_bad.keys().chain(of_good.keys()).copied().collect();
-    let mut steps: Vec<(f64, (Option<usize>, Option<usize>))> = keys
+    let mut steps: Vec<(f64, Pair)> = keys
         .into_iter()
         .map(|key| {
             let (here, there) = (of_bad.get(&key), of_good.get(&key));

@@ -30,9 +30,11 @@ pub async fn gather_flag_changes(
     Ok(flag_changes(&telemetry))
 }
 
-/// Which variants were given when.
+/// Which variants were given when; of one service by log events alone.
 pub(super) async fn given(asker: &Asker<'_>, telemetry: &mut Telemetry, service: Option<&str>) -> Result<()> {
-    let rows = asker.rows("flags", queries::flags(telemetry.from, telemetry.to, service)).await?;
+    // A mark on a chart is not worth reading the events of a day of spans.
+    let spans = service.is_none().then(|| first_sample(telemetry));
+    let rows = asker.rows("flags", queries::flags(telemetry.from, telemetry.to, service, spans)).await?;
     if rows.len() >= ROWS_MAX {
         note(telemetry, "feature flags", rows.len());
     }

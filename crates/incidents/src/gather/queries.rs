@@ -98,14 +98,15 @@ pub fn versions(from: Timestamp, to: Timestamp, service: Option<&str>) -> String
     )
 }
 
-/// Evaluations of feature flags by service, key, variant and minute. Columns `service`, `flag`, `variant`, `minute`,
+/// Evaluations of feature flags by service, key, variant and minute; with those that the events of spans tell of, in
+/// these traces, when `spans` says so: lists are slow to read. Columns `service`, `flag`, `variant`, `minute`,
 /// `evaluations`.
-pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {
+pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>, spans: Option<Sample>) -> String {
     format!(
         "SELECT service, flag, variant, date_trunc('minute', timestamp) AS minute, count(*) AS evaluations\n\
          FROM ({}) AS e\nWHERE flag IS NOT NULL AND variant IS NOT NULL\n\
          GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 LIMIT {ROWS_MAX}",
-        evaluations(from, to, service, Sample::All),
+        evaluations(from, to, service, (Sample::All, spans)),
     )
 }
 
@@ -123,30 +124,39 @@ pub fn flag_requests(from: Timestamp, to: Timestamp, flags: &[String], sample: S
          WHERE {} AND {ENTRY}{drawn}) s\n  \
          ON s.trace_id = e.trace_id AND s.service_name = e.service\n\
          GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 LIMIT {ROWS_MAX}",
-        evaluations(from, to, None, sample),
+        evaluations(from, to, None, (sample, Some(sample))),
         names.join(", "),
         within("timestamp", from, to),
     )
 }
 
 /// One evaluation a row, from log records that are such events (OpenTelemetry's semantic conventions,
-/// `feature_flag.evaluation`) and from the events of spans that came before them (`feature_flag`); the attribute of
-/// the variant had another name before 1.32.
-fn evaluations(from: Timestamp, to: Timestamp, service: Option<&str>, sample: Sample) -> String {
-    let drawn = sample.condition();
+/// `feature_flag.evaluation`) and perhaps from the events of spans that came before them (`feature_flag`); the
+/// attribute of the variant had another name before 1.32. Of each the traces that are looked at.
+fn evaluations(
+    from: Timestamp,
+    to: Timestamp,
+    service: Option<&str>,
+    (logs, spans): (Sample, Option<Sample>),
+) -> String {
     let read = "attributes->>'feature_flag.key' AS flag,\n  \
                 coalesce(attributes->>'feature_flag.result.variant', attributes->>'feature_flag.variant') AS variant";
     let times = within("timestamp", from, to);
     let mine = of_service("service_name", service);
-    format!(
+    let told = format!(
         "SELECT service_name AS service, trace_id, timestamp, {read}\n  \
-         FROM logs WHERE {times} AND event_name = 'feature_flag.evaluation' AND {mine}{drawn}\n  \
-         UNION ALL\n  \
+         FROM logs WHERE {times} AND event_name = 'feature_flag.evaluation' AND {mine}{}",
+        logs.condition()
+    );
+    let Some(spans) = spans else { return told };
+    format!(
+        "{told}\n  UNION ALL\n  \
          SELECT service, trace_id, timestamp, {read}\n  \
          FROM (SELECT service, trace_id, timestamp, event['name'] AS name, event['attributes'] AS attributes\n    \
          FROM (SELECT service_name AS service, trace_id, timestamp, unnest(events) AS event\n      \
-         FROM spans WHERE {times} AND cardinality(events) > 0 AND {mine}{drawn}) AS single) AS named\n  \
-         WHERE name IN ('feature_flag', 'feature_flag.evaluation')"
+         FROM spans WHERE {times} AND {mine}{} AND cardinality(events) > 0) AS single) AS named\n  \
+         WHERE name IN ('feature_flag', 'feature_flag.evaluation')",
+        spans.condition()
     )
 }
 
@@ -194,7 +204,7 @@ pub fn variants_compared(compared: &Compared<'_>, flag: &str) -> String {
          WHERE {} AND {ENTRY} AND service_name = {}) s ON s.trace_id = e.trace_id\n\
          WHERE e.variant = {old} OR s.timestamp >= TIMESTAMP '{}'\nGROUP BY 1 ORDER BY min(s.timestamp)",
         failed_of("s.failed"),
-        evaluations(compared.from, compared.to, Some(compared.service), Sample::All),
+        evaluations(compared.from, compared.to, Some(compared.service), (Sample::All, Some(Sample::All))),
         text(flag),
         within("timestamp", compared.from, compared.to),
         text(compared.service),

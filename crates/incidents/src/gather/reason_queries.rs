@@ -346,3 +346,32 @@ pub fn metric(stretch: &Stretch, source: &MetricSource) -> String {
         stretch.from,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_telemetry_cannot_leave_their_quotes() {
+        let at = Timestamp::UNIX_EPOCH;
+        let stretch = Stretch { from: at, split: at, end: at, until: at, sample: Sample::Eighth };
+        let (a, b) = ("a' OR '1'='1", "b' --");
+        let calls = vec![(a, b)];
+        let template =
+            Template { service: a, pattern: b, body_chars: 300, complaints_from: 13, complains: true };
+        for sql in [
+            own_time(&stretch, a, b, true),
+            on_the_way(&stretch, a, b, &calls),
+            unanswered(&stretch, b, &calls),
+            failures(&stretch, a, &calls),
+            step(&stretch, (a, b), (a, b)),
+            load(&stretch, at, a),
+            log_lines(&stretch, &template, Share::OfRequests),
+            log_lines(&stretch, &template, Share::OfLines),
+        ] {
+            let rest = sql.replace("'a'' OR ''1''=''1'", "").replace("'b'' --'", "");
+            assert!(!rest.contains("OR '1'") && !rest.contains("--"), "{sql}");
+            assert_eq!(rest.matches('\'').count() % 2, 0, "{sql}");
+        }
+    }
+}

@@ -43,6 +43,8 @@ pub(super) struct TraceRow {
     pub(super) good: String,
     pub(super) good_status: &'static str,
     pub(super) difference: String,
+    /// What the step says about its failure.
+    pub(super) message: String,
     pub(super) class: &'static str,
 }
 
@@ -53,7 +55,7 @@ pub(super) async fn traces(
     range: &Range,
 ) -> Result<TracesView, &'static str> {
     match compared(app, incident).await {
-        Ok(Some(found)) => Ok(view(found, range)),
+        Ok(Some(found)) => Ok(view(&found, range)),
         Ok(None) => Err("No request of the services that are hurt was recorded when it began."),
         Err(error) => {
             tracing::warn!(error = chain(&error), "traces could not be compared");
@@ -62,7 +64,7 @@ pub(super) async fn traces(
     }
 }
 
-fn view(found: TraceComparison, range: &Range) -> TracesView {
+fn view(found: &TraceComparison, range: &Range) -> TracesView {
     let has_good = found.good.is_some();
     let shown = found.rows.iter().take(ROWS_SHOWN);
     TracesView {
@@ -98,6 +100,7 @@ fn row(span: &AlignedSpan, has_good: bool) -> TraceRow {
         good: own(&span.good),
         good_status: status(span.good.as_ref()),
         difference,
+        message: span.bad.as_ref().map(|bad| bad.message.trim().to_owned()).unwrap_or_default(),
         class,
     }
 }
@@ -114,9 +117,6 @@ fn status(went: Option<&Went>) -> &'static str {
 fn difference(span: &AlignedSpan, has_good: bool) -> (String, &'static str) {
     match (&span.bad, &span.good) {
         _ if !has_good => (String::new(), ""),
-        (Some(bad), _) if span.fails_anew() && !bad.message.trim().is_empty() => {
-            (format!("fails: {}", bad.message.trim()), "bad")
-        }
         _ if span.fails_anew() => ("fails".to_owned(), "bad"),
         (Some(_), None) => ("new".to_owned(), "warn"),
         (None, _) => ("missing".to_owned(), "warn"),
