@@ -13,6 +13,7 @@ use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
 use hindsight_store::Store;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::args::SourceArgs;
@@ -135,6 +136,18 @@ impl Backend {
                     .with_context(|| format!("there is no {id}; `hindsight incident list` shows them"))?;
                 Ok((incident, opened.state.timeline(&tenant, id).await?))
             }
+        }
+    }
+
+    /// The present instant where the telemetry is: a server may be on a logical clock.
+    pub(crate) async fn now(&self) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::Server(remote) => {
+                let clock = remote.get("/api/v1/clock").await?;
+                let now = clock["now"].as_str().context("the server says what time it is")?;
+                Ok(now.parse()?)
+            }
+            Self::DataDir(_) => Ok(SystemClock.now()),
         }
     }
 

@@ -53,7 +53,7 @@ pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
 pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
 pub use line_ends::with_line_ends_of;
 pub use lint::{
-    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint,
+    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint, lint_as,
     lint_document, lint_knowing, lint_with, required_because, rules,
 };
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};

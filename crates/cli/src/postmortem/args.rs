@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use hindsight_postmortem::document::Status;
+use jiff::Timestamp;
 
 use crate::args::SourceArgs;
 
@@ -29,6 +30,12 @@ pub(super) enum PostmortemCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Check as if it had this later status already, for example published
+        #[arg(long = "as", value_name = "STATUS", value_parser = super::status::parse_status)]
+        as_status: Option<Status>,
+        /// Judge lateness as of this time [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
         /// Also ask telemetry: times of alerts and versions, and the evidence run again
         #[arg(long)]
         rerun: bool,
@@ -60,8 +67,11 @@ pub(super) enum PostmortemCommand {
         #[arg(long, requires = "by", value_parser = super::status::parse_status)]
         to: Option<Status>,
         /// Who asks, by the handle of `owner:` or `reviewer:`
-        #[arg(long)]
+        #[arg(long, requires = "to")]
         by: Option<String>,
+        /// When it was, not in the future [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
         /// Why; a step back needs it
         #[arg(long)]
         reason: Option<String>,

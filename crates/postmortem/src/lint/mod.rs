@@ -194,6 +194,29 @@ pub fn lint_knowing(document: &Document, evidence: &EvidenceSet, knowledge: &Kno
     context.found
 }
 
+/// What the rules will ask of a document once it has a later status: what a writer may as well mend now. How late it
+/// is (P1) is judged as it stands, for nobody knows yet when it gets there.
+///
+/// # Errors
+/// When the document would not be readable with that status.
+pub fn lint_as(
+    document: &Document,
+    evidence: &EvidenceSet,
+    knowledge: &Knowledge,
+    status: Status,
+    path: &Path,
+) -> Result<Vec<Finding>> {
+    let mut found = lint_knowing(document, evidence, knowledge);
+    if status > document.front.status {
+        found.retain(|finding| finding.rule == "P1");
+        let later = document.with_status(status, &document.front.stages, path)?;
+        let later = lint_knowing(&later, evidence, knowledge);
+        found.extend(later.into_iter().filter(|finding| finding.rule != "P1"));
+        found.sort_by(|a, b| (a.line, a.rule).cmp(&(b.line, b.rule)));
+    }
+    Ok(found)
+}
+
 /// The few words before a place in a text.
 fn just_before(text: &str, end: usize) -> &str {
     const BYTES: usize = 60;
