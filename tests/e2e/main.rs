@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, a module for each promise.
 
+mod accessibility;
 mod action_items;
 mod alerts;
 mod answer;
@@ -8,6 +9,7 @@ mod backup;
 mod bad_input;
 mod bench;
 mod binary;
+mod browser;
 mod bucket;
 mod corpus;
 mod demo;
@@ -35,6 +37,7 @@ mod pg_wire;
 mod postmortem_cli;
 mod postmortem_walk;
 mod pressure;
+mod printed;
 mod python_sdk;
 mod rca;
 mod retries;

@@ -20,6 +20,8 @@ struct ListPage {
     frame: Frame,
     heading: &'static str,
     empty: &'static str,
+    /// Heading of the last column.
+    last: &'static str,
     rows: Vec<ListRow>,
     /// Whether the page has the form by which a person declares an incident.
     can_declare: bool,
@@ -54,6 +56,7 @@ pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Result<Response<Bo
         frame: Frame::new("Incidents", "incidents"),
         heading: "Incidents",
         empty: "No incidents. One opens when a rule with an `incident:` block fires, or by `hindsight incident declare`.",
+        last: "Opened",
         rows,
         can_declare: true,
     }))
@@ -80,6 +83,7 @@ pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Response<
         frame: Frame::new("Post-mortems", "postmortems"),
         heading: "Post-mortems",
         empty: "No post-mortems in this workspace. Write a first draft with `hindsight postmortem draft INC-1`.",
+        last: "Incidents",
         rows,
         can_declare: false,
     }))
