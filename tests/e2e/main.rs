@@ -40,6 +40,7 @@ mod pressure;
 mod printed;
 mod python_sdk;
 mod rca;
+mod restricted;
 mod retries;
 mod rules_cli;
 mod search;

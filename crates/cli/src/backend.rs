@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hindsight_model::{
-    Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TextIndex,
-    TimelineRow,
+    Clearance, Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant,
+    TextIndex, TimelineRow,
 };
+use hindsight_postmortem::Library;
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
@@ -165,7 +166,8 @@ impl SqlSource for Backend {
     async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
         match self {
             Self::Server(remote) => remote.sql(request).await,
-            Self::DataDir(opened) => opened.query.sql(request).await,
+            // Whoever runs this reads the files as well.
+            Self::DataDir(opened) => opened.query.sql(request.clearance(Clearance::Restricted)).await,
         }
     }
 }
@@ -210,6 +212,7 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
     };
-    let query = hindsight_server::query_engine(&store, &state, workspace, options)?;
+    let library = Arc::new(Library::new(workspace));
+    let query = hindsight_server::query_engine(&store, &state, &library, options)?;
     Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
 }

@@ -9,6 +9,7 @@
 //! - Shutdown order: stop intake, finish requests, stop the ticker and the outbox worker, drain and seal the
 //!   store, close the state.
 
+mod access;
 mod actions;
 mod api;
 mod app;
@@ -35,9 +36,11 @@ mod pressure;
 mod search;
 mod server;
 mod ticker;
+mod veiled;
 mod web;
 
-pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting};
+pub use access::{NamedToken, Role, TokenSetting};
+pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use notifications::NotifySettings;

@@ -32,6 +32,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -142,7 +143,7 @@ pub fn beside(path: &Path, document: &Document, mut knowledge: Knowledge) -> Res
 }
 
 /// The other post-mortems of the workspace that a folder lies in; one that cannot be read is left out with a warning.
-fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
+fn neighbours(folder: &Path, document: &Document) -> Vec<Arc<Document>> {
     let Ok(folder) = std::fs::canonicalize(folder) else { return Vec::new() };
     let Some(workspace) = folder.parent().filter(|all| all.ends_with("postmortems")).and_then(Path::parent)
     else {
@@ -157,7 +158,7 @@ fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
         }
     };
     let others = paths.iter().filter(|path| path.parent() != Some(&folder)).filter_map(read);
-    others.filter(|other| other.front.tenant == document.front.tenant).collect()
+    others.filter(|other| other.front.tenant == document.front.tenant).map(Arc::new).collect()
 }
 
 /// The same for a document and evidence at hand; findings in order of lines.

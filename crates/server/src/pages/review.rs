@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use hindsight_incidents::phases;
-use hindsight_model::Tenant;
-use hindsight_postmortem::Document;
+use hindsight_model::{Clearance, Tenant};
 use hindsight_postmortem::chart::{DotRow, duration_dots};
 use hindsight_postmortem::recurrence::{Recurrence, Recurring, recurrence};
+use hindsight_postmortem::Document;
 
 use super::actions::{Debt, ItemView, debt, debt_words, items, view};
 use super::frame::{Frame, PageError, html};
@@ -55,8 +56,11 @@ struct RecurringView {
     documents: Vec<String>,
 }
 
-pub(crate) async fn patterns(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
-    let documents = documents(&app).await?;
+pub(crate) async fn patterns(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Response<Body>, PageError> {
+    let documents = documents(&app, clearance).await?;
     let found = recurrence(&documents, app.clock.now());
     let groups = vec![
         ("patterns", "Patterns", views(&found.patterns)),
@@ -71,7 +75,10 @@ pub(crate) async fn patterns(State(app): State<Arc<App>>) -> Result<Response<Bod
     }))
 }
 
-pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
+pub(crate) async fn review(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Response<Body>, PageError> {
     let now = app.clock.now();
     let mut incidents = app.state.incidents(&Tenant::default()).await?;
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
@@ -90,9 +97,9 @@ pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>
             p90: phase.p90,
         })
         .collect();
-    let documents = documents(&app).await?;
+    let documents = documents(&app, clearance).await?;
     let found = recurrence(&documents, now);
-    let items = items(&app).await?;
+    let items = items(&app, clearance).await?;
     let debt = debt(&items);
     let owed = items.iter().filter(|item| item.standing.is_open()).take(ACTIONS_MAX).map(view).collect();
     Ok(html(&ReviewPage {
@@ -106,8 +113,8 @@ pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>
     }))
 }
 
-async fn documents(app: &App) -> Result<Vec<Document>, PageError> {
-    let listed = listed(app.config.workspace.value.clone()).await?;
+async fn documents(app: &App, clearance: Clearance) -> Result<Vec<Arc<Document>>, PageError> {
+    let listed = listed(app, clearance).await?;
     Ok(listed.into_iter().map(|row| row.document).collect())
 }
 
