@@ -114,3 +114,33 @@ fn the_outages_own_draft_is_published_by_an_editor_and_the_command_line_alone() 
     ensure!(open.contains("A9"), "its actions are still to be done: {open}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_that_lack_a_post_mortem_are_named_until_they_have_one() -> anyhow::Result<()> {
+    let home = demo::home_without_draft()?;
+    let (data_dir, workspace) = (home.data_dir(), home.workspace());
+    let here = ["postmortem", "status", "--data-dir", text(&data_dir), "--workspace", text(&workspace)];
+    let said = binary::run_well(&here)?;
+    ensure!(said.starts_with("no post-mortem yet"), "{said}");
+    ensure!(said.contains("P3: customers were hurt; hindsight postmortem draft INC-1"), "{said}");
+    let json: Value = serde_json::from_str(&binary::run_well(&[&here[..], &["--json"]].concat())?)?;
+    let one = &json["lacking"][0];
+    assert_eq!((&one["incident"], &one["is_late"]), (&"INC-1".into(), &true.into()), "{json}");
+    assert_eq!(json["postmortems"].as_array().map(Vec::len), Some(0));
+
+    let server = home.serve_with(&["--logical-clock", DRAFTED])?;
+    let client = reqwest::Client::new();
+    let review = async || -> anyhow::Result<String> {
+        Ok(client.get(format!("http://{}/review", server.web)).send().await?.text().await?)
+    };
+    let shown = review().await?;
+    ensure!(shown.contains("1 incident without the post-mortem that is due."), "{shown}");
+    ensure!(shown.contains("customers were hurt") && !shown.contains(">late<"), "{shown}");
+    let url = format!("http://{}", server.web);
+    binary::run_well(&["postmortem", "draft", "INC-1", "--url", &url, "--workspace", text(&workspace)])?;
+    let shown = review().await?;
+    ensure!(shown.contains("Every incident that is over has its post-mortem"), "{shown}");
+    let said = binary::run_well(&["postmortem", "status", "--url", &url])?;
+    ensure!(said.contains("PM-2026-001  draft  SEV1  INC-1") && said.contains("every incident"), "{said}");
+    Ok(())
+}

@@ -125,7 +125,7 @@ async fn a_restricted_post_mortem_is_not_there_for_those_without_the_role() -> a
     }
     check_calls(&security, &developer).await?;
     check_tables(&server, &security, &developer).await?;
-    check_command_line(&home)
+    check_command_line(&home, &server)
 }
 
 /// What names it is answered as if there were none.
@@ -164,6 +164,8 @@ async fn check_calls(security: &Reader<'_>, developer: &Reader<'_>) -> anyhow::R
         let (status, said) = developer.get(&path).await?;
         ensure!(status.is_success() && !said.contains(ID) && !said.contains(WORD), "{said}");
     }
+    let (_, lacking) = developer.get("/api/v1/postmortems/lacking").await?;
+    assert_eq!(lacking, r#"{"lacking":[]}"#, "the incident has a document");
     Ok(())
 }
 
@@ -191,7 +193,13 @@ async fn check_tables(server: &Server, security: &Reader<'_>, developer: &Reader
     Ok(())
 }
 
-fn check_command_line(home: &Home) -> anyhow::Result<()> {
+fn check_command_line(home: &Home, server: &Server) -> anyhow::Result<()> {
+    let url = format!("http://{}", server.web);
+    let status = |token| binary::run_well(&["postmortem", "status", "--url", &url, "--token", token]);
+    let seen = status(SECURITY)?;
+    ensure!(seen.contains(ID) && seen.contains("every incident that is over has its post-mortem"), "{seen}");
+    let seen = status(DEVELOPER)?;
+    ensure!(seen.starts_with("no post-mortem yet") && !seen.contains("INC-1 "), "{seen}");
     let config = binary::run_well(&["config", "print", "--workspace", text(&home.workspace())])?;
     ensure!(config.contains("developers, security (restricted)") && !config.contains("0123"), "{config}");
     Ok(())

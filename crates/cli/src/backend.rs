@@ -9,7 +9,7 @@ use hindsight_model::{
     Clearance, Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant,
     TextIndex, TimelineRow,
 };
-use hindsight_postmortem::Library;
+use hindsight_postmortem::{Lacking, Library};
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
@@ -44,6 +44,7 @@ pub(crate) struct Opened {
     store: Store,
     state: State,
     query: QueryEngine,
+    library: Arc<Library>,
 }
 
 impl Backend {
@@ -140,6 +141,24 @@ impl Backend {
         }
     }
 
+    /// The incidents that are over and have no post-mortem, the worst first.
+    pub(crate) async fn lacking(&self) -> anyhow::Result<Vec<Lacking>> {
+        match self {
+            Self::Server(remote) => {
+                let mut answer = remote.get("/api/v1/postmortems/lacking").await?;
+                Ok(serde_json::from_value(answer["lacking"].take())?)
+            }
+            Self::DataDir(opened) => {
+                let tenant = Tenant::default();
+                let incidents = opened.state.incidents(&tenant).await?;
+                let documents = opened.library.list_all(&tenant)?.rows;
+                let documented =
+                    documents.iter().flat_map(|row| row.document.front.incidents.iter().copied());
+                Ok(hindsight_postmortem::lacking(&incidents, &documented.collect(), SystemClock.now()))
+            }
+        }
+    }
+
     /// The present instant where the telemetry is: a server may be on a logical clock.
     pub(crate) async fn now(&self) -> anyhow::Result<Timestamp> {
         match self {
@@ -214,5 +233,5 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
     };
     let library = Arc::new(Library::new(workspace));
     let query = hindsight_server::query_engine(&store, &state, &library, options)?;
-    Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
+    Ok(Backend::DataDir(Box::new(Opened { store, state, query, library })))
 }

@@ -1,5 +1,6 @@
 mod args;
 mod lint;
+mod overview;
 mod status;
 mod verify;
 mod whys;
@@ -41,7 +42,8 @@ pub(crate) async fn run(args: PostmortemArgs) -> anyhow::Result<ExitCode> {
         }
         PostmortemCommand::Verify { path, json } => verify::run(&path, json),
         PostmortemCommand::Rules { json } => lint::rules(json),
-        PostmortemCommand::Status { path, to, by, at, reason, edit, json } => {
+        PostmortemCommand::Status { path: None, json, source, .. } => overview::run(&source, json).await,
+        PostmortemCommand::Status { path: Some(path), to, by, at, reason, edit, json, source: _ } => {
             let now = status::moment(at)?;
             match (to, by) {
                 (Some(to), Some(by)) => {

@@ -34,6 +34,7 @@ mod error;
 pub mod evidence;
 mod files;
 mod import;
+mod lacking;
 mod library;
 mod line_ends;
 mod lint;
@@ -52,6 +53,7 @@ pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
 pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
+pub use lacking::{Lacking, lacking};
 pub use library::Library;
 pub use line_ends::with_line_ends_of;
 pub use lint::{

@@ -23,6 +23,7 @@ mod flight;
 mod grpc_message;
 mod holds;
 mod jaeger;
+mod lacking;
 mod limits;
 mod metrics;
 mod notifications;

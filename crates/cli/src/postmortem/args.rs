@@ -59,12 +59,13 @@ pub(super) enum PostmortemCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show the status of a post-mortem and what is in the way of the next, or move it on or back
+    /// Show the status of a post-mortem and what is in the way of the next, or move it on or back; without a path, all
+    /// of them and the incidents that lack one
     Status {
         /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
+        path: Option<PathBuf>,
         /// Where to: draft, in_review, approved, published or closed
-        #[arg(long, requires = "by", value_parser = super::status::parse_status)]
+        #[arg(long, requires_all = ["by", "path"], value_parser = super::status::parse_status)]
         to: Option<Status>,
         /// Who asks, by the handle of `owner:` or `reviewer:`
         #[arg(long, requires = "to")]
@@ -80,6 +81,8 @@ pub(super) enum PostmortemCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        source: SourceArgs,
     },
     /// Write the lessons without names and places, for those who may not read the post-mortem
     ExportLessons {

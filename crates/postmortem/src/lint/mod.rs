@@ -39,6 +39,7 @@ use serde::Serialize;
 pub use ask::ask_telemetry;
 pub use knowledge::{Knowledge, Observed, ObservedKind};
 pub use process::required_because;
+pub(crate) use process::{CUSTOMERS_HURT, DRAFTED_WITHIN};
 pub use rules::{Area, Rule, rules};
 
 use crate::Result;

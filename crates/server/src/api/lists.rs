@@ -41,6 +41,12 @@ pub(crate) async fn postmortems(
     list_for(&app, clearance, "postmortems", "SELECT * FROM postmortems ORDER BY id DESC").await
 }
 
+/// Incidents that are over and have no post-mortem.
+pub(crate) async fn lacking(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    let lacking = crate::lacking::lacking(&app).await.map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(json!({ "lacking": lacking })))
+}
+
 pub(crate) async fn holds(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     list(&app, "holds", "SELECT * FROM holds ORDER BY id").await
 }
