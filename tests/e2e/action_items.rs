@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::binary;
-use crate::server::{Home, text};
+use crate::demo;
+use crate::server::Home;
 use crate::wait::wait_until;
 
 /// The rule of the sample workspace that watches the pool.
@@ -23,16 +24,14 @@ const TABLE: &str = "## Action items\n\n\
 
 #[test]
 fn an_action_is_verified_by_evidence_and_opens_again_without_it() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (data_dir, workspace) = (folder.path().join("data"), folder.path().join("workspace"));
-    binary::run_well(&["demo", "--once", "--data-dir", text(&data_dir), "--workspace", text(&workspace)])?;
+    let home = demo::home()?;
+    let workspace = home.workspace();
     put_actions(&workspace)?;
     let rule = rule_file(&workspace)?;
     let with = std::fs::read_to_string(&rule).context("read the rule")?;
     let without = without_rule(&with)?;
     std::fs::write(&rule, without).context("take the rule out")?;
 
-    let home = Home::at(folder);
     let server = home.serve_with(&["--logical-clock", "2026-06-30T12:00:00Z"])?;
     let url = format!("http://{}", server.web);
     let verify = |id: &str| -> anyhow::Result<Value> {

@@ -1,15 +1,19 @@
 //! End-to-end tests: one binary, a module for each promise.
 
+mod accessibility;
 mod action_items;
 mod alerts;
 mod answer;
+mod answers;
 mod backup;
 mod bad_input;
 mod bench;
 mod binary;
+mod browser;
 mod bucket;
 mod capsule;
 mod corpus;
+mod demo;
 mod demo_once;
 mod differential;
 mod disk_full;
@@ -33,9 +37,12 @@ mod pages_incident;
 mod pages_postmortem;
 mod pg_wire;
 mod postmortem_cli;
+mod postmortem_walk;
 mod pressure;
+mod printed;
 mod python_sdk;
 mod rca;
+mod restricted;
 mod retries;
 mod rules_cli;
 mod search;

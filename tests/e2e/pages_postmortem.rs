@@ -3,22 +3,15 @@
 
 use anyhow::{Context as _, ensure};
 use reqwest::redirect::Policy;
-use serde::Deserialize;
 use serde_json::json;
 
+use crate::answers;
 use crate::binary;
+use crate::demo;
 use crate::form;
-use crate::server::{Home, Server, text};
+use crate::server::{Server, text};
 
-const ANSWERS: &str = include_str!("../fixtures/postmortem/answers.json");
 const PAGE: &str = "/postmortems/PM-2026-001";
-
-/// Words of the draft and what a person writes there.
-#[derive(Deserialize)]
-struct Written {
-    find: String,
-    write: String,
-}
 
 /// A browser without script.
 struct Browser<'a> {
@@ -80,12 +73,8 @@ fn textarea(page: &str) -> anyhow::Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (data_dir, workspace) = (folder.path().join("data"), folder.path().join("workspace"));
-    binary::run_well(&["demo", "--once", "--data-dir", text(&data_dir), "--workspace", text(&workspace)])?;
     // The demo has drafted already; here a person does.
-    std::fs::remove_dir_all(workspace.join("postmortems")).context("take the demo's draft away")?;
-    let home = Home::at(folder);
+    let home = demo::home_without_draft()?;
     let server = home.serve_with(&["--logical-clock", "2026-05-05T10:00:00Z"])?;
     let client = reqwest::Client::builder().redirect(Policy::none()).build()?;
     let browser = Browser { server: &server, client };
@@ -99,17 +88,7 @@ async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() ->
     assert!(status == 400 && said.contains("names a person and a team"), "{status} {said}");
 
     let (draft, hash) = browser.editor().await?;
-    let written: Vec<Written> = serde_json::from_str(ANSWERS)?;
-    let mut answered = draft.clone();
-    for Written { find, write } in &written {
-        // An answer may repeat its question: the next one is the next that has none.
-        let place = answered.match_indices(find.as_str()).map(|(at, _)| at);
-        let open = place
-            .into_iter()
-            .find(|at| !find.ends_with('?') || answered[at + find.len()..].starts_with('\n'));
-        let at = open.with_context(|| format!("`{find}` is not in the draft"))?;
-        answered.replace_range(at..at + find.len(), write);
-    }
+    let answered = answers::answered(&draft)?;
     let (status, said) =
         browser.save("dana.k", &hash, &answered.replace("severity: SEV1", "severity: huge")).await?;
     assert!(status == 422 && said.contains("unknown variant `huge`"), "{status} {said}");
@@ -120,17 +99,7 @@ async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() ->
 
     assert_eq!(browser.step("dana.k", "in_review").await?.0, 303);
     let (review, hash) = browser.editor().await?;
-    let reviewed: String = review
-        .lines()
-        .map(|line| {
-            if line.starts_with('Q') && line.ends_with('→') {
-                format!("{line} Yes.\n")
-            } else {
-                format!("{line}\n")
-            }
-        })
-        .collect();
-    assert_eq!(browser.save("lee.o", &hash, &reviewed).await?.0, 303);
+    assert_eq!(browser.save("lee.o", &hash, &answers::reviewed(&review)).await?.0, 303);
     let (status, said) = browser.step("dana.k", "approved").await?;
     assert!(status == 400 && said.contains("only its reviewer approves it"), "{status} {said}");
     assert_eq!(browser.step("lee.o", "approved").await?.0, 303);
@@ -143,10 +112,9 @@ async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() ->
 
     let published = browser.get(PAGE).await?;
     assert!(published.contains("no findings"), "it is lint-clean");
-    let document =
-        std::fs::read_dir(home.workspace().join("postmortems"))?.next().context("one document")??;
-    binary::run_well(&["postmortem", "lint", text(&document.path())])?;
-    let kept = std::fs::read_to_string(document.path().join("postmortem.md"))?;
+    let document = demo::document(&home.workspace())?;
+    binary::run_well(&["postmortem", "lint", text(&document)])?;
+    let kept = std::fs::read_to_string(document.join("postmortem.md"))?;
     assert!(kept.contains("status: published") && !kept.contains('\r'), "{kept}");
     let audited =
         server.sql("SELECT actor, action FROM audit_log WHERE subject = 'PM-2026-001' ORDER BY seq").await?;

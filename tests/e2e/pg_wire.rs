@@ -26,7 +26,7 @@ async fn serve(home: &Home, more: &[&str]) -> anyhow::Result<(Server, SocketAddr
     Ok((server, pg))
 }
 
-fn psql(pg: SocketAddr, password: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+pub(crate) fn psql(pg: SocketAddr, password: &str, arguments: &[&str]) -> anyhow::Result<Output> {
     let mut command = Command::new("psql");
     command.args(["--no-psqlrc", "-h", "127.0.0.1", "-p", &pg.port().to_string(), "-U", "me"]);
     command.env("PGPASSWORD", password).env("PAGER", "cat").stdin(Stdio::null());

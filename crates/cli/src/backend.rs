@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hindsight_model::{
-    Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TextIndex,
-    TimelineRow,
+    Clearance, Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant,
+    TextIndex, TimelineRow,
 };
-use hindsight_postmortem::Similar;
+use hindsight_postmortem::{Lacking, Library, Similar};
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
 use hindsight_store::Store;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::args::SourceArgs;
@@ -42,8 +43,8 @@ pub(crate) struct RunningQuery {
 pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) state: State,
-    pub(crate) workspace: PathBuf,
     query: QueryEngine,
+    pub(crate) library: Arc<Library>,
 }
 
 impl Backend {
@@ -157,9 +158,38 @@ impl Backend {
                 Ok(similar.map(serde_json::from_value).transpose()?.unwrap_or_default())
             }
             Self::DataDir(opened) => {
-                Ok(hindsight_postmortem::similar_incidents(&opened.state, &opened.workspace, incident)
-                    .await?)
+                Ok(hindsight_postmortem::similar_incidents(&opened.state, &opened.library, incident).await?)
             }
+        }
+    }
+
+    /// The incidents that are over and have no post-mortem, the worst first.
+    pub(crate) async fn lacking(&self) -> anyhow::Result<Vec<Lacking>> {
+        match self {
+            Self::Server(remote) => {
+                let mut answer = remote.get("/api/v1/postmortems/lacking").await?;
+                Ok(serde_json::from_value(answer["lacking"].take())?)
+            }
+            Self::DataDir(opened) => {
+                let tenant = Tenant::default();
+                let incidents = opened.state.incidents(&tenant).await?;
+                let documents = opened.library.list_all(&tenant)?.rows;
+                let documented =
+                    documents.iter().flat_map(|row| row.document.front.incidents.iter().copied());
+                Ok(hindsight_postmortem::lacking(&incidents, &documented.collect(), SystemClock.now()))
+            }
+        }
+    }
+
+    /// The present instant where the telemetry is: a server may be on a logical clock.
+    pub(crate) async fn now(&self) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::Server(remote) => {
+                let clock = remote.get("/api/v1/clock").await?;
+                let now = clock["now"].as_str().context("the server says what time it is")?;
+                Ok(now.parse()?)
+            }
+            Self::DataDir(_) => Ok(SystemClock.now()),
         }
     }
 
@@ -177,7 +207,8 @@ impl SqlSource for Backend {
     async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
         match self {
             Self::Server(remote) => remote.sql(request).await,
-            Self::DataDir(opened) => opened.query.sql(request).await,
+            // Whoever runs this reads the files as well.
+            Self::DataDir(opened) => opened.query.sql(request.clearance(Clearance::Restricted)).await,
         }
     }
 }
@@ -222,6 +253,7 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
     };
-    let query = hindsight_server::query_engine(&store, &state, workspace.clone(), options)?;
-    Ok(Backend::DataDir(Box::new(Opened { store, state, workspace, query })))
+    let library = Arc::new(Library::new(workspace));
+    let query = hindsight_server::query_engine(&store, &state, &library, options)?;
+    Ok(Backend::DataDir(Box::new(Opened { store, state, query, library })))
 }

@@ -1,5 +1,6 @@
 mod args;
 mod lint;
+mod overview;
 mod status;
 mod verify;
 mod whys;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hindsight_model::{Clock as _, Incident, IncidentId, SqlRequest, SqlSource, SystemClock, TimelineRow};
 use hindsight_postmortem::document::{Document, PATTERNS};
-use hindsight_postmortem::{DraftInput, ImportInput, Similar};
+use hindsight_postmortem::{DraftInput, ImportInput, Similar, Step};
 use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
 
@@ -36,13 +37,22 @@ pub(crate) struct Written {
 pub(crate) async fn run(args: PostmortemArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PostmortemCommand::Draft { incident, source } => draft(incident.parse()?, &source).await,
-        PostmortemCommand::Lint { path, json, rerun, source } => lint::run(&path, json, rerun, &source).await,
+        PostmortemCommand::Lint { path, json, as_status, at, rerun, source } => {
+            lint::run(&path, lint::Asked { as_json: json, as_status, at, rerun }, &source).await
+        }
         PostmortemCommand::Verify { path, json } => verify::run(&path, json),
         PostmortemCommand::Rules { json } => lint::rules(json),
-        PostmortemCommand::Status { path, to, by, reason, edit, json } => match (to, by) {
-            (Some(to), Some(by)) => status::take(&path, to, &by, reason.as_deref(), &edit),
-            _ => status::show(&path, json),
-        },
+        PostmortemCommand::Status { path: None, json, source, .. } => overview::run(&source, json).await,
+        PostmortemCommand::Status { path: Some(path), to, by, at, reason, edit, json, source: _ } => {
+            let now = status::moment(at)?;
+            match (to, by) {
+                (Some(to), Some(by)) => {
+                    let step = Step { to, by: &by, reason: reason.as_deref(), now };
+                    status::take(&path, step, &edit)
+                }
+                _ => status::show(&path, now, json),
+            }
+        }
         PostmortemCommand::ExportLessons { path, out } => export_lessons(&path, out),
         PostmortemCommand::Import { file, incident, timezone, workspace } => {
             import(&file, &incident, &timezone, workspace)
@@ -96,12 +106,11 @@ async fn draft(id: IncidentId, source: &SourceArgs) -> anyhow::Result<ExitCode> 
     let workspace = Config::load(&flags)?.workspace.value;
     let backend = Backend::open(source).await?;
     let written = match backend.incident(id).await {
-        Ok((incident, timeline)) => match backend.similar(&incident).await {
-            Ok(similar) => {
-                write(&incident, &timeline, &workspace, &backend, &similar, SystemClock.now()).await
-            }
-            Err(error) => Err(error),
-        },
+        Ok((incident, timeline)) => {
+            // A server on a logical clock replays an incident; its draft is as old as the incident is there.
+            let (now, similar) = (backend.now().await?, backend.similar(&incident).await?);
+            write(&incident, &timeline, &workspace, &backend, &similar, now).await
+        }
         Err(error) => Err(error),
     };
     backend.close().await?;

@@ -16,6 +16,7 @@
 
 mod action;
 mod alert;
+mod clearance;
 mod clock;
 mod ids;
 mod incident;
@@ -36,6 +37,7 @@ mod value;
 
 pub use action::{ActionCheck, ActionKey, ActionRecord, ActionStatement, CheckOutcome};
 pub use alert::{AlertInstance, AlertState, Evaluation, IncidentSpec, Labels, Outcome, Told, Transition};
+pub use clearance::Clearance;
 pub use clock::{Clock, LogicalClock, SystemClock};
 pub use ids::{IdError, IncidentId, NodeId, SpanId, Tenant, TraceId};
 pub use incident::{

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use jiff::Timestamp;
 
-use crate::{Tenant, timestamp_from_micros};
+use crate::{Clearance, Tenant, timestamp_from_micros};
 
 /// Something that answers SQL over the telemetry: the query engine in the program, a closure over fixed rows in a
 /// test.
@@ -27,6 +27,8 @@ pub trait SqlSource: Send + Sync {
 pub struct SqlRequest {
     /// Whose rows the query may see (QRY-3).
     pub tenant: Tenant,
+    /// Which post-mortems it may see.
+    pub clearance: Clearance,
     /// The SQL text, with parameters written `$name`.
     pub sql: String,
     /// Values of the parameters, without the dollar.
@@ -36,15 +38,28 @@ pub struct SqlRequest {
 }
 
 impl SqlRequest {
-    /// A query of the default tenant without parameters.
+    /// A query of the default tenant without parameters, that sees what everyone may see.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { tenant: Tenant::default(), sql: sql.into(), params: BTreeMap::new(), timeout: None }
+        Self {
+            tenant: Tenant::default(),
+            clearance: Clearance::default(),
+            sql: sql.into(),
+            params: BTreeMap::new(),
+            timeout: None,
+        }
     }
 
     /// The same query for another tenant.
     #[must_use]
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         self.tenant = tenant;
+        self
+    }
+
+    /// The same query of a reader with this clearance.
+    #[must_use]
+    pub fn clearance(mut self, clearance: Clearance) -> Self {
+        self.clearance = clearance;
         self
     }
 

@@ -1,7 +1,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::{SqlError, Tenant};
+use crate::{Clearance, SqlError, Tenant};
 
 /// A table whose rows are the program's own state (`incidents`, `blocks`, …), made afresh for each query.
 #[async_trait::async_trait]
@@ -18,9 +18,18 @@ pub trait SystemTable: std::fmt::Debug + Send + Sync {
     /// What each column holds, in one sentence by its name; every column has one.
     fn column_docs(&self) -> Vec<(&'static str, &'static str)>;
 
-    /// The rows that this tenant may see (QRY-3), in no particular order.
+    /// The rows of this tenant (QRY-3) that everyone may see, in no particular order.
     ///
     /// # Errors
     /// [`SqlError::Failed`] when the state cannot be read.
     async fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, SqlError>;
+
+    /// The rows of this tenant that a reader may see. Only tables that tell of restricted post-mortems have more for
+    /// some than for everyone.
+    ///
+    /// # Errors
+    /// As [`SystemTable::rows`].
+    async fn rows_for(&self, tenant: &Tenant, _: Clearance) -> Result<RecordBatch, SqlError> {
+        self.rows(tenant).await
+    }
 }

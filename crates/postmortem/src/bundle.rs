@@ -7,7 +7,7 @@ use hindsight_model::{IncidentId, Tenant};
 
 use crate::document::Visibility;
 use crate::files::MAX_EVIDENCE_BYTES;
-use crate::{Error, Result, list_all, render};
+use crate::{Error, Library, Result, render};
 
 /// Largest file that goes along, in bytes.
 const FILE_BYTES_MAX: u64 = MAX_EVIDENCE_BYTES;
@@ -42,8 +42,8 @@ pub struct Bundled {
 ///
 /// # Errors
 /// When the workspace, or a file of such a post-mortem, cannot be read; [`Error::TooLarge`] for one beyond 16 MiB.
-pub fn bundle(workspace: &Path, tenant: &Tenant, incident: IncidentId) -> Result<Bundled> {
-    let listed = list_all(workspace, tenant)?;
+pub fn bundle(library: &Library, tenant: &Tenant, incident: IncidentId) -> Result<Bundled> {
+    let listed = library.list_all(tenant)?;
     let about = listed.rows.into_iter().filter(|row| row.document.front.incidents.contains(&incident));
     let bundles = about.map(|row| {
         let front = &row.document.front;
@@ -130,13 +130,15 @@ mod tests {
         write(&folder, "evidence/run.sh", "rm");
         std::os::unix::fs::symlink("/etc/hostname", folder.join("evidence/E3.json")).unwrap();
         write(&dir.path().join("postmortems/PM-2026-002-broken"), "postmortem.md", "no front matter");
-        let found = bundle(dir.path(), &Tenant::default(), IncidentId(7)).unwrap();
+        let found = bundle(&Library::new(dir.path()), &Tenant::default(), IncidentId(7)).unwrap();
         let [one] = found.bundles.as_slice() else { panic!("{found:?}") };
         let names: Vec<&str> = one.files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["postmortem.md", "report.html", "evidence/E10.json", "evidence/E2.svg"]);
         assert_eq!((one.id.as_str(), one.visibility), ("PM-2026-001", Visibility::Restricted));
         assert_eq!(found.unreadable.len(), 1);
         assert!(String::from_utf8_lossy(&one.files[1].1).starts_with("<!doctype html>"));
-        assert!(bundle(dir.path(), &Tenant::default(), IncidentId(8)).unwrap().bundles.is_empty());
+        assert!(
+            bundle(&Library::new(dir.path()), &Tenant::default(), IncidentId(8)).unwrap().bundles.is_empty()
+        );
     }
 }

@@ -36,6 +36,8 @@ mod error;
 pub mod evidence;
 mod files;
 mod import;
+mod lacking;
+mod library;
 mod line_ends;
 mod lint;
 pub mod recurrence;
@@ -55,17 +57,16 @@ pub use error::{Error, Result};
 pub use evidence::Evidence;
 pub use files::{MAX_DOCUMENT_BYTES, MAX_EVIDENCE_BYTES};
 pub use import::{ImportInput, Imported, ImportedFile, import, import_file};
+pub use lacking::{Lacking, lacking};
+pub use library::Library;
 pub use line_ends::with_line_ends_of;
 pub use lint::{
-    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint,
+    Area, Finding, Knowledge, Level, Observed, ObservedKind, Rule, ask_telemetry, beside, lint, lint_as,
     lint_document, lint_knowing, lint_with, required_because, rules,
 };
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
 pub use similar::{
     Feature, Features, PastAction, SIMILAR_MAX, Similar, features, likest, similar_incidents, similarity,
 };
-pub use tables::{
-    ActionItemsTable, ActionRow, Listed, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list,
-    list_actions, list_all,
-};
+pub use tables::{ActionItemsTable, ActionRow, Listed, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable};
 pub use workflow::{Moved, Obstacle, Refusal, Step, transition};

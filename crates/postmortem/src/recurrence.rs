@@ -1,6 +1,7 @@
 //! What comes again: patterns, services and kinds of trigger over the last 30, 90 and 365 days.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,11 +48,11 @@ impl Recurring {
 }
 
 /// Counts documents by when their impact began. Pure: the same documents and `now` give the same answer.
-pub fn recurrence(documents: &[Document], now: Timestamp) -> Recurrence {
+pub fn recurrence(documents: &[Arc<Document>], now: Timestamp) -> Recurrence {
     let longest = SignedDuration::from_hours(24 * DAYS[2]);
     let mut counted: Vec<(Timestamp, &Document)> = documents
         .iter()
-        .filter_map(|document| Some((began(document)?, document)))
+        .filter_map(|document| Some((began(document)?, document.as_ref())))
         .filter(|(at, _)| *at <= now && now.duration_since(*at) <= longest)
         .collect();
     counted.sort_by_key(|(at, document)| (std::cmp::Reverse(*at), document.front.id.clone()));
@@ -120,13 +121,13 @@ mod tests {
 
     const NOW: &str = "2026-11-01T00:00:00Z";
 
-    fn document(id: &str, began: &str, patterns: &str, services: &str, trigger: &str) -> Document {
+    fn document(id: &str, began: &str, patterns: &str, services: &str, trigger: &str) -> Arc<Document> {
         let text = format!(
             "---\nschema: hindsight/postmortem/v1\nid: {id}\nincidents: [INC-1]\ntitle: t\nstatus: draft\n\
              severity: SEV2\ntimezone: UTC\ntimes: {{impact_start: {began}}}\nservices: [{services}]\n\
              patterns: [{patterns}]\n---\n\n## Timeline\n\n{trigger}\n"
         );
-        Document::parse(&text, Path::new("postmortem.md")).unwrap()
+        Arc::new(Document::parse(&text, Path::new("postmortem.md")).unwrap())
     }
 
     #[test]

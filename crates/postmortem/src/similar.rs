@@ -148,7 +148,7 @@ pub struct PastAction {
     pub postmortem: String,
     /// `A1`.
     pub id: String,
-    /// What was to be done; empty where the document is restricted.
+    /// What was to be done.
     pub action: String,
     /// Where it stands, evidence included: `done`, `verified`, `in_progress`, ….
     pub status: String,

@@ -1,19 +1,19 @@
-//! The system tables `postmortems` and `action_items`, read from the workspace at each query.
+//! The system tables `postmortems` and `action_items`, as the files of the workspace are at each query.
 
 mod action_items;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use hindsight_model::{ActionKey, SqlError, SystemTable, Tenant, to_micros};
+use hindsight_model::{ActionKey, Clearance, SqlError, SystemTable, Tenant, to_micros};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::document::{ActionItem, Document};
+use crate::document::{ActionItem, Document, Visibility};
 use crate::files::in_background;
-use crate::{Error, Result, workspace};
+use crate::{Error, Library};
 
 pub use action_items::ActionItemsTable;
 
@@ -26,7 +26,9 @@ pub struct PostmortemRow {
     /// Its `postmortem.md`.
     pub path: PathBuf,
     /// The document.
-    pub document: Document,
+    pub document: Arc<Document>,
+    /// Its action items.
+    pub items: Arc<[ActionItem]>,
 }
 
 /// One action item and the document it stands in: a row of `action_items`.
@@ -36,6 +38,8 @@ pub struct ActionRow {
     pub postmortem: String,
     /// The document's `postmortem.md`.
     pub path: PathBuf,
+    /// Who may read the document.
+    pub visibility: Visibility,
     /// The item.
     pub item: ActionItem,
 }
@@ -56,65 +60,16 @@ impl ActionRow {
     }
 }
 
-/// This tenant's post-mortems, and the documents that cannot be read.
-///
-/// # Errors
-/// When the workspace cannot be listed.
-pub fn list_all(workspace: &Path, tenant: &Tenant) -> Result<Listed> {
-    let mut listed = Listed::default();
-    for path in workspace::documents(workspace)? {
-        match Document::read(&path) {
-            Ok(document) if workspace::is_of(&document, tenant) => {
-                listed.rows.push(PostmortemRow { path, document });
-            }
-            Ok(_) => {}
-            Err(error) => listed.unreadable.push((path, error)),
-        }
-    }
-    Ok(listed)
-}
-
-/// This tenant's post-mortems, in order of their ids. A document that cannot be read is logged and left out.
-///
-/// # Errors
-/// As [`list_all`].
-pub fn list(workspace: &Path, tenant: &Tenant) -> Result<Vec<PostmortemRow>> {
-    let listed = list_all(workspace, tenant)?;
-    for (path, error) in &listed.unreadable {
-        tracing::warn!(path = %path.display(), error = %error, "left out a post-mortem");
-    }
-    Ok(listed.rows)
-}
-
-/// The action items of this tenant's post-mortems, in order.
-///
-/// # Errors
-/// As [`list`].
-pub fn list_actions(workspace: &Path, tenant: &Tenant) -> Result<Vec<ActionRow>> {
-    let mut rows = Vec::new();
-    for PostmortemRow { path, document } in list(workspace, tenant)? {
-        let items = document.actions().map(|table| table.items).unwrap_or_default();
-        for item in items {
-            if rows.len() == MAX_ACTION_ITEMS {
-                tracing::warn!(limit = MAX_ACTION_ITEMS, "too many action items; the rest is left out");
-                return Ok(rows);
-            }
-            rows.push(ActionRow { postmortem: document.front.id.clone(), path: path.clone(), item });
-        }
-    }
-    Ok(rows)
-}
-
 /// `postmortems`: one row a document.
 #[derive(Clone, Debug)]
 pub struct PostmortemsTable {
-    workspace: PathBuf,
+    library: Arc<Library>,
 }
 
 impl PostmortemsTable {
     /// The table over a workspace.
-    pub fn new(workspace: impl Into<PathBuf>) -> Self {
-        Self { workspace: workspace.into() }
+    pub fn new(library: Arc<Library>) -> Self {
+        Self { library }
     }
 }
 
@@ -173,16 +128,24 @@ impl SystemTable for PostmortemsTable {
     }
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
-        let (workspace, mine) = (self.workspace.clone(), tenant.clone());
-        let rows = in_background(move || list(&workspace, &mine)).await.map_err(|error| failed(&error))?;
+        self.rows_for(tenant, Clearance::Everyone).await
+    }
+
+    async fn rows_for(
+        &self,
+        tenant: &Tenant,
+        clearance: Clearance,
+    ) -> std::result::Result<RecordBatch, SqlError> {
+        let (library, mine) = (Arc::clone(&self.library), tenant.clone());
+        let rows = in_background(move || library.list(&mine, clearance)).await;
+        let rows = rows.map_err(|error| failed(&error))?;
         let each = |read: &dyn Fn(&PostmortemRow) -> Option<String>| texts(rows.iter().map(read));
         let at = |read: &dyn Fn(&crate::document::Times) -> Option<Timestamp>| {
             times(rows.iter().map(|row| read(&row.document.front.times)))
         };
         let person = |row: &PostmortemRow| row.document.front.owner.clone().unwrap_or_default();
         let first_impact = |row: &PostmortemRow| row.document.front.impact.first().map(|impact| impact.value);
-        let actions =
-            |row: &PostmortemRow| row.document.actions().ok().and_then(|t| i64::try_from(t.items.len()).ok());
+        let actions = |row: &PostmortemRow| i64::try_from(row.items.len()).ok();
         let columns: Vec<ArrayRef> = vec![
             each(&|_| Some(tenant.to_string())),
             each(&|row| Some(row.document.front.id.clone())),

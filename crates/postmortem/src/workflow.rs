@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::Result;
 use crate::document::{Document, Person, Stages, Status, review_section};
 use crate::evidence::EvidenceSet;
-use crate::lint::{Finding, Knowledge, Level, lint_knowing};
+use crate::lint::{Finding, Knowledge, Level, lint_as, lint_knowing};
 
 /// A reason longer than this is cut, in characters.
 const MAX_REASON: usize = 300;
@@ -99,9 +99,9 @@ pub fn transition(
         return Ok(Err(Refusal { from, to: step.to, obstacles }));
     }
     let open = if step.to < Status::Published {
-        let published = moved.with_status(Status::Published, &moved.front.stages, path)?;
-        // When it will be published nobody knows yet.
-        findings(&published, evidence, &knowledge, |finding| finding.rule != "P1")
+        let mut found = lint_as(&moved, evidence, &knowledge, Status::Published, path)?;
+        found.retain(|finding| finding.level == Level::E);
+        found
     } else {
         Vec::new()
     };
@@ -130,6 +130,16 @@ fn asked_properly(document: &Document, step: Step<'_>) -> Vec<Obstacle> {
     if step.to != next {
         return needs(format!("from {} it goes to {} first", from.as_str(), next.as_str()));
     }
+    let mut stages = front.stages;
+    let reached = Status::ALL.into_iter().take_while(|status| *status <= from);
+    let last = reached.filter_map(|status| *stages.at(status)).max();
+    if let Some(last) = last.filter(|last| step.now < *last) {
+        return needs(format!(
+            "at {} it had not come to {} yet, which was at {last}",
+            step.now,
+            from.as_str()
+        ));
+    }
     let by = |who: &Option<String>| who.as_deref() == Some(step.by);
     match step.to {
         Status::Approved if !by(&reviewer) => {
@@ -149,11 +159,13 @@ fn ready_for_review(document: &Document) -> Vec<Obstacle> {
         |who: &Option<Person>| who.as_ref().is_some_and(|who| who.person.is_some() && who.team.is_some());
     let team = |who: &Option<Person>| who.as_ref().and_then(|who| who.team.clone());
     let mut missing = Vec::new();
-    for (key, who) in [("owner", &front.owner), ("reviewer", &front.reviewer)] {
+    let named_so = [
+        ("owner", &front.owner, "dana.k, team: payments"),
+        ("reviewer", &front.reviewer, "lee.o, team: search"),
+    ];
+    for (key, who, example) in named_so {
         if !named(who) {
-            missing.push(format!(
-                "`{key}:` names a person and a team, as {key}: {{person: dana.k, team: payments}}"
-            ));
+            missing.push(format!("`{key}:` names a person and a team, as {key}: {{person: {example}}}"));
         }
     }
     if named(&front.owner) && named(&front.reviewer) && team(&front.owner) == team(&front.reviewer) {

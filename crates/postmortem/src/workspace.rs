@@ -63,6 +63,13 @@ pub fn find(workspace: &Path, id: &str) -> Result<Option<PathBuf>> {
     Ok(directories(workspace)?.into_iter().find(mine).map(|name| postmortems_dir(workspace).join(name)))
 }
 
+/// The id of the post-mortem whose `postmortem.md` this is, as its directory's name says: `PM-2026-014`.
+pub(crate) fn id_of(path: &Path) -> Option<String> {
+    let name = path.parent()?.file_name()?.to_string_lossy();
+    let parts: Vec<&str> = name.splitn(4, '-').take(3).collect();
+    Some(parts.join("-"))
+}
+
 /// Whether a document is this tenant's; one that names none is the default tenant's (QRY-3).
 pub(crate) fn is_of(document: &Document, tenant: &Tenant) -> bool {
     document.front.tenant.as_deref().unwrap_or(Tenant::default().as_str()) == tenant.as_str()

@@ -290,6 +290,7 @@ impl Shared {
                 as _;
         let scope = QueryScope {
             tenant: request.tenant,
+            clearance: request.clearance,
             snapshot,
             memory: Arc::clone(&memory),
             disk: Arc::clone(&self.disk),
@@ -362,6 +363,7 @@ impl Shared {
     fn describe_tables(&self) -> Result<Vec<TableInfo>> {
         let scope = QueryScope {
             tenant: hindsight_model::Tenant::default(),
+            clearance: hindsight_model::Clearance::default(),
             snapshot: Snapshot::default(),
             memory: self.memory.query_pool(false),
             disk: Arc::clone(&self.disk),

@@ -18,7 +18,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use hindsight_model::{SystemTable, Table, Tenant, TextIndex, to_micros};
+use hindsight_model::{Clearance, SystemTable, Table, Tenant, TextIndex, to_micros};
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
@@ -85,6 +85,7 @@ pub(crate) fn base(
 /// Everything that is one query's own.
 pub(crate) struct QueryScope {
     pub(crate) tenant: Tenant,
+    pub(crate) clearance: Clearance,
     pub(crate) snapshot: Snapshot,
     pub(crate) memory: Arc<dyn MemoryPool>,
     pub(crate) disk: Arc<DiskManager>,
@@ -122,7 +123,7 @@ pub(crate) fn for_query(
         timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
     let mut session = Session { state, runtime: Arc::new(runtime), tables };
     for table in system {
-        let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone());
+        let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone(), scope.clearance);
         session.register(table.name(), Arc::new(provider))?;
     }
     let Snapshot { tables, guard: _ } = scope.snapshot;

@@ -10,20 +10,21 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use hindsight_model::{SystemTable, Tenant};
+use hindsight_model::{Clearance, SystemTable, Tenant};
 use tokio::sync::OnceCell;
 
 /// One system table for one query.
 pub(crate) struct SystemProvider {
     table: Arc<dyn SystemTable>,
     tenant: Tenant,
+    clearance: Clearance,
     /// Read at the first scan, so that a self-join sees one instant.
     rows: OnceCell<RecordBatch>,
 }
 
 impl SystemProvider {
-    pub(crate) fn new(table: Arc<dyn SystemTable>, tenant: Tenant) -> Self {
-        Self { table, tenant, rows: OnceCell::new() }
+    pub(crate) fn new(table: Arc<dyn SystemTable>, tenant: Tenant, clearance: Clearance) -> Self {
+        Self { table, tenant, clearance, rows: OnceCell::new() }
     }
 }
 
@@ -52,7 +53,7 @@ impl TableProvider for SystemProvider {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let rows = self
             .rows
-            .get_or_try_init(|| self.table.rows(&self.tenant))
+            .get_or_try_init(|| self.table.rows_for(&self.tenant, self.clearance))
             .await
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         Ok(MemorySourceConfig::try_new_exec(&[vec![rows.clone()]], self.schema(), projection.cloned())?)

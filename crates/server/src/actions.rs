@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hindsight_model::{ActionCheck, ActionKey, ActionRecord, ActionStatement, Labels, SqlSource, Tenant};
-use hindsight_postmortem::ActionRow;
+use hindsight_model::{
+    ActionCheck, ActionKey, ActionRecord, ActionStatement, Clearance, Labels, SqlSource, Tenant,
+};
 use hindsight_postmortem::actions::{check, checked, standing};
-use hindsight_postmortem::document::ActionStatus;
+use hindsight_postmortem::document::{ActionStatus, Visibility};
+use hindsight_postmortem::{ActionRow, Library};
 use hindsight_rules::OverdueActions;
 use hindsight_state::{AuditEntry, State};
 use jiff::{SignedDuration, Timestamp};
@@ -62,7 +64,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
         let files_changed = now_in_force != version;
         let done = tokio::select! {
             () = stop.cancelled() => return,
-            done = verify(&app, Which::Due { files_changed }) => done,
+            done = verify(&app, Which::Due { files_changed }, Clearance::Restricted) => done,
         };
         match done {
             Ok(_) => (version, failing) = (now_in_force, false),
@@ -75,16 +77,16 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-/// Verifies items and writes down what was seen.
+/// Verifies items of documents that whoever asks may see, and writes down what was seen.
 ///
 /// # Errors
 /// When the post-mortems or the state cannot be read or written, or there is no such item. A condition that cannot be
 /// checked is no error but an outcome.
-pub(crate) async fn verify(app: &App, which: Which) -> Result<Vec<Verified>, ApiError> {
+pub(crate) async fn verify(app: &App, which: Which, clearance: Clearance) -> Result<Vec<Verified>, ApiError> {
     // One at a time: the command and the task must not turn each other's results back.
     let _alone = app.verifying.lock().await;
     let tenant = Tenant::default();
-    let rows = rows(app).await?;
+    let rows = rows(app, clearance).await?;
     if let Which::One(key) = &which {
         let row = rows.iter().find(|row| row.key() == *key).ok_or_else(|| unknown(key))?;
         if row.item.verify.trim().is_empty() {
@@ -149,11 +151,16 @@ pub(crate) struct Words {
 /// # Errors
 /// When there is no such item, or the words do not fit: only evidence verifies, and what will not be done has a
 /// reason and somebody who agreed.
-pub(crate) async fn say(app: &App, key: &ActionKey, words: Words) -> Result<ActionStatus, ApiError> {
+pub(crate) async fn say(
+    app: &App,
+    key: &ActionKey,
+    words: Words,
+    clearance: Clearance,
+) -> Result<ActionStatus, ApiError> {
     const HINT: &str =
         "a person says proposed, accepted, in_progress, done, or wont_do with `reason` and `approver`";
     let refuse = |problem: String| ApiError::bad_request(problem, HINT);
-    let rows = rows(app).await?;
+    let rows = rows(app, clearance).await?;
     let row = rows.into_iter().find(|row| row.key() == *key).ok_or_else(|| unknown(key))?;
     let status = ActionStatus::from_word(&words.status)
         .ok_or_else(|| refuse(format!("`{}` is not a status", words.status)))?;
@@ -193,14 +200,14 @@ pub(crate) async fn say(app: &App, key: &ActionKey, words: Words) -> Result<Acti
 }
 
 /// What the built-in rule about overdue items measures.
-pub(crate) fn overdue(state: &State, workspace: &std::path::Path) -> OverdueActions {
-    let (state, workspace) = (state.clone(), workspace.to_owned());
+pub(crate) fn overdue(state: &State, library: &Arc<Library>) -> OverdueActions {
+    let (state, library) = (state.clone(), Arc::clone(library));
     Box::new(move |at| {
-        let (state, workspace) = (state.clone(), workspace.clone());
+        let (state, library) = (state.clone(), Arc::clone(&library));
         Box::pin(async move {
             let tenant = Tenant::default();
             let listed = tokio::task::spawn_blocking(move || {
-                hindsight_postmortem::list_actions(&workspace, &Tenant::default())
+                library.list_actions(&Tenant::default(), Clearance::Restricted)
             });
             let rows = listed.await??;
             let records = state.action_records(&tenant).await?;
@@ -215,25 +222,37 @@ fn overdue_of(
     at: Timestamp,
 ) -> Vec<(Labels, f64)> {
     let today = at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let found = rows.into_iter().filter_map(|row| {
+    let mut found = Vec::new();
+    // Alerts are everyone's: those of restricted documents are one, of the longest, and name nothing.
+    let mut restricted: Option<i32> = None;
+    for row in rows {
         let record = records.get(&row.key()).cloned().unwrap_or_default();
-        let days = standing(&row.item, &record).days_overdue(row.item.due, today)?;
+        let Some(days) = standing(&row.item, &record).days_overdue(row.item.due, today) else { continue };
+        if row.visibility == Visibility::Restricted {
+            restricted = restricted.max(Some(days));
+            continue;
+        }
         let mut labels = vec![("postmortem", row.postmortem), ("item", row.item.id)];
         if !row.item.owner.is_empty() {
             labels.push(("owner", row.item.owner));
         }
-        let labels = labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Some((labels, f64::from(days)))
-    });
-    found.collect()
+        found.push((labels_of(labels), f64::from(days)));
+    }
+    found.extend(restricted.map(|days| {
+        (labels_of(vec![("visibility", Visibility::Restricted.as_str().to_owned())]), f64::from(days))
+    }));
+    found
 }
 
-pub(crate) async fn rows(app: &App) -> Result<Vec<ActionRow>, ApiError> {
-    let workspace = app.config.workspace.value.clone();
-    let listed = tokio::task::spawn_blocking(move || {
-        hindsight_postmortem::list_actions(&workspace, &Tenant::default())
-    })
-    .await;
+fn labels_of(pairs: Vec<(&str, String)>) -> Labels {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The action items of documents that a reader may see.
+pub(crate) async fn rows(app: &App, clearance: Clearance) -> Result<Vec<ActionRow>, ApiError> {
+    let library = Arc::clone(&app.library);
+    let listed =
+        tokio::task::spawn_blocking(move || library.list_actions(&Tenant::default(), clearance)).await;
     let internal = |error: &(dyn std::error::Error + 'static)| {
         tracing::error!(error = chain(error), "read the action items of the workspace");
         ApiError::internal(error)

@@ -8,6 +8,7 @@ use hindsight_model::{
     Clock, Incident, IncidentId, LogicalClock, NewTimelineRow, TimelineEdit, TimelineEntry,
 };
 use hindsight_notify::Worker;
+use hindsight_postmortem::Library;
 use hindsight_query::QueryEngine;
 use hindsight_rules::{Engine, EngineView};
 use hindsight_search::SearchIndex;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) state: State,
     pub(crate) query: QueryEngine,
+    /// The post-mortems; reading them is not for the I/O threads.
+    pub(crate) library: Arc<Library>,
     pub(crate) search: Option<SearchIndex>,
     pub(crate) addresses: Addresses,
     pub(crate) started_at: Timestamp,
@@ -93,6 +96,7 @@ impl App {
         store: Store,
         state: State,
         query: QueryEngine,
+        library: Arc<Library>,
         search: Option<SearchIndex>,
         addresses: Addresses,
         worker: Worker,
@@ -112,6 +116,7 @@ impl App {
             store,
             state,
             query,
+            library,
             search,
             addresses,
             worker,
@@ -235,7 +240,7 @@ impl App {
         act: impl AsyncFnOnce(&IncidentRunner, &[PostmortemFact]) -> Followed<T>,
     ) -> Followed<T> {
         let mut following = self.following.lock().await;
-        let facts = match facts(&self.config.workspace.value).await {
+        let facts = match facts(&self.library).await {
             Ok(facts) => facts.postmortems,
             Err(error) => {
                 tracing::warn!(
@@ -257,9 +262,8 @@ impl App {
         if !moved && !following.holds.is_due(now) {
             return Ok(());
         }
-        let workspace = &self.config.workspace.value;
         let Following { holds, incidents } = following;
-        holds.keep(&self.store, &self.state, incidents, workspace, now).await
+        holds.keep(&self.store, &self.state, incidents, &self.library, now).await
     }
 
     /// The rules and SLOs as last evaluated.

@@ -10,6 +10,7 @@ use hindsight_notify::{NotifyConfig, ReceiverConfig};
 use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
+use crate::access::{self, NamedToken, TokenFile, TokenSetting};
 use crate::limits::LimitsFile;
 use crate::search::SearchFile;
 use crate::{LimitSettings, NotifySettings, Overrides, SearchSettings};
@@ -116,39 +117,6 @@ pub enum ConfigError {
     },
 }
 
-/// The bearer token that clients must send; never printed.
-#[derive(Clone)]
-pub struct TokenSetting(String);
-
-impl TokenSetting {
-    /// A token from its text, without surrounding white space.
-    ///
-    /// # Errors
-    /// When it is shorter than 16 characters or has white space inside.
-    pub fn new(text: &str) -> Result<Self, ConfigError> {
-        let text = text.trim();
-        if text.len() < 16 || text.contains(char::is_whitespace) {
-            return Err(ConfigError::Invalid {
-                key: "token",
-                problem: "a token has at least 16 characters and no white space; make one with `openssl rand -hex 24`"
-                    .to_owned(),
-            });
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The secret itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for TokenSetting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TokenSetting(…)")
-    }
-}
-
 /// Where the certificate of the PostgreSQL port is.
 #[derive(Clone, Debug)]
 pub struct PgTls {
@@ -175,8 +143,10 @@ pub struct Config {
     pub listen_pg: Setting<Option<SocketAddr>>,
     /// Encryption of that port, then required of its clients; none when `None`.
     pub listen_pg_tls: Setting<Option<PgTls>>,
-    /// Bearer token that every request must carry, if set.
+    /// Bearer token that every request must carry, if set; it may see everything.
     pub token: Setting<Option<TokenSetting>>,
+    /// Further tokens, with what each may see.
+    pub tokens: Setting<Vec<NamedToken>>,
     /// Listen beyond loopback without a token (SEC-1).
     pub insecure: Setting<bool>,
     /// Origins whose browsers may export over OTLP/HTTP.
@@ -218,6 +188,8 @@ pub struct Config {
 struct File {
     data_dir: Option<PathBuf>,
     token_file: Option<PathBuf>,
+    #[serde(default)]
+    tokens: Vec<TokenFile>,
     insecure: Option<bool>,
     #[serde(default)]
     listen: ListenFile,
@@ -309,6 +281,8 @@ impl Config {
         let file = read_file(&workspace.value.join("hindsight.toml"))?;
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let data_dir_in_file = file.data_dir.as_ref().map(|dir| workspace.value.join(dir));
+        let token = token(flags, &file, &workspace.value)?;
+        let tokens = access::further(&file.tokens, token.value.as_ref(), &workspace.value)?;
         let config = Self {
             data_dir: Setting::pick(
                 flags.data_dir.clone(),
@@ -320,7 +294,8 @@ impl Config {
             listen_web: Setting::pick(flags.listen_web, file.listen.web, loopback(4320)),
             listen_pg: Setting::pick(flags.listen_pg.map(Some), file.listen.pg.map(Some), None),
             listen_pg_tls: pg_tls(&file.listen, &workspace.value)?,
-            token: token(flags, &file, &workspace.value)?,
+            token,
+            tokens: Setting::pick(None, (!tokens.is_empty()).then_some(tokens), Vec::new()),
             insecure: Setting::pick(flags.insecure.then_some(true), file.insecure, false),
             cors_origins: Setting::pick(None, file.listen.cors_origins, Vec::new()),
             request_bytes_max: Setting::pick(None, file.ingest.request_bytes_max, 64 * MIB),
@@ -409,6 +384,7 @@ impl Config {
             row("listen.pg", &self.listen_pg, pg),
             row("listen.pg_tls_cert", &self.listen_pg_tls, pg_tls),
             row("token", &self.token, token.to_owned()),
+            row("tokens", &self.tokens, access::describe(&self.tokens.value)),
             row("insecure", &self.insecure, self.insecure.value.to_string()),
             row("listen.cors_origins", &self.cors_origins, self.cors_origins.value.join(", ")),
             row(
@@ -468,9 +444,15 @@ fn token(
     let Some(path) = &file.token_file else {
         return Ok(Setting { value: None, source: ConfigSource::Default });
     };
-    let path = workspace.join(path);
-    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path, source })?;
-    Ok(Setting { value: Some(TokenSetting::new(&text)?), source: ConfigSource::File })
+    let token = read_token_file(&workspace.join(path))?;
+    Ok(Setting { value: Some(token), source: ConfigSource::File })
+}
+
+/// The token in a file of its own.
+pub(crate) fn read_token_file(path: &Path) -> Result<TokenSetting, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    TokenSetting::new(&text)
 }
 
 /// `listen.pg_tls_cert` and `listen.pg_tls_key`, which belong together.

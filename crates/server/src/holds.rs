@@ -2,10 +2,12 @@
 //! so that a crash between the two leaves nothing held for ever and nothing deleted too soon.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use hindsight_incidents::{PostmortemFact, Runner, WantedHold, wanted_holds};
-use hindsight_model::{IncidentId, Table, Tenant};
+use hindsight_model::{Clearance, IncidentId, Table, Tenant};
+use hindsight_postmortem::Library;
 use hindsight_postmortem::document::Status;
 use hindsight_state::State;
 use hindsight_store::{Hold, HoldId, Store};
@@ -44,10 +46,10 @@ impl HoldKeeper {
         store: &Store,
         state: &State,
         runner: &Runner,
-        workspace: &Path,
+        library: &Arc<Library>,
         now: Timestamp,
     ) -> Result<()> {
-        let facts = facts(workspace).await?;
+        let facts = facts(library).await?;
         for path in facts.unreadable.iter().filter(|path| !self.unreadable.contains(path)) {
             let path = path.display();
             tracing::warn!(%path, "a post-mortem cannot be read; no telemetry is released until it can be");
@@ -65,17 +67,23 @@ impl HoldKeeper {
     }
 }
 
+/// How an incident's refusals name a restricted document, whoever asks.
+const RESTRICTED: &str = "(restricted)";
+
 /// The post-mortems of a workspace, read off the I/O threads.
-pub(crate) async fn facts(workspace: &Path) -> Result<Facts> {
-    let workspace = workspace.to_owned();
-    let listed =
-        tokio::task::spawn_blocking(move || hindsight_postmortem::list_all(&workspace, &Tenant::default()))
-            .await;
+pub(crate) async fn facts(library: &Arc<Library>) -> Result<Facts> {
+    let library = Arc::clone(library);
+    let listed = tokio::task::spawn_blocking(move || library.list_all(&Tenant::default())).await;
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Postmortems(source);
     let listed = listed.map_err(|error| failed(Box::new(error)))?.map_err(|error| failed(Box::new(error)))?;
     let fact = |row: hindsight_postmortem::PostmortemRow| {
-        let front = row.document.front;
-        PostmortemFact { id: front.id, incidents: front.incidents, is_closed: front.status == Status::Closed }
+        let front = &row.document.front;
+        let id = if row.document.is_visible(Clearance::Everyone) { &front.id } else { RESTRICTED };
+        PostmortemFact {
+            id: id.to_owned(),
+            incidents: front.incidents.clone(),
+            is_closed: front.status == Status::Closed,
+        }
     };
     Ok(Facts {
         postmortems: listed.rows.into_iter().map(fact).collect(),

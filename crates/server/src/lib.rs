@@ -9,6 +9,7 @@
 //! - Shutdown order: stop intake, finish requests, stop the ticker and the outbox worker, drain and seal the
 //!   store, close the state.
 
+mod access;
 mod actions;
 mod api;
 mod app;
@@ -23,6 +24,7 @@ mod flight;
 mod grpc_message;
 mod holds;
 mod jaeger;
+mod lacking;
 mod limits;
 mod metrics;
 mod notifications;
@@ -36,13 +38,15 @@ mod pressure;
 mod search;
 mod server;
 mod ticker;
+mod veiled;
 mod web;
 
+pub use access::{NamedToken, Role, TokenSetting};
 pub use capsule::{
     CapsuleError, CapsuleExport, CapsuleView, Documents, ExportOptions, UnpackedCapsule, export_capsule,
     unpack_capsule,
 };
-pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, TokenSetting};
+pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use notifications::NotifySettings;

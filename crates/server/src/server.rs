@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use axum::middleware::{self, Next};
 use hindsight_incidents::Runner as IncidentRunner;
 use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant, TextIndex};
 use hindsight_notify::{PlanSettings, Worker};
-use hindsight_postmortem::{ActionItemsTable, PostmortemsTable};
+use hindsight_postmortem::{ActionItemsTable, Library, PostmortemsTable};
 use hindsight_query::{BlockSource, QueryEngine, QueryOptions, SpillOptions};
 use hindsight_rules::{DeadNotifications, Engine, Options as EngineOptions};
 use hindsight_state::State;
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::app::{App, Following, Pulse};
 use crate::auth::{Surface, require_token};
 use crate::capsule::CapsuleView;
@@ -27,6 +28,7 @@ use crate::holds::HoldKeeper;
 use crate::otlp_http::Intake;
 use crate::search::search_index;
 use crate::ticker::Beat;
+use crate::veiled::veiled;
 use crate::{Config, Error, Result, actions, otlp_grpc, otlp_http, pg, pressure, ticker, web};
 
 /// File in the data directory that names the web address of the server that holds it.
@@ -198,13 +200,13 @@ impl Server {
 pub fn query_engine(
     store: &Store,
     state: &State,
-    workspace: PathBuf,
+    library: &Arc<Library>,
     options: QueryOptions,
 ) -> Result<QueryEngine, Error> {
     let mut system: Vec<Arc<dyn SystemTable>> = store.system_tables();
-    system.extend(state.system_tables());
-    system.push(Arc::new(PostmortemsTable::new(workspace.clone())));
-    system.push(Arc::new(ActionItemsTable::new(workspace, state.clone())));
+    system.extend(state.system_tables().into_iter().map(|table| veiled(table, library)));
+    system.push(Arc::new(PostmortemsTable::new(Arc::clone(library))));
+    system.push(Arc::new(ActionItemsTable::new(Arc::clone(library), state.clone())));
     let source: Arc<dyn BlockSource> = Arc::new(store.clone());
     QueryEngine::new(source, system, options).map_err(|source| Error::Query(Box::new(source)))
 }
@@ -248,7 +250,8 @@ async fn open(
         ..QueryOptions::default()
     };
     let workspace = config.workspace.value.clone();
-    let query = query_engine(&store, &state, workspace.clone(), query_options)?;
+    let library = Arc::new(Library::new(workspace.clone()));
+    let query = query_engine(&store, &state, &library, query_options)?;
     let sql: Arc<dyn SqlSource> = Arc::new(query.clone());
     let settings = PlanSettings {
         notify_max_age: config.notify.max_age.value,
@@ -268,7 +271,7 @@ async fn open(
         plan: Box::new(move |transitions, now| hindsight_notify::plan(transitions, &routing, now, &settings)),
         watermark: Box::new(move || seen.watermark(&Tenant::default())),
         dead_notifications: Some(dead_notifications(&state)),
-        overdue_actions: Some(actions::overdue(&state, &workspace)),
+        overdue_actions: Some(actions::overdue(&state, &library)),
         ..EngineOptions::default()
     };
     let journal = Arc::new(state.clone());
@@ -280,7 +283,7 @@ async fn open(
     let mut holds = HoldKeeper::default();
     // Before the first round of retention: what was to be held when the program ended is held when it begins.
     if capsule.is_none()
-        && let Err(error) = holds.keep(&store, &state, &incidents, &config.workspace.value, clock.now()).await
+        && let Err(error) = holds.keep(&store, &state, &incidents, &library, clock.now()).await
     {
         tracing::error!(
             error = crate::fault::chain(&error),
@@ -290,7 +293,8 @@ async fn open(
     let pulse = Pulse { engine, shown_due: None };
     let following = Following { incidents, holds };
     Ok(App::new(
-        config, clock, logical, store, state, query, search, addresses, worker, pulse, following, capsule,
+        config, clock, logical, store, state, query, library, search, addresses, worker, pulse, following,
+        capsule,
     ))
 }
 
@@ -423,8 +427,8 @@ async fn bind(address: SocketAddr, surface: &'static str, flag: &'static str) ->
 }
 
 fn guarded(router: Router, app: &Arc<App>, surface: Surface) -> Router {
-    let token = app.config.token.value.clone();
+    let access = Access::new(&app.config);
     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        require_token(token.clone(), surface, request, next)
+        require_token(access.clone(), surface, request, next)
     }))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
 use hindsight_capsule::Manifest;
-use hindsight_model::{Clock as _, IncidentId, SystemClock};
+use hindsight_model::{Clearance, Clock as _, IncidentId, SystemClock};
 use hindsight_server::{CapsuleExport, Documents, ExportOptions, export_capsule};
 use serde_json::json;
 
@@ -105,10 +105,10 @@ async fn make(
         (_, true) => Documents::None,
         _ => Documents::Unrestricted,
     };
-    let options = ExportOptions { author: args.author.clone(), documents };
-    let Opened { store, state, workspace, .. } = opened;
+    let options = ExportOptions { author: args.author.clone(), documents, clearance: Clearance::Restricted };
+    let Opened { store, state, library, .. } = opened;
     let now = SystemClock.now();
-    let export = export_capsule(store, state, workspace, id, now, &options, telling(reporter)).await?;
+    let export = export_capsule(store, state, library, id, now, &options, telling(reporter)).await?;
     save(export, part, reporter).await
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use hindsight_postmortem::document::Status;
+use jiff::Timestamp;
 
 use crate::args::SourceArgs;
 
@@ -29,6 +30,12 @@ pub(super) enum PostmortemCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Check as if it had this later status already, for example published
+        #[arg(long = "as", value_name = "STATUS", value_parser = super::status::parse_status)]
+        as_status: Option<Status>,
+        /// Judge lateness as of this time [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
         /// Also ask telemetry: times of alerts and versions, and the evidence run again
         #[arg(long)]
         rerun: bool,
@@ -52,16 +59,20 @@ pub(super) enum PostmortemCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show the status of a post-mortem and what is in the way of the next, or move it on or back
+    /// Show the status of a post-mortem and what is in the way of the next, or move it on or back; without a path, all
+    /// of them and the incidents that lack one
     Status {
         /// The post-mortem's folder or its postmortem.md
-        path: PathBuf,
+        path: Option<PathBuf>,
         /// Where to: draft, in_review, approved, published or closed
-        #[arg(long, requires = "by", value_parser = super::status::parse_status)]
+        #[arg(long, requires_all = ["by", "path"], value_parser = super::status::parse_status)]
         to: Option<Status>,
         /// Who asks, by the handle of `owner:` or `reviewer:`
-        #[arg(long)]
+        #[arg(long, requires = "to")]
         by: Option<String>,
+        /// When it was, not in the future [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
         /// Why; a step back needs it
         #[arg(long)]
         reason: Option<String>,
@@ -70,6 +81,8 @@ pub(super) enum PostmortemCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        source: SourceArgs,
     },
     /// Write the lessons without names and places, for those who may not read the post-mortem
     ExportLessons {

@@ -6,6 +6,7 @@ use hindsight_model::{Clock as _, SystemClock};
 use hindsight_postmortem::document::{Document, Status};
 use hindsight_postmortem::evidence::EvidenceSet;
 use hindsight_postmortem::{Knowledge, Refusal, Step, transition};
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::args::EditArgs;
@@ -19,8 +20,17 @@ pub(super) fn parse_status(word: &str) -> Result<Status, String> {
     known.ok_or_else(|| format!("`{word}` is no status; there are {}", words()))
 }
 
+/// When a step is taken: now, or when a person says that it was.
+pub(super) fn moment(at: Option<Timestamp>) -> anyhow::Result<Timestamp> {
+    let now = SystemClock.now();
+    match at {
+        Some(at) if at > now => bail!("{at} is in the future; a step is taken when it is"),
+        at => Ok(at.unwrap_or(now)),
+    }
+}
+
 /// `hindsight postmortem status PATH`: where it is, its content hash, and what is in the way of the next step.
-pub(super) fn show(path: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn show(path: &Path, now: Timestamp, as_json: bool) -> anyhow::Result<ExitCode> {
     let document = Document::read(path).with_context(|| format!("read {}", path.display()))?;
     let front = &document.front;
     let next = Status::ALL.into_iter().find(|status| *status > front.status);
@@ -29,9 +39,10 @@ pub(super) fn show(path: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     };
     let who = if front.status == Status::InReview { by(&front.reviewer) } else { by(&front.owner) };
     let mut ways: Vec<String> = Vec::new();
+    let who = who.unwrap_or_else(|| "nobody".to_owned());
     if let Some(to) = next {
-        let who = who.unwrap_or_else(|| "nobody".to_owned());
-        let refusal = asked(&document, path, to, &who, None)?.err();
+        let step = Step { to, by: &who, reason: None, now };
+        let refusal = asked(&document, path, step)?.err();
         ways = refusal.iter().flat_map(|refusal| &refusal.obstacles).map(ToString::to_string).collect();
     }
     if as_json {
@@ -46,26 +57,24 @@ pub(super) fn show(path: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     if let Some(next) = next.filter(|_| !ways.is_empty()) {
         say::line(&format!("before it is {}:", next.as_str()))?;
     }
-    for way in ways {
+    for way in &ways {
         say::line(&format!("- {way}"))?;
+    }
+    if let Some(next) = next.filter(|_| ways.is_empty()) {
+        let path = path.display();
+        say::line(&format!("next: hindsight postmortem status {path} --to {} --by {who}", next.as_str()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// `hindsight postmortem status PATH --to STATUS --by WHO`: takes the step or says all that is in its way.
-pub(super) fn take(
-    path: &Path,
-    to: Status,
-    by: &str,
-    reason: Option<&str>,
-    edit: &EditArgs,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn take(path: &Path, step: Step<'_>, edit: &EditArgs) -> anyhow::Result<ExitCode> {
     let document = Document::read(path).with_context(|| format!("read {}", path.display()))?;
     let hash = document.content_hash();
     if let Some(expected) = edit.expect.as_ref().filter(|expected| !expected.eq_ignore_ascii_case(&hash)) {
         bail!("{} was changed meanwhile (it is {hash} now, not {expected}); read it again", path.display());
     }
-    let moved = match asked(&document, path, to, by, reason)? {
+    let moved = match asked(&document, path, step)? {
         Ok(moved) => moved,
         Err(refusal) => {
             say::problem(&format!("{} stays {}:", document.front.id, refusal.from.as_str()));
@@ -77,9 +86,12 @@ pub(super) fn take(
     };
     let written = hindsight_postmortem::edit(path, Some(&hash), |_| Ok(moved.document))
         .with_context(|| format!("write {}", path.display()))?;
-    say::line(&format!("{} {} {}", written.front.id, to.as_str(), written.content_hash()))?;
+    say::line(&format!("{} {} {}", written.front.id, step.to.as_str(), written.content_hash()))?;
     if !moved.open.is_empty() {
-        say::problem(&format!("{} errors stand between it and publishing; see lint", moved.open.len()));
+        let (errors, path) = (moved.open.len(), path.display());
+        say::problem(&format!(
+            "{errors} errors stand between it and publishing: hindsight postmortem lint {path} --as published"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,13 +99,10 @@ pub(super) fn take(
 fn asked(
     document: &Document,
     path: &Path,
-    to: Status,
-    by: &str,
-    reason: Option<&str>,
+    step: Step<'_>,
 ) -> anyhow::Result<Result<hindsight_postmortem::Moved, Refusal>> {
     let evidence = EvidenceSet::read(folder(path))?;
-    let knowledge = Knowledge { now: Some(SystemClock.now()), ..Knowledge::default() };
+    let knowledge = Knowledge { now: Some(step.now), ..Knowledge::default() };
     let knowledge = hindsight_postmortem::beside(path, document, knowledge)?;
-    let step = Step { to, by, reason, now: SystemClock.now() };
     Ok(transition(document, &evidence, &knowledge, step, path)?)
 }

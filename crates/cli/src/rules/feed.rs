@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use hindsight_model::{Clock, LogicalClock, Signal, SqlSource, Tenant};
 use hindsight_otlp::Encoding;
+use hindsight_postmortem::Library;
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_rules::{Feed, FeedError, Feeds, Fixture};
 use hindsight_state::State;
@@ -83,7 +84,7 @@ async fn open(workspace: &Path, fixture: &Fixture, start: Timestamp) -> anyhow::
         clock: Arc::<LogicalClock>::clone(&clock) as Arc<dyn Clock>,
         ..QueryOptions::default()
     };
-    let query = hindsight_server::query_engine(&store, &state, workspace.to_owned(), options)?;
+    let query = hindsight_server::query_engine(&store, &state, &Arc::new(Library::new(workspace)), options)?;
     Ok(TestStore {
         store,
         query: Arc::new(query),

@@ -282,7 +282,7 @@ fn edge_text(edge: &DiagramEdge) -> String {
 
 fn edge_table(title: &str, edges: &[(usize, usize, &DiagramEdge)]) -> String {
     let mut out = format!(
-        r#"<details class="data"><summary>Calls as a table</summary><div class="scroll"><table><caption>{}</caption><thead><tr><th scope="col">Caller</th><th scope="col">Callee</th><th scope="col">Calls</th><th scope="col">Failure travelled here</th></tr></thead><tbody>"#,
+        r#"<details class="data"><summary>Calls as a table</summary><div class="scroll" role="group" tabindex="0" aria-label="Table, scrollable when narrow"><table><caption>{}</caption><thead><tr><th scope="col">Caller</th><th scope="col">Callee</th><th scope="col">Calls</th><th scope="col">Failure travelled here</th></tr></thead><tbody>"#,
         escape(&shorten(title, 200))
     );
     for (_, _, edge) in edges {

@@ -63,7 +63,7 @@ pub fn duration_dots(id: &str, title: &str, rows: &[DotRow]) -> String {
     let bottom = TOP + ROW * rows.len() as f64;
     let _ = write!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" class="dots" viewBox="0 0 {WIDTH} {:.0}" role="img" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{}</title><desc id="{id}-desc">One point an incident on a logarithmic axis; the long mark is the median, the dashed one p90. The table below has the numbers.</desc><g class="axis">"#,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="dots" viewBox="0 0 {WIDTH} {:.0}" role="group" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{}</title><desc id="{id}-desc">One point an incident on a logarithmic axis; the long mark is the median, the dashed one p90. The table below has the numbers.</desc><g class="axis">"#,
         bottom + BOTTOM,
         escape(title),
     );
@@ -128,7 +128,7 @@ pub fn duration_dots(id: &str, title: &str, rows: &[DotRow]) -> String {
 
 fn table(out: &mut String, rows: &[DotRow]) {
     out.push_str(
-        r#"<div class="scroll"><table><caption>Points, not means: a mean hides the long ones</caption><thead><tr><th scope="col">Phase</th><th scope="col">What it is</th><th scope="col" class="num">Incidents</th><th scope="col" class="num">Median</th><th scope="col" class="num">p90</th></tr></thead><tbody>"#,
+        r#"<div class="scroll" role="group" tabindex="0" aria-label="Table, scrollable when narrow"><table><caption>Points, not means: a mean hides the long ones</caption><thead><tr><th scope="col">Phase</th><th scope="col">What it is</th><th scope="col" class="num">Incidents</th><th scope="col" class="num">Median</th><th scope="col" class="num">p90</th></tr></thead><tbody>"#,
     );
     let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), people_duration);
     for row in rows {

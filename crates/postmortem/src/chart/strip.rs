@@ -192,7 +192,7 @@ pub(super) fn table(chart: &LineChart) -> String {
         return String::new();
     }
     let mut out = String::from(
-        r#"<div class="scroll"><table><caption>States and absences</caption><thead><tr><th scope="col">Of</th><th scope="col">What</th><th scope="col">When</th></tr></thead><tbody>"#,
+        r#"<div class="scroll" role="group" tabindex="0" aria-label="Table, scrollable when narrow"><table><caption>States and absences</caption><thead><tr><th scope="col">Of</th><th scope="col">What</th><th scope="col">When</th></tr></thead><tbody>"#,
     );
     let mut left = super::MAX_TABLE_ROWS;
     let mut hidden = 0;

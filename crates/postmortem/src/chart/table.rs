@@ -21,7 +21,7 @@ pub(super) fn data_table(chart: &LineChart) -> String {
     let title = escape(&shorten(&chart.title, 200));
     let zone = escape(&zone_name(chart.from, &chart.timezone));
     let mut out = format!(
-        r#"<details class="data"><summary>Data as a table</summary><div class="scroll"><table><caption>{title}</caption><thead><tr><th scope="col">Time ({zone})</th>"#
+        r#"<details class="data"><summary>Data as a table</summary><div class="scroll" role="group" tabindex="0" aria-label="Table, scrollable when narrow"><table><caption>{title}</caption><thead><tr><th scope="col">Time ({zone})</th>"#
     );
     for series in names.clone() {
         let _ = write!(

@@ -40,6 +40,7 @@ pub use timeline::{MAX_ROWS, TimelineEntry};
 pub use whys::{Standing, Why, WhyTree};
 pub use whys_edit::DeadEnd;
 
+use hindsight_model::Clearance;
 use sha2::{Digest as _, Sha256};
 
 use crate::files::{MAX_DOCUMENT_BYTES, read_text};
@@ -105,6 +106,11 @@ impl Document {
     /// The file's text: for a document that was read, byte for byte what was read.
     pub fn write(&self) -> String {
         format!("{}{}", self.front_text, self.body)
+    }
+
+    /// Whether a reader may see it.
+    pub fn is_visible(&self, clearance: Clearance) -> bool {
+        clearance == Clearance::Restricted || self.front.visibility != Visibility::Restricted
     }
 
     /// Everything after the front matter.

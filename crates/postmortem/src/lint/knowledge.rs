@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -17,7 +18,7 @@ pub struct Knowledge {
     /// Names of our services besides the document's own (L2).
     pub own_services: Vec<String>,
     /// The other post-mortems of the workspace (X1, X2).
-    pub others: Vec<Document>,
+    pub others: Vec<Arc<Document>>,
     /// Team of each person (P5).
     pub teams: BTreeMap<String, String>,
     /// The text of `lessons.md` beside the document, if there is one (P6).

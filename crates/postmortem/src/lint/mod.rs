@@ -32,12 +32,14 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 pub use ask::ask_telemetry;
 pub use knowledge::{Knowledge, Observed, ObservedKind};
 pub use process::required_because;
+pub(crate) use process::{CUSTOMERS_HURT, DRAFTED_WITHIN};
 pub use rules::{Area, Rule, rules};
 
 use crate::Result;
@@ -142,7 +144,7 @@ pub fn beside(path: &Path, document: &Document, mut knowledge: Knowledge) -> Res
 }
 
 /// The other post-mortems of the workspace that a folder lies in; one that cannot be read is left out with a warning.
-fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
+fn neighbours(folder: &Path, document: &Document) -> Vec<Arc<Document>> {
     let Ok(folder) = std::fs::canonicalize(folder) else { return Vec::new() };
     let Some(workspace) = folder.parent().filter(|all| all.ends_with("postmortems")).and_then(Path::parent)
     else {
@@ -157,7 +159,7 @@ fn neighbours(folder: &Path, document: &Document) -> Vec<Document> {
         }
     };
     let others = paths.iter().filter(|path| path.parent() != Some(&folder)).filter_map(read);
-    others.filter(|other| other.front.tenant == document.front.tenant).collect()
+    others.filter(|other| other.front.tenant == document.front.tenant).map(Arc::new).collect()
 }
 
 /// The same for a document and evidence at hand; findings in order of lines.
@@ -192,6 +194,29 @@ pub fn lint_knowing(document: &Document, evidence: &EvidenceSet, knowledge: &Kno
     context.found.retain(applies);
     context.found.sort_by(|a, b| (a.line, a.rule).cmp(&(b.line, b.rule)));
     context.found
+}
+
+/// What the rules will ask of a document once it has a later status: what a writer may as well mend now. How late it
+/// is (P1) is judged as it stands, for nobody knows yet when it gets there.
+///
+/// # Errors
+/// When the document would not be readable with that status.
+pub fn lint_as(
+    document: &Document,
+    evidence: &EvidenceSet,
+    knowledge: &Knowledge,
+    status: Status,
+    path: &Path,
+) -> Result<Vec<Finding>> {
+    let mut found = lint_knowing(document, evidence, knowledge);
+    if status > document.front.status {
+        found.retain(|finding| finding.rule == "P1");
+        let later = document.with_status(status, &document.front.stages, path)?;
+        let later = lint_knowing(&later, evidence, knowledge);
+        found.extend(later.into_iter().filter(|finding| finding.rule != "P1"));
+        found.sort_by(|a, b| (a.line, a.rule).cmp(&(b.line, b.rule)));
+    }
+    Ok(found)
 }
 
 /// The few words before a place in a text.

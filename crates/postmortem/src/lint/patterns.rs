@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::Context;
@@ -81,7 +83,7 @@ fn earlier<'a>(context: &Context<'a>, within: SignedDuration) -> impl Iterator<I
     let document = context.document;
     let began = began(document);
     let knowledge = context.knowledge;
-    knowledge.others.iter().filter(move |other| {
+    knowledge.others.iter().map(Arc::as_ref).filter(move |other| {
         let gap = began.zip(self::began(other)).map(|(mine, theirs)| mine.duration_since(theirs));
         other.front.id != document.front.id && gap.is_some_and(|gap| !gap.is_negative() && gap <= within)
     })

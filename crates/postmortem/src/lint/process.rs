@@ -7,8 +7,11 @@ use crate::document::{
     lessons_export,
 };
 
-const DRAFTED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// A draft is due this long after the resolution (P1).
+pub(crate) const DRAFTED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 const PUBLISHED_WITHIN: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Why the worst incidents need a post-mortem (P3).
+pub(crate) const CUSTOMERS_HURT: &str = "customers were hurt";
 const REVIEWED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn check(context: &mut Context<'_>) {
@@ -103,7 +106,7 @@ pub fn required_because(document: &Document) -> Vec<&'static str> {
     let front = &document.front;
     let customers = front.severity <= IncidentSeverity::Sev2 || front.detection == Some(Detection::Customer);
     [
-        (customers, "customers were hurt"),
+        (customers, CUSTOMERS_HURT),
         (front.slo.iter().any(|slo| slo.budget_spent >= 1.0), "an SLO was breached"),
         (front.security, "it is about security"),
         (front.outage == Some(Outage::Full), "everything was down"),

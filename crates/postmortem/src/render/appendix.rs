@@ -82,7 +82,7 @@ fn params(item: &Evidence) -> String {
 fn result(out: &mut String, item: &Evidence) {
     let _ = write!(
         out,
-        "<details><summary>Result: {} rows</summary><div class=\"scroll\"><table><caption>Result of {}</caption><thead><tr>",
+        "<details><summary>Result: {} rows</summary><div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"Table, scrollable when narrow\"><table><caption>Result of {}</caption><thead><tr>",
         item.rows.len(),
         escape(&item.id)
     );

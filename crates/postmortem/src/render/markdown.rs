@@ -106,7 +106,7 @@ impl Writer {
             Tag::Item => self.out.push_str("<li>"),
             Tag::Table(alignments) => {
                 self.alignments = alignments;
-                self.out.push_str("<div class=\"scroll\"><table>");
+                self.out.push_str("<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"Table, scrollable when narrow\"><table>");
             }
             Tag::TableHead => {
                 self.in_head = true;

@@ -31,7 +31,7 @@ pub(super) fn timeline(document: &Document) -> String {
         return String::new();
     }
     let mut out = format!(
-        "<div class=\"scroll\"><table class=\"timeline\"><caption>Times in {}</caption><thead><tr><th scope=\"col\">Time</th><th scope=\"col\">What</th><th scope=\"col\">Source</th><th scope=\"col\">Event</th></tr></thead><tbody>",
+        "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"Table, scrollable when narrow\"><table class=\"timeline\"><caption>Times in {}</caption><thead><tr><th scope=\"col\">Time</th><th scope=\"col\">What</th><th scope=\"col\">Source</th><th scope=\"col\">Event</th></tr></thead><tbody>",
         escape(&document.front.timezone)
     );
     for row in rows {
@@ -153,7 +153,7 @@ pub(super) fn actions(document: &Document) -> String {
         return String::new();
     }
     let mut out = String::from(
-        "<div class=\"scroll\"><table class=\"actions\"><caption>What will be done, by whom, by when</caption><thead><tr><th scope=\"col\">Id</th><th scope=\"col\">Action</th><th scope=\"col\">Owner</th><th scope=\"col\">Due</th><th scope=\"col\">Priority</th><th scope=\"col\">State</th><th scope=\"col\">Answers</th><th scope=\"col\">Verified by</th></tr></thead><tbody>",
+        "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"Table, scrollable when narrow\"><table class=\"actions\"><caption>What will be done, by whom, by when</caption><thead><tr><th scope=\"col\">Id</th><th scope=\"col\">Action</th><th scope=\"col\">Owner</th><th scope=\"col\">Due</th><th scope=\"col\">Priority</th><th scope=\"col\">State</th><th scope=\"col\">Answers</th><th scope=\"col\">Verified by</th></tr></thead><tbody>",
     );
     for item in items {
         let id = html_id(&item.id);

@@ -1,20 +1,20 @@
 //! Reads what the past is made of: incidents and their timelines from `state`, documents from the workspace.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
 
 use hindsight_model::{
-    ActionKey, ActionRecord, Incident, IncidentStatus, TimelineEntry, TimelineKind, TimelineSource,
-    TimelineState,
+    ActionKey, ActionRecord, Clearance, Incident, IncidentStatus, TimelineEntry, TimelineKind,
+    TimelineSource, TimelineState,
 };
 use hindsight_state::State;
 use jiff::SignedDuration;
 
 use super::{Features, PastAction, Similar, features, likest};
 use crate::actions::standing;
-use crate::document::{Document, Visibility};
+use crate::document::Document;
 use crate::files::in_background;
-use crate::{Error, Result, list};
+use crate::{Error, Library, Result};
 
 /// Past incidents looked at, the latest.
 const PAST_MAX: usize = 2_000;
@@ -24,11 +24,15 @@ const BACK_AFTER: SignedDuration = SignedDuration::from_mins(5);
 const MITIGATED: &str = "mitigated: ";
 
 /// The incidents before this one that looked most alike, with what was done then. Merged ones are part of others and
-/// left out.
+/// left out. Restricted documents take no part, whoever asks: what is found goes into drafts that everybody reads.
 ///
 /// # Errors
 /// [`Error::State`] when incidents cannot be read, and when the workspace cannot be listed.
-pub async fn similar_incidents(state: &State, workspace: &Path, incident: &Incident) -> Result<Vec<Similar>> {
+pub async fn similar_incidents(
+    state: &State,
+    library: &Arc<Library>,
+    incident: &Incident,
+) -> Result<Vec<Similar>> {
     let tenant = &incident.tenant;
     let mut past = state.incidents(tenant).await.map_err(failed("read the incidents"))?;
     past.retain(|other| {
@@ -40,9 +44,12 @@ pub async fn similar_incidents(state: &State, workspace: &Path, incident: &Incid
     if past.is_empty() {
         return Ok(Vec::new());
     }
-    let (workspace, mine) = (workspace.to_owned(), tenant.clone());
-    let documents: Vec<Document> =
-        in_background(move || list(&workspace, &mine)).await?.into_iter().map(|row| row.document).collect();
+    let (library, mine) = (Arc::clone(library), tenant.clone());
+    let documents: Vec<Arc<Document>> = in_background(move || library.list(&mine, Clearance::Everyone))
+        .await?
+        .into_iter()
+        .map(|row| row.document)
+        .collect();
     let each: Vec<Features> = past.iter().map(|other| features(other, about(&documents, other))).collect();
     let found = likest(&features(incident, about(&documents, incident)), past.iter().zip(&each));
     let records = state.action_records(tenant).await.map_err(failed("read what became of actions"))?;
@@ -66,9 +73,12 @@ pub async fn similar_incidents(state: &State, workspace: &Path, incident: &Incid
 }
 
 /// The documents that name an incident.
-fn about<'a>(documents: &'a [Document], incident: &Incident) -> impl Iterator<Item = &'a Document> {
+fn about<'a>(documents: &'a [Arc<Document>], incident: &Incident) -> impl Iterator<Item = &'a Document> {
     let id = incident.id;
-    documents.iter().filter(move |document| document.front.incidents.contains(&id))
+    documents
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(move |document: &&Document| document.front.incidents.contains(&id))
 }
 
 /// What people said they did; else what came back just before it was over, as after a rollback.
@@ -95,7 +105,6 @@ fn mitigation(incident: &Incident, timeline: &[TimelineEntry]) -> Vec<String> {
 
 fn actions(document: &Document, records: &BTreeMap<ActionKey, ActionRecord>) -> Vec<PastAction> {
     let postmortem = &document.front.id;
-    let is_restricted = document.front.visibility == Visibility::Restricted;
     let items = document.actions().map(|table| table.items).unwrap_or_default();
     items
         .into_iter()
@@ -105,7 +114,7 @@ fn actions(document: &Document, records: &BTreeMap<ActionKey, ActionRecord>) -> 
             PastAction {
                 postmortem: postmortem.clone(),
                 id: item.id,
-                action: if is_restricted { String::new() } else { item.action },
+                action: item.action,
                 status: standing.status.as_str().to_owned(),
             }
         })

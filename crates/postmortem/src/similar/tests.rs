@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use hindsight_model::{
     ActionStatement, NewTimelineRow, Suspect, Tenant, TimelineChange, TimelineKind, TimelineRow,
@@ -9,6 +10,7 @@ use hindsight_state::{AuditEntry, State};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Library;
 use crate::testing::at;
 
 fn suspect(service: &str, change: Option<&str>, templates: &[&str]) -> Suspect {
@@ -123,19 +125,20 @@ fn write_document(workspace: &Path) {
 async fn what_was_done_then_comes_with_whether_it_was_finished() {
     let state = State::in_memory().await.unwrap();
     let workspace = tempfile::tempdir().unwrap();
+    let library = Arc::new(Library::new(workspace.path()));
     let orders = || vec![suspect("orders", None, &[NO_POOL])];
     let mut past = incident(1, "09:00:00", &["checkout"], orders());
     past.times.impact_start = Some(at("09:00:00"));
     past.times.mitigated = Some(at("09:31:00"));
     let now = incident(2, "12:00:00", &["checkout"], orders());
-    let found = similar_incidents(&state, workspace.path(), &now).await.unwrap();
+    let found = similar_incidents(&state, &library, &now).await.unwrap();
     assert_eq!(found, [], "there is no past");
 
     let back = row("orders 1 is back (before: 2)", TimelineSource::System);
     for (incident, change) in [(&past, back), (&now, TimelineChange::default())] {
         state.save_incidents(&[(incident.clone(), change)], None).await.unwrap();
     }
-    let found = similar_incidents(&state, workspace.path(), &now).await.unwrap();
+    let found = similar_incidents(&state, &library, &now).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].mitigation, ["orders 1 is back (before: 2)"]);
     assert!(found[0].actions.is_empty() && found[0].postmortems.is_empty());
@@ -160,7 +163,7 @@ async fn what_was_done_then_comes_with_whether_it_was_finished() {
         detail: "{}".to_owned(),
     };
     state.say_of_action(&Tenant::default(), &key, &statement, &entry).await.unwrap();
-    let found = similar_incidents(&state, workspace.path(), &now).await.unwrap();
+    let found = similar_incidents(&state, &library, &now).await.unwrap();
     assert_eq!(found[0].mitigation, ["rolled orders back"]);
     assert_eq!(found[0].postmortems, ["PM-2026-001"]);
     let told: Vec<_> = found[0]
@@ -170,6 +173,13 @@ async fn what_was_done_then_comes_with_whether_it_was_finished() {
         .collect();
     assert_eq!(told, [("A1", "proposed", false), ("A2", "done", true)]);
     assert_eq!(found[0].unfinished().count(), 1);
-    let of_the_first = similar_incidents(&state, workspace.path(), &past).await.unwrap();
+    let file = workspace.path().join("postmortems/PM-2026-001-orders/postmortem.md");
+    let text = fs::read_to_string(&file)
+        .unwrap()
+        .replace("severity: SEV2", "severity: SEV2\nvisibility: restricted");
+    fs::write(&file, text).unwrap();
+    let found = similar_incidents(&state, &library, &now).await.unwrap();
+    assert!(found[0].actions.is_empty() && found[0].postmortems.is_empty(), "restricted: {found:?}");
+    let of_the_first = similar_incidents(&state, &library, &past).await.unwrap();
     assert_eq!(of_the_first, [], "what came later is no past");
 }

@@ -1,27 +1,27 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use hindsight_model::{ActionCheck, SqlError, SystemTable, Tenant};
+use hindsight_model::{ActionCheck, Clearance, SqlError, SystemTable, Tenant};
 use hindsight_state::State;
 use jiff::Timestamp;
 
-use super::{ActionRow, days_since_epoch, failed, joined, list_actions, text, texts, time, times};
+use super::{ActionRow, days_since_epoch, failed, joined, text, texts, time, times};
+use crate::Library;
 use crate::actions::{Standing, standing};
 use crate::files::in_background;
 
 /// `action_items`: one row an item of any document.
 #[derive(Clone, Debug)]
 pub struct ActionItemsTable {
-    workspace: PathBuf,
+    library: Arc<Library>,
     state: State,
 }
 
 impl ActionItemsTable {
     /// The table over a workspace, with what `state` knows of its items.
-    pub fn new(workspace: impl Into<PathBuf>, state: State) -> Self {
-        Self { workspace: workspace.into(), state }
+    pub fn new(library: Arc<Library>, state: State) -> Self {
+        Self { library, state }
     }
 }
 
@@ -93,9 +93,17 @@ impl SystemTable for ActionItemsTable {
     }
 
     async fn rows(&self, tenant: &Tenant) -> std::result::Result<RecordBatch, SqlError> {
-        let (workspace, mine) = (self.workspace.clone(), tenant.clone());
-        let rows =
-            in_background(move || list_actions(&workspace, &mine)).await.map_err(|error| failed(&error))?;
+        self.rows_for(tenant, Clearance::Everyone).await
+    }
+
+    async fn rows_for(
+        &self,
+        tenant: &Tenant,
+        clearance: Clearance,
+    ) -> std::result::Result<RecordBatch, SqlError> {
+        let (library, mine) = (Arc::clone(&self.library), tenant.clone());
+        let rows = in_background(move || library.list_actions(&mine, clearance)).await;
+        let rows = rows.map_err(|error| failed(&error))?;
         let records = self.state.action_records(tenant).await;
         let records = records.map_err(|error| SqlError::Failed { message: error.to_string() })?;
         let standings: Vec<Standing> = rows

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use arrow::array::Date32Array;
 use hindsight_model::{ActionCheck, CheckOutcome, SystemTable};
@@ -25,10 +26,14 @@ fn workspace() -> tempfile::TempDir {
     dir
 }
 
+fn library(dir: &tempfile::TempDir) -> Arc<Library> {
+    Arc::new(Library::new(dir.path()))
+}
+
 #[tokio::test]
 async fn each_tenant_sees_its_own_documents_and_broken_ones_are_left_out() {
     let dir = workspace();
-    let table = PostmortemsTable::new(dir.path());
+    let table = PostmortemsTable::new(library(&dir));
     let rows = table.rows(&Tenant::default()).await.unwrap();
     assert_eq!(rows.num_rows(), 1);
     assert_eq!(rows.schema(), table.schema());
@@ -41,7 +46,7 @@ async fn each_tenant_sees_its_own_documents_and_broken_ones_are_left_out() {
 #[tokio::test]
 async fn action_items_are_rows_with_owner_due_and_place() {
     let dir = workspace();
-    let table = ActionItemsTable::new(dir.path(), State::in_memory().await.unwrap());
+    let table = ActionItemsTable::new(library(&dir), State::in_memory().await.unwrap());
     let rows = table.rows(&Tenant::default()).await.unwrap();
     assert_eq!(rows.num_rows(), 2);
     let text = |name: &str| {
@@ -58,7 +63,7 @@ async fn action_items_are_rows_with_owner_due_and_place() {
 #[tokio::test]
 async fn a_workspace_without_post_mortems_is_empty_not_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let rows = PostmortemsTable::new(dir.path()).rows(&Tenant::default()).await.unwrap();
+    let rows = PostmortemsTable::new(library(&dir)).rows(&Tenant::default()).await.unwrap();
     assert_eq!(rows.num_rows(), 0);
     assert_eq!(crate::workspace::find(dir.path(), "PM-2026-001").unwrap(), None);
     let full = workspace();
@@ -70,7 +75,7 @@ async fn a_workspace_without_post_mortems_is_empty_not_an_error() {
 async fn an_item_shows_what_its_verification_found() {
     let dir = workspace();
     let state = State::in_memory().await.unwrap();
-    let row = list_actions(dir.path(), &Tenant::default()).unwrap().remove(1);
+    let row = library(&dir).list_actions(&Tenant::default(), Clearance::Everyone).unwrap().remove(1);
     let at: Timestamp = "2026-05-20T10:00:00Z".parse().unwrap();
     let check = ActionCheck {
         verify: row.item.verify.clone(),
@@ -83,7 +88,7 @@ async fn an_item_shows_what_its_verification_found() {
     };
     assert!(!check.verify.is_empty(), "the fixture has a condition");
     state.save_action_check(&Tenant::default(), &row.key(), &check).await.unwrap();
-    let table = ActionItemsTable::new(dir.path(), state);
+    let table = ActionItemsTable::new(library(&dir), state);
     let rows = table.rows(&Tenant::default()).await.unwrap();
     assert_eq!(rows.schema(), table.schema());
     let text = |name: &str, row| {

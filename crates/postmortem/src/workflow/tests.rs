@@ -113,7 +113,9 @@ fn an_error_blocks_publishing_a_warning_does_not() {
     assert!(take(&warned, step(Status::Published, "dana.k")).is_ok());
     let mut early = step(Status::Published, "dana.k");
     early.now = parse_instant("2026-05-06T12:00:00-07:00").unwrap();
-    refused(&document, early, "in review for 2 h");
+    refused(&document, early, "it had not come to approved yet");
+    let quick = changed(&document, "approved: 2026-05-08T10", "approved: 2026-05-06T11");
+    refused(&quick, early, "in review for 2 h");
 }
 
 #[test]

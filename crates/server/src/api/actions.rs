@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response};
-use hindsight_model::ActionKey;
+use axum::{Extension, Json};
+use hindsight_model::{ActionKey, Clearance};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -26,13 +26,17 @@ struct VerifyCall {
 }
 
 /// `POST /api/v1/action-items/verify`: looks now; asking again looks again.
-pub(crate) async fn verify_now(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn verify_now(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
     let call: VerifyCall = if body.is_empty() { VerifyCall::default() } else { parse(&body, VERIFY_HINT)? };
     let which = match call.id {
         Some(id) => Which::One(id.parse().map_err(|error| ApiError::bad_request(error, VERIFY_HINT))?),
         None => Which::All,
     };
-    let verified = verify(&app, which).await?;
+    let verified = verify(&app, which, clearance).await?;
     Ok(Json(json!({"verified": verified.iter().map(shown).collect::<Vec<_>>()})))
 }
 
@@ -63,6 +67,7 @@ struct SayCall {
 /// `POST /api/v1/action-items/{postmortem}/{item}`.
 pub(crate) async fn say_of(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path((postmortem, item)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
@@ -70,7 +75,7 @@ pub(crate) async fn say_of(
     let key = ActionKey { postmortem, item };
     let SayCall { author, status, reason, approver } = parse(&body, SAY_HINT)?;
     once(&app, &headers, &format!("action {key}"), &body, async {
-        let status = say(&app, &key, Words { author, status, reason, approver }).await?;
+        let status = say(&app, &key, Words { author, status, reason, approver }, clearance).await?;
         Ok(json!({"id": key.to_string(), "status": status.as_str()}))
     })
     .await

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{Response, StatusCode, header};
 use futures::StreamExt as _;
+use hindsight_model::Clearance;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -34,11 +36,12 @@ fn somebody() -> String {
 /// Streams the capsule; `X-Hindsight-Manifest-Sha256` has what the receiver may compare. One is made at a time.
 pub(crate) async fn export(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     options: Result<Query<Options>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response<Body>, ApiError> {
     let Query(options) = options.map_err(|error| ApiError::bad_request(error.to_string(), HINT))?;
-    let options = options.read()?;
+    let options = options.read(clearance)?;
     let id = incident_id(&id)?;
     if app.capsule.is_some() {
         let hint = "send the file that you opened";
@@ -53,9 +56,9 @@ pub(crate) async fn export(
             "one is made at a time; ask again when it is done",
         )
     })?;
-    let (workspace, now) = (&app.config.workspace.value, app.clock.now());
+    let now = app.clock.now();
     let tell = Arc::new(|_| {});
-    let export = export_capsule(&app.store, &app.state, workspace, id, now, &options, tell).await;
+    let export = export_capsule(&app.store, &app.state, &app.library, id, now, &options, tell).await;
     let export = export.map_err(|error| refused(&error))?;
     tracing::info!(
         incident = %id,
@@ -88,7 +91,7 @@ fn told(
 }
 
 impl Options {
-    fn read(self) -> Result<ExportOptions, ApiError> {
+    fn read(self, clearance: Clearance) -> Result<ExportOptions, ApiError> {
         let documents = match (self.restricted.as_deref(), self.report.as_deref()) {
             (None, None) => Documents::Unrestricted,
             (Some("include"), None) => Documents::Restricted,
@@ -99,7 +102,12 @@ impl Options {
         if author.is_empty() || author.len() > hindsight_state::AUDIT_WORD_BYTES_MAX {
             return Err(ApiError::bad_request("`author` is empty or too long", HINT));
         }
-        Ok(ExportOptions { author, documents })
+        if documents == Documents::Restricted && clearance == Clearance::Everyone {
+            let message = "restricted post-mortems go along only for those who may see them";
+            let hint = "leave `restricted` out, or ask somebody with the role `restricted`";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "restricted", message, hint));
+        }
+        Ok(ExportOptions { author, documents, clearance })
     }
 }
 

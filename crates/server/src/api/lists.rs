@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use hindsight_model::{SqlRequest, SqlSource as _};
+use axum::{Extension, Json};
+use hindsight_model::{Clearance, SqlRequest, SqlSource as _};
 use hindsight_query::output;
 use serde_json::{Value, json};
 
@@ -34,21 +34,39 @@ pub(crate) async fn incidents(State(app): State<Arc<App>>) -> Result<Json<Value>
     list(&app, "incidents", "SELECT * FROM incidents ORDER BY opened_at DESC").await
 }
 
-pub(crate) async fn postmortems(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    list(&app, "postmortems", "SELECT * FROM postmortems ORDER BY id DESC").await
+pub(crate) async fn postmortems(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Json<Value>, ApiError> {
+    list_for(&app, clearance, "postmortems", "SELECT * FROM postmortems ORDER BY id DESC").await
+}
+
+/// Incidents that are over and have no post-mortem.
+pub(crate) async fn lacking(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    let lacking = crate::lacking::lacking(&app).await.map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(json!({ "lacking": lacking })))
 }
 
 pub(crate) async fn holds(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
     list(&app, "holds", "SELECT * FROM holds ORDER BY id").await
 }
 
-pub(crate) async fn action_items(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    list(&app, "action_items", "SELECT * FROM action_items").await
+pub(crate) async fn action_items(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Json<Value>, ApiError> {
+    list_for(&app, clearance, "action_items", "SELECT * FROM action_items").await
 }
 
-/// The rows of a query as objects under `name`.
+/// The rows of a query that everyone may see, as objects under `name`.
 pub(crate) async fn list(app: &App, name: &str, sql: &str) -> Result<Json<Value>, ApiError> {
-    let answer = app.query.sql(SqlRequest::new(format!("{sql} LIMIT {ROWS_MAX}"))).await?;
+    list_for(app, Clearance::Everyone, name, sql).await
+}
+
+/// The same for a reader who may see more.
+async fn list_for(app: &App, clearance: Clearance, name: &str, sql: &str) -> Result<Json<Value>, ApiError> {
+    let request = SqlRequest::new(format!("{sql} LIMIT {ROWS_MAX}")).clearance(clearance);
+    let answer = app.query.sql(request).await?;
     let rows = output::to_objects(&answer).map_err(|error| ApiError::internal(&error))?;
     Ok(Json(json!({ name: rows })))
 }

@@ -36,6 +36,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/alerts", get(lists::alerts))
         .route("/api/v1/slos", get(lists::slos))
         .route("/api/v1/postmortems", get(lists::postmortems))
+        .route("/api/v1/postmortems/lacking", get(lists::lacking))
         .route("/api/v1/action-items", get(lists::action_items))
         .route("/api/v1/action-items/verify", post(actions::verify_now))
         .route("/api/v1/action-items/{postmortem}/{item}", post(actions::say_of))

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::{Extension, Json};
-use hindsight_model::{SqlParam, SqlRequest, Tenant};
+use hindsight_model::{Clearance, SqlParam, SqlRequest, Tenant};
 use hindsight_query::output::Format;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ struct Question {
 
 pub(crate) async fn run(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     exchange: Option<Extension<Exchange>>,
     headers: HeaderMap,
     body: Bytes,
@@ -42,7 +43,7 @@ pub(crate) async fn run(
         let hint = r#"send {"sql": "SELECT …", "params": {"name": value}, "timeout_ms": 10000}"#;
         ApiError::bad_request(format!("the body is not a question: {error}"), hint)
     })?;
-    let mut request = SqlRequest::new(question.sql).tenant(Tenant::default());
+    let mut request = SqlRequest::new(question.sql).tenant(Tenant::default()).clearance(clearance);
     request.timeout = question.timeout_ms.map(Duration::from_millis);
     for (name, value) in &question.params {
         request = request.param(name.clone(), param(name, value)?);

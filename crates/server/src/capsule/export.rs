@@ -2,7 +2,6 @@
 //! neither memory nor disk has to hold the whole.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +10,9 @@ use hindsight_capsule::{
     Block, CapsulePath, END, FORMAT, FileEntry, Layout, Manifest, OfIncident, Window, padding,
 };
 use hindsight_incidents::window_of;
-use hindsight_model::{Incident, IncidentId, Table, Tenant};
-use hindsight_postmortem::Bundle;
+use hindsight_model::{Clearance, Incident, IncidentId, Table, Tenant};
 use hindsight_postmortem::document::Visibility;
+use hindsight_postmortem::{Bundle, Library};
 use hindsight_state::{AuditEntry, IncidentRecord, State};
 use hindsight_store::verify::Progress;
 use hindsight_store::{Excerpt, ExcerptFile, Store};
@@ -53,6 +52,8 @@ pub struct ExportOptions {
     pub author: String,
     /// Which post-mortems go along.
     pub documents: Documents,
+    /// What they may see themselves: no other post-mortem goes along.
+    pub clearance: Clearance,
 }
 
 /// `incident.json`.
@@ -88,7 +89,7 @@ enum Part {
 pub async fn export_capsule(
     store: &Store,
     state: &State,
-    workspace: &Path,
+    library: &Arc<Library>,
     id: IncidentId,
     now: Timestamp,
     options: &ExportOptions,
@@ -98,7 +99,7 @@ pub async fn export_capsule(
     let incidents = state.incidents(&tenant).await?;
     let incident = incidents.iter().find(|incident| incident.id == id).ok_or(CapsuleError::NoIncident(id))?;
     let window = window(&incidents, incident, now)?;
-    let bundles = bundles(workspace, id, options.documents).await?;
+    let bundles = bundles(library, id, options).await?;
     let documents: Vec<String> = bundles.iter().map(|bundle| bundle.id.clone()).collect();
     let record = state.incident_record(&tenant, id, &documents).await?;
     let record = record.ok_or(CapsuleError::NoIncident(id))?;
@@ -208,19 +209,24 @@ fn window(incidents: &[Incident], incident: &Incident, now: Timestamp) -> Result
 }
 
 async fn bundles(
-    workspace: &Path,
+    library: &Arc<Library>,
     id: IncidentId,
-    documents: Documents,
+    options: &ExportOptions,
 ) -> Result<Vec<Bundle>, CapsuleError> {
+    let documents = options.documents;
     if documents == Documents::None {
         return Ok(Vec::new());
     }
-    let workspace = workspace.to_owned();
+    let library = Arc::clone(library);
     let found =
-        tokio::task::spawn_blocking(move || hindsight_postmortem::bundle(&workspace, &Tenant::default(), id));
-    let found = found.await.map_err(CapsuleError::Stopped)??;
+        tokio::task::spawn_blocking(move || hindsight_postmortem::bundle(&library, &Tenant::default(), id));
+    let mut found = found.await.map_err(CapsuleError::Stopped)??;
     for path in found.unreadable {
         tracing::warn!(path = %path.display(), "a post-mortem cannot be read and is not in the capsule of {id}");
+    }
+    if options.clearance == Clearance::Everyone {
+        // Not even that there is one is told.
+        found.bundles.retain(|bundle| bundle.visibility != Visibility::Restricted);
     }
     let restricted = found.bundles.iter().find(|bundle| bundle.visibility == Visibility::Restricted);
     match restricted {

@@ -116,6 +116,46 @@ fn beyond_loopback_needs_a_token_or_insecure() {
 }
 
 #[test]
+fn further_tokens_have_roles_and_come_beside_the_one_that_sees_everything() {
+    use hindsight_model::Clearance;
+
+    use crate::access::Access;
+    let dir = tempfile::tempdir().unwrap();
+    for (name, token) in
+        [("all", "all-all-all-all-all"), ("dev", "dev-dev-dev-dev-dev"), ("sec", "sec-sec-sec-sec-sec")]
+    {
+        std::fs::write(dir.path().join(name), token).unwrap();
+    }
+    let load = |text: &str| {
+        std::fs::write(dir.path().join("hindsight.toml"), text).unwrap();
+        Config::load(&Overrides { workspace: Some(dir.path().to_path_buf()), ..Overrides::default() })
+    };
+    let dev = "[[tokens]]\nname = \"dev\"\ntoken_file = \"dev\"\n";
+    let sec = "[[tokens]]\nname = \"sec\"\ntoken_file = \"sec\"\nroles = [\"restricted\"]\n";
+    let config = load(&format!("token_file = \"all\"\n{dev}{sec}")).unwrap();
+    let shown = config.describe().into_iter().find(|(key, ..)| *key == "tokens").unwrap().1;
+    assert_eq!(shown, "dev, sec (restricted)");
+    let access = Access::new(&config);
+    let admit = |sent: &str| access.admit(Some(sent));
+    assert_eq!(admit("all-all-all-all-all"), Some(Clearance::Restricted));
+    assert_eq!(admit("sec-sec-sec-sec-sec"), Some(Clearance::Restricted));
+    assert_eq!(admit("dev-dev-dev-dev-dev"), Some(Clearance::Everyone));
+    assert_eq!((admit("dev-dev-dev-dev-deV"), access.admit(None)), (None, None));
+    let open = Access::new(&load("").unwrap());
+    assert_eq!(open.admit(None), Some(Clearance::Restricted), "alone at home one sees everything");
+    for (wrong, says) in [
+        (dev.to_owned(), "set `token_file`"),
+        (format!("token_file = \"dev\"\n{dev}"), "of another one"),
+        (format!("token_file = \"all\"\n{dev}{dev}"), "of another one"),
+    ] {
+        let error = load(&wrong).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let role = load(&format!("token_file = \"all\"\n{dev}roles = [\"admin\"]\n"));
+    assert!(matches!(role, Err(ConfigError::Parse { .. })));
+}
+
+#[test]
 fn a_certificate_comes_with_its_key() {
     let both = with_file("[listen]\npg_tls_cert = \"a.pem\"\npg_tls_key = \"b.pem\"\n").unwrap();
     let files = both.listen_pg_tls.value.unwrap();

@@ -23,7 +23,7 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use hindsight_model::SqlError;
+use hindsight_model::{Clearance, SqlError};
 use hindsight_query::{Description, QueryEngine};
 use prost::Message as _;
 use tonic::metadata::MetadataMap;
@@ -78,9 +78,9 @@ impl FlightSqlService for FlightSql {
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
-        _: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        self.rows(&ticket.statement_handle).await
+        self.rows(&ticket.statement_handle, clearance(&request)).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -124,9 +124,9 @@ impl FlightSqlService for FlightSql {
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
-        self.rows(&query.prepared_statement_handle).await
+        self.rows(&query.prepared_statement_handle, clearance(&request)).await
     }
 
     async fn do_action_close_prepared_statement(
@@ -272,9 +272,9 @@ impl FlightSql {
         self.query.describe(handle.request()).await.map_err(|error| status(&error))
     }
 
-    async fn rows(&self, handle: &[u8]) -> Result<Response<Rows>, Status> {
-        let rows =
-            self.query.begin(Handle::read(handle)?.request()).rows().await.map_err(|error| status(&error))?;
+    async fn rows(&self, handle: &[u8], clearance: Clearance) -> Result<Response<Rows>, Status> {
+        let request = Handle::read(handle)?.request().clearance(clearance);
+        let rows = self.query.begin(request).rows().await.map_err(|error| status(&error))?;
         let schema = Arc::clone(rows.schema());
         let batches = stream::unfold(rows, |mut rows| async move {
             let batch = rows.next().await?;
@@ -283,6 +283,11 @@ impl FlightSql {
         let encoded = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
         Ok(Response::new(encoded.map_err(Status::from).boxed()))
     }
+}
+
+/// What whoever fetches may see; a handle may have come from somebody else.
+fn clearance(request: &Request<Ticket>) -> Clearance {
+    request.extensions().get().copied().unwrap_or_default()
 }
 
 /// What the client sent as its token, in the form in which to send it again.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::Response;
-use hindsight_model::{ActionKey, Tenant};
+use axum::{Extension, Form};
+use hindsight_model::{ActionKey, Clearance, Tenant};
 use hindsight_postmortem::ActionRow;
 use hindsight_postmortem::actions::{Standing, standing};
 use hindsight_postmortem::chart::shorten;
@@ -81,9 +81,10 @@ pub(crate) struct ActionsQuery {
 
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Query(query): Query<ActionsQuery>,
 ) -> Result<Response<Body>, PageError> {
-    let items = items(&app).await?;
+    let items = items(&app, clearance).await?;
     let said = match query.done.as_deref() {
         Some("verified") => Some("Looked at all evidence just now.".to_owned()),
         Some(key) => key.parse::<ActionKey>().ok().map(|key| format!("Written down for {key}.")),
@@ -111,9 +112,9 @@ pub(crate) async fn show(
     }))
 }
 
-/// Every item, those due first in front, those without a date last.
-pub(super) async fn items(app: &App) -> Result<Vec<Item>, PageError> {
-    let rows = rows(app).await.map_err(PageError::from_api)?;
+/// Every item that a reader may see, those due first in front, those without a date last.
+pub(super) async fn items(app: &App, clearance: Clearance) -> Result<Vec<Item>, PageError> {
+    let rows = rows(app, clearance).await.map_err(PageError::from_api)?;
     let records = app.state.action_records(&Tenant::default()).await?;
     let stand = |row: &ActionRow| standing(&row.item, &records.get(&row.key()).cloned().unwrap_or_default());
     let items = rows.into_iter().map(|row| (stand(&row), row)).collect();
@@ -193,6 +194,7 @@ pub(crate) struct SayForm {
 /// Writes down what a person says of an item, beside its document.
 pub(crate) async fn say_of(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path((postmortem, item)): Path<(String, String)>,
     Form(form): Form<SayForm>,
 ) -> Result<Response<Body>, PageError> {
@@ -204,13 +206,16 @@ pub(crate) async fn say_of(
         reason: given(form.reason),
         approver: given(form.approver),
     };
-    say(&app, &key, words).await.map_err(PageError::from_api)?;
+    say(&app, &key, words, clearance).await.map_err(PageError::from_api)?;
     Ok(see_other(&format!("/actions?done={key}")))
 }
 
 /// Looks at all evidence now.
-pub(crate) async fn verify_all(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
-    verify(&app, Which::All).await.map_err(PageError::from_api)?;
+pub(crate) async fn verify_all(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Response<Body>, PageError> {
+    verify(&app, Which::All, clearance).await.map_err(PageError::from_api)?;
     Ok(see_other("/actions?done=verified"))
 }
 
@@ -220,6 +225,7 @@ mod tests {
 
     use hindsight_model::ActionRecord;
     use hindsight_postmortem::Document;
+    use hindsight_postmortem::document::Visibility;
 
     use super::*;
 
@@ -234,7 +240,12 @@ mod tests {
              | A3 | done | cy | 2026-05-01 | low | L1 | 1.5 | | | done |\n\
              | A5 | some day | dee | | low | L1 | 1.5 | | | in_progress |\n";
         let document = Document::parse(text, Path::new("postmortem.md")).unwrap();
-        let row = |item| ActionRow { postmortem: "PM-2026-001".to_owned(), path: PathBuf::new(), item };
+        let row = |item| ActionRow {
+            postmortem: "PM-2026-001".to_owned(),
+            path: PathBuf::new(),
+            visibility: Visibility::Internal,
+            item,
+        };
         let rows = document.actions().unwrap().items.into_iter().map(row);
         let stands = rows.map(|row| (standing(&row.item, &ActionRecord::default()), row)).collect();
         let items = sorted(stands, "2026-05-20T00:00:00Z".parse().unwrap());

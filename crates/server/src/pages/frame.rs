@@ -104,6 +104,10 @@ impl PageError {
         Self::new(StatusCode::NOT_FOUND, message, hint)
     }
 
+    pub(crate) fn forbidden(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message, hint)
+    }
+
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = chain(error), "page failed");
         let hint = "The server's log has the cause under this request id. Try again in a moment.";

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
 use hindsight_model::{
-    Incident, IncidentId, Reason, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
-    TimelineRow, TimelineState, Transition,
+    Clearance, Incident, IncidentId, Reason, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry,
+    TimelineKind, TimelineRow, TimelineState, Transition,
 };
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
 use hindsight_postmortem::{PastAction, Similar, similar_incidents};
@@ -119,6 +120,7 @@ struct ReasonView {
 
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
 ) -> Result<Response<Body>, PageError> {
     let hint = "The list of incidents has every id.";
@@ -130,8 +132,8 @@ pub(crate) async fn show(
     let timeline: Vec<TimelineRow> = entries.iter().filter(|e| told(e)).map(|e| e.row.clone()).collect();
     let range = range_of(&incident, &timeline, app.clock.now());
     let charts = charts(&app, &incident, &timeline, &range).await?;
-    let postmortem = postmortem_of(&app, id).await?;
-    let similar = similar_incidents(&app.state, &app.config.workspace.value, &incident).await;
+    let postmortem = postmortem_of(&app, id, clearance).await?;
+    let similar = similar_incidents(&app.state, &app.library, &incident).await;
     let similar = similar.map_err(|error| PageError::internal(&error))?;
     let traces = traces(&app, &incident, &range).await;
     Ok(html(&IncidentPage {
@@ -371,8 +373,13 @@ async fn alerts(app: &App, incident: &Incident) -> Result<Vec<AlertRow>, PageErr
     Ok(named.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
-async fn postmortem_of(app: &App, id: IncidentId) -> Result<Option<(String, String)>, PageError> {
-    let listed = listed(app.config.workspace.value.clone()).await?;
-    let fronts = listed.into_iter().map(|row| row.document.front);
-    Ok(fronts.into_iter().find(|front| front.incidents.contains(&id)).map(|front| (front.id, front.title)))
+async fn postmortem_of(
+    app: &App,
+    id: IncidentId,
+    clearance: Clearance,
+) -> Result<Option<(String, String)>, PageError> {
+    let listed = listed(app, clearance).await?;
+    let mut fronts = listed.iter().map(|row| &row.document.front);
+    let about = fronts.find(|front| front.incidents.contains(&id));
+    Ok(about.map(|front| (front.id.clone(), front.title.clone())))
 }

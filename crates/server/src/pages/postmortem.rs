@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::Response;
 use axum::routing::{get, post};
-use hindsight_model::Tenant;
+use axum::{Extension, Router};
+use hindsight_model::{Clearance, Tenant};
 use hindsight_postmortem::document::{Document, Person, Status};
 use hindsight_postmortem::evidence::EvidenceSet;
 use hindsight_postmortem::{Error, Finding, Knowledge, Level, Obstacle, Step, lint_knowing, transition};
@@ -91,10 +91,11 @@ struct ShowQuery {
 
 async fn show(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     Query(query): Query<ShowQuery>,
 ) -> Result<Response<Body>, PageError> {
-    let (path, knowledge) = find(&app, &id).await?;
+    let (path, knowledge) = find(&app, &id, clearance).await?;
     let page = in_background(move || page(&path, &knowledge)).await?;
     let said = match query.done.as_deref() {
         Some("drafted") => Some("Drafted: facts stand with their evidence, questions wait for you."),
@@ -216,9 +217,10 @@ fn views(findings: &[Finding], text: &str) -> Vec<FindingView> {
     findings.iter().map(view).collect()
 }
 
-/// The file of the post-mortem with this id, and what its checks should know of the rest of the workspace.
-async fn find(app: &App, id: &str) -> Result<(PathBuf, Knowledge), PageError> {
-    let listed = listed(app.config.workspace.value.clone()).await?;
+/// The file of the post-mortem with this id, and what its checks should know of the rest of the workspace. One that
+/// the reader may not see is not there.
+async fn find(app: &App, id: &str, clearance: Clearance) -> Result<(PathBuf, Knowledge), PageError> {
+    let listed = listed(app, clearance).await?;
     let (found, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|row| row.document.front.id == id);
     let Some(found) = found.into_iter().next() else {
         let id: String = id.chars().take(60).collect();

@@ -4,24 +4,30 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
 use hindsight_incidents::phases;
-use hindsight_model::Tenant;
-use hindsight_postmortem::Document;
-use hindsight_postmortem::chart::{DotRow, duration_dots};
+use hindsight_model::{Clearance, Tenant};
+use hindsight_postmortem::chart::{DotRow, duration_dots, shorten};
 use hindsight_postmortem::recurrence::{Recurrence, Recurring, recurrence};
+use hindsight_postmortem::{Document, Lacking};
 
 use super::actions::{Debt, ItemView, debt, debt_words, items, view};
 use super::frame::{Frame, PageError, html};
 use super::lists::listed;
 use crate::app::App;
+use crate::lacking::lacking;
 
 /// Incidents drawn: the latest ones.
 const INCIDENTS_MAX: usize = 200;
 /// Recurring things listed on the review page.
 const RECURRING_MAX: usize = 6;
+/// Incidents without a post-mortem listed.
+const LACKING_MAX: usize = 50;
+/// Characters of the reason with which one was closed.
+const REASON_CHARS_MAX: usize = 200;
 /// Actions listed.
 const ACTIONS_MAX: usize = 100;
 
@@ -44,6 +50,19 @@ struct ReviewPage {
     recurring: Vec<RecurringView>,
     debt: Debt,
     owed: Vec<ItemView>,
+    lacking_sentence: String,
+    lacking: Vec<LackingView>,
+    lacking_hidden: usize,
+}
+
+/// An incident without a post-mortem, ready to print.
+struct LackingView {
+    incident: String,
+    title: String,
+    severity: &'static str,
+    resolved: String,
+    is_late: bool,
+    why: String,
 }
 
 struct RecurringView {
@@ -55,8 +74,11 @@ struct RecurringView {
     documents: Vec<String>,
 }
 
-pub(crate) async fn patterns(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
-    let documents = documents(&app).await?;
+pub(crate) async fn patterns(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Response<Body>, PageError> {
+    let documents = documents(&app, clearance).await?;
     let found = recurrence(&documents, app.clock.now());
     let groups = vec![
         ("patterns", "Patterns", views(&found.patterns)),
@@ -71,7 +93,10 @@ pub(crate) async fn patterns(State(app): State<Arc<App>>) -> Result<Response<Bod
     }))
 }
 
-pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>, PageError> {
+pub(crate) async fn review(
+    State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
+) -> Result<Response<Body>, PageError> {
     let now = app.clock.now();
     let mut incidents = app.state.incidents(&Tenant::default()).await?;
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
@@ -90,9 +115,10 @@ pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>
             p90: phase.p90,
         })
         .collect();
-    let documents = documents(&app).await?;
+    let documents = documents(&app, clearance).await?;
     let found = recurrence(&documents, now);
-    let items = items(&app).await?;
+    let items = items(&app, clearance).await?;
+    let lacking = lacking(&app).await.map_err(|error| PageError::internal(&error))?;
     let debt = debt(&items);
     let owed = items.iter().filter(|item| item.standing.is_open()).take(ACTIONS_MAX).map(view).collect();
     Ok(html(&ReviewPage {
@@ -103,11 +129,44 @@ pub(crate) async fn review(State(app): State<Arc<App>>) -> Result<Response<Body>
         recurring: views(&found.patterns).into_iter().take(RECURRING_MAX).collect(),
         debt,
         owed,
+        lacking_sentence: lacking_words(&lacking),
+        lacking_hidden: lacking.len().saturating_sub(LACKING_MAX),
+        lacking: lacking.iter().take(LACKING_MAX).map(lacking_view).collect(),
     }))
 }
 
-async fn documents(app: &App) -> Result<Vec<Document>, PageError> {
-    let listed = listed(app.config.workspace.value.clone()).await?;
+fn lacking_words(lacking: &[Lacking]) -> String {
+    let required = lacking.iter().filter(|one| !one.because.is_empty()).count();
+    let incidents =
+        if lacking.len() == 1 { "1 incident".to_owned() } else { format!("{} incidents", lacking.len()) };
+    match (lacking.len(), required) {
+        (0, _) => "Every incident that is over has its post-mortem, or a reason for having none.".to_owned(),
+        (_, 0) => format!("{incidents} without a post-mortem, where a reason for having none is enough."),
+        (all, some) if all == some => format!("{incidents} without the post-mortem that is due."),
+        (_, some) => format!("{incidents} without a post-mortem; {some} of them may not go without."),
+    }
+}
+
+fn lacking_view(one: &Lacking) -> LackingView {
+    let why = match (one.because.is_empty(), &one.closed_without) {
+        (true, _) => "a reason is enough".to_owned(),
+        (false, None) => one.because.join(", "),
+        (false, Some(reason)) => {
+            format!("{}; closed without: {}", one.because.join(", "), shorten(reason, REASON_CHARS_MAX))
+        }
+    };
+    LackingView {
+        incident: one.incident.to_string(),
+        title: one.title.clone(),
+        severity: one.severity.as_str(),
+        resolved: one.resolved_at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        is_late: one.is_late,
+        why,
+    }
+}
+
+async fn documents(app: &App, clearance: Clearance) -> Result<Vec<Arc<Document>>, PageError> {
+    let listed = listed(app, clearance).await?;
     Ok(listed.into_iter().map(|row| row.document).collect())
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::Response;
-use hindsight_model::{SqlAnswer, SqlRequest, SqlSource as _, SqlValue};
+use hindsight_model::{Clearance, SqlAnswer, SqlRequest, SqlSource as _, SqlValue};
 use hindsight_postmortem::chart::{LineChart, Series, Unit, line_chart, shorten};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -81,6 +82,7 @@ struct Cell {
 
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Query(query): Query<SqlQuery>,
 ) -> Result<Response<Body>, PageError> {
     let range = RangeQuery { from: query.from.clone(), to: query.to.clone(), tz: query.tz.clone() };
@@ -97,7 +99,7 @@ pub(crate) async fn show(
     if page.query.trim().is_empty() {
         return Ok(html(&page));
     }
-    let mut request = SqlRequest::new(page.query.clone());
+    let mut request = SqlRequest::new(page.query.clone()).clearance(clearance);
     for (name, at) in [("from", range.from), ("to", range.to), ("now", range.to)] {
         if page.query.contains(&format!("${name}")) {
             request = request.param(name, at);

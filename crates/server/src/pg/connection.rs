@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hindsight_model::{SqlParam, SqlRequest, Tenant};
+use hindsight_model::{Clearance, SqlParam, SqlRequest, Tenant};
 use hindsight_query::Description;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,6 @@ use super::statement::{self, Asker, Command, Statement, Tag};
 use super::types::{PgType, Scalar};
 use super::wire::{End, Gone, Wire};
 use super::{params, split};
-use crate::auth;
 
 /// Refusals of encryption before a client must begin: TLS, GSS, and once more.
 const ENCRYPTIONS_MAX: usize = 3;
@@ -92,7 +91,7 @@ async fn start(wire: &mut Wire, port: &Arc<Port>) -> Result<Option<(Asker, Enter
     let setting =
         |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let user = setting("user").unwrap_or_default();
-    check_password(wire, port, &user).await?;
+    let clearance = check_password(wire, port, &user).await?;
     let (pid, secret) = port.cancels.enter();
     let entered = Entered { cancels: Arc::clone(&port.cancels), pid };
     let database =
@@ -106,22 +105,22 @@ async fn start(wire: &mut Wire, port: &Arc<Port>) -> Result<Option<(Asker, Enter
     say::key(&mut wire.out, pid, secret);
     say::ready(&mut wire.out, Transaction::None.letter());
     wire.flush().await?;
-    Ok(Some((Asker { user, database, pid, statement_timeout: None }, entered)))
+    Ok(Some((Asker { user, database, pid, clearance, statement_timeout: None }, entered)))
 }
 
-/// SEC-1: the token is the password, of any user.
-async fn check_password(wire: &mut Wire, port: &Port, user: &str) -> Result<(), End> {
-    let Some(token) = &port.token else { return Ok(()) };
+/// SEC-1: a token is the password, of any user. What it may see.
+async fn check_password(wire: &mut Wire, port: &Port, user: &str) -> Result<Clearance, End> {
+    let refused = || {
+        let message = format!("password authentication failed for user \"{user}\"");
+        PgFault::new("28P01", message).hint("the password is the server's token; any user will do")
+    };
+    if !port.access.is_guarded() {
+        return port.access.admit(None).ok_or_else(|| refused().into());
+    }
     say::ask_for_password(&mut wire.out);
     wire.flush().await?;
     match wire.next(STARTUP_BYTES_MAX).await? {
-        Said::Password(password) if auth::same(&password, token.expose()) => Ok(()),
-        Said::Password(_) => {
-            let message = format!("password authentication failed for user \"{user}\"");
-            Err(PgFault::new("28P01", message)
-                .hint("the password is the server's token; any user will do")
-                .into())
-        }
+        Said::Password(password) => port.access.admit(Some(&password)).ok_or_else(|| refused().into()),
         _ => Err(PgFault::protocol("a password was expected").into()),
     }
 }
@@ -314,7 +313,8 @@ impl Connection {
             Statement::Query { tag } => *tag,
             Statement::Command(_) => Tag::Select,
         };
-        let mut request = SqlRequest::new(sql).tenant(Tenant::default());
+        let request = SqlRequest::new(sql).tenant(Tenant::default());
+        let mut request = request.clearance(self.asker.clearance);
         request.params = params;
         request.timeout = self.asker.statement_timeout;
         let pending = self.port.query.begin(request);

@@ -30,7 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::TokenSetting;
+use crate::access::Access;
 use crate::app::App;
 use crate::pressure::{Connections, TURN_AWAY_TIMEOUT, accept};
 use cancel::Cancels;
@@ -42,7 +42,7 @@ pub(crate) use tls::acceptor;
 /// What the connections of this port share.
 struct Port {
     query: QueryEngine,
-    token: Option<TokenSetting>,
+    access: Access,
     /// Required of every client when there is one.
     tls: Option<TlsAcceptor>,
     cancels: Arc<Cancels>,
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
 ) {
     let port = Arc::new(Port {
         query: app.query.clone(),
-        token: app.config.token.value.clone(),
+        access: Access::new(&app.config),
         tls,
         cancels: Arc::default(),
         header_timeout: app.config.limits.header_timeout.value,

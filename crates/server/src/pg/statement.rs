@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use hindsight_model::Clearance;
 use hindsight_query::TableInfo;
 
 use super::fault::PgFault;
@@ -53,6 +54,7 @@ pub(super) struct Asker {
     pub(super) user: String,
     pub(super) database: String,
     pub(super) pid: i32,
+    pub(super) clearance: Clearance,
     pub(super) statement_timeout: Option<Duration>,
 }
 
@@ -169,7 +171,13 @@ pub(super) fn unquoted(word: &str) -> String {
 
 #[cfg(test)]
 pub(super) fn asker() -> Asker {
-    Asker { user: "me".to_owned(), database: "hindsight".to_owned(), pid: 7, statement_timeout: None }
+    Asker {
+        user: "me".to_owned(),
+        database: "hindsight".to_owned(),
+        pid: 7,
+        clearance: Clearance::Everyone,
+        statement_timeout: None,
+    }
 }
 
 #[cfg(test)]

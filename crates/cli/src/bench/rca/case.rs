@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use hindsight_model::{Clock, LogicalClock, SqlSource, Tenant};
 use hindsight_otlp::Encoding;
+use hindsight_postmortem::Library;
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_state::State;
 use hindsight_store::{Durability, Ingest, Store, StoreOptions};
@@ -68,7 +69,8 @@ impl CaseStore {
         let store = Store::open(options, Arc::<LogicalClock>::clone(&clock) as Arc<dyn Clock>).await?;
         let state = State::in_memory().await?;
         let options = QueryOptions { clock: clock as Arc<dyn Clock>, ..QueryOptions::default() };
-        let query = hindsight_server::query_engine(&store, &state, folder.path().to_owned(), options)?;
+        let query =
+            hindsight_server::query_engine(&store, &state, &Arc::new(Library::new(folder.path())), options)?;
         Ok(Self { query: Arc::new(query), from, to: now, store, _folder: folder })
     }
 

@@ -191,6 +191,6 @@ fn others(knowledge: &mut Knowledge, numbers: &[u32], a1: &str) {
             .replace("impact_start: 2026-05-04", "impact_start: 2026-04-04")
             .replace("patterns: []", "patterns: [slow-rollback]")
             .replace("| verified |", &format!("| {a1} |"));
-        knowledge.others.push(Document::parse(&text, Path::new("other.md")).unwrap());
+        knowledge.others.push(Arc::new(Document::parse(&text, Path::new("other.md")).unwrap()));
     }
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
-use hindsight_model::{IncidentId, SqlRequest, SqlSource as _, Tenant};
+use axum::{Extension, Form};
+use hindsight_model::{Clearance, IncidentId, SqlRequest, SqlSource as _, Tenant};
 use hindsight_postmortem::DraftInput;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::super::frame::{PageError, see_other};
+use super::super::lists::listed;
 use crate::app::App;
 
 /// Name and version that evidence carries.
@@ -29,6 +30,7 @@ pub(super) struct DraftForm {
 /// Drafts and goes to the document. One that exists keeps every region that somebody edited.
 pub(super) async fn write(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     Form(form): Form<DraftForm>,
 ) -> Result<Response<Body>, PageError> {
@@ -37,8 +39,12 @@ pub(super) async fn write(
     let id: IncidentId = id.parse().map_err(|error| PageError::not_found(format!("{error}."), hint))?;
     let incident = app.state.incident(&Tenant::default(), id).await?;
     let incident = incident.ok_or_else(|| PageError::not_found(format!("There is no {id}."), hint))?;
+    if is_hidden(&app, id, clearance).await? {
+        let message = format!("You cannot draft the post-mortem of {id}.");
+        return Err(PageError::forbidden(message, "Somebody with the role `restricted` can."));
+    }
     let timeline = app.state.timeline(&Tenant::default(), id).await?;
-    let similar = hindsight_postmortem::similar_incidents(&app.state, &app.config.workspace.value, &incident);
+    let similar = hindsight_postmortem::similar_incidents(&app.state, &app.library, &incident);
     let similar = similar.await.map_err(super::said)?;
     let input = DraftInput {
         incident: &incident,
@@ -54,6 +60,13 @@ pub(super) async fn write(
     let detail = json!({"incident": id, "created": drafted.created});
     super::audit(&app, author, "postmortem.draft", &drafted.id, &detail).await?;
     Ok(see_other(&format!("/postmortems/{}?done=drafted", drafted.id)))
+}
+
+/// Whether the incident has a document already that whoever asks must not see, and so must not change either.
+async fn is_hidden(app: &App, id: IncidentId, clearance: Clearance) -> Result<bool, PageError> {
+    let listed = listed(app, Clearance::Restricted).await?;
+    let mut about = listed.iter().filter(|row| row.document.front.incidents.contains(&id));
+    Ok(about.any(|row| !row.document.is_visible(clearance)))
 }
 
 /// How far the telemetry reaches, when it is known.

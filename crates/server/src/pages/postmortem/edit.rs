@@ -5,10 +5,11 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{Response, StatusCode};
+use axum::{Extension, Form};
+use hindsight_model::Clearance;
 use hindsight_postmortem::evidence::EvidenceSet;
 use hindsight_postmortem::{Document, Error, Finding, Knowledge, edit, lint_knowing, with_line_ends_of};
 use serde::Deserialize;
@@ -46,10 +47,11 @@ pub(super) struct EditQuery {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     Query(query): Query<EditQuery>,
 ) -> Result<Response<Body>, PageError> {
-    let (path, knowledge) = super::find(&app, &id).await?;
+    let (path, knowledge) = super::find(&app, &id, clearance).await?;
     let (document, checked) = super::in_background(move || {
         let document = Document::read(&path)?;
         let checked = check(&path, &document.write(), &knowledge);
@@ -118,10 +120,11 @@ enum Outcome {
 
 pub(super) async fn send(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     Form(form): Form<EditForm>,
 ) -> Result<Response<Body>, PageError> {
-    let (path, knowledge) = super::find(&app, &id).await?;
+    let (path, knowledge) = super::find(&app, &id, clearance).await?;
     let author = super::author(&form.author)?;
     let EditForm { base, text, what, .. } = form;
     let from = base.clone();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Form;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
+use axum::{Extension, Form};
+use hindsight_model::Clearance;
 use hindsight_postmortem::document::Status;
 use hindsight_postmortem::evidence::EvidenceSet;
 use hindsight_postmortem::{Obstacle, Refusal, Step, edit, transition};
@@ -31,11 +32,12 @@ pub(super) struct StepForm {
 
 pub(super) async fn take(
     State(app): State<Arc<App>>,
+    Extension(clearance): Extension<Clearance>,
     Path(id): Path<String>,
     Form(form): Form<StepForm>,
 ) -> Result<Response<Body>, PageError> {
     let author = super::author(&form.author)?;
-    let (path, knowledge) = super::find(&app, &id).await?;
+    let (path, knowledge) = super::find(&app, &id, clearance).await?;
     let (by, now) = (author.clone(), app.clock.now());
     let StepForm { base, to, reason, .. } = form;
     let (from, why) = (base.clone(), reason.clone());
