@@ -347,8 +347,10 @@ async fn without_rules_the_pages_show_files_that_work() -> anyhow::Result<()> {
     assert_eq!(get(&server, "/slos/nothing").await?.0, 404);
     assert_eq!(get(&server, "/runbooks/hindsight.toml").await?.0, 404);
 
-    write(&home, "rules/first.yaml", &unescaped(between(&alerts, "<pre>", "</pre>")?))?;
-    write(&home, "slos/first.yaml", &unescaped(between(&slos, "<pre>", "</pre>")?))?;
+    // It scrolls by keyboard, too.
+    let pre = r#"<pre tabindex="0">"#;
+    write(&home, "rules/first.yaml", &unescaped(between(&alerts, pre, "</pre>")?))?;
+    write(&home, "slos/first.yaml", &unescaped(between(&slos, pre, "</pre>")?))?;
     let full = wait_until("the files were read", Duration::from_secs(45), async || {
         let full = page(&server, "/alerts").await?;
         Ok(full.contains("/alerts/errors/RequestsFail").then_some(full))
