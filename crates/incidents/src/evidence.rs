@@ -14,6 +14,7 @@ pub(crate) mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use metric_evidence::Meaning;
 pub use observed::{LogEvent, MetricPoints, Names, Observations, ObservedSpan};
 
 use log_evidence::LogView;

@@ -1,5 +1,6 @@
 //! Asks SQL for the [`Telemetry`] of a stretch of time: a handful of bounded queries.
 
+mod day;
 mod moment;
 pub mod moment_queries;
 pub mod queries;
@@ -17,6 +18,7 @@ use crate::{
     Telemetry, VersionSeries,
 };
 
+pub use day::{Minutes, parts};
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
