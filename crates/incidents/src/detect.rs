@@ -129,7 +129,6 @@ struct Open {
     place: usize,
     threshold: f64,
     calm_since: Option<i64>,
-    services: BTreeSet<String>,
 }
 
 /// What one series says.
@@ -178,7 +177,6 @@ impl Detector {
             let is_calm = still < CALM * open.threshold;
             let calm_since = if is_calm { Some(open.calm_since.unwrap_or(number)) } else { None };
             open.calm_since = calm_since;
-            open.services.extend(taking_part(&evidence).into_iter());
             if calm_since.is_some_and(|since| number - since + 1 >= CALM_MINUTES) {
                 self.found[open.place].closed_at = Some(end);
             } else {
@@ -203,15 +201,14 @@ impl Detector {
 
     fn opened(&mut self, end: Timestamp, number: i64, threshold: f64, evidence: &[Evidence]) -> bool {
         let services = taking_part(evidence);
-        let set: BTreeSet<String> = services.iter().cloned().collect();
         let last = self.found.len().checked_sub(1);
         if let Some(place) = last
             && let Some(closed) = self.found[place].closed_at
             && end.duration_since(closed).as_mins() <= REOPENS_MINUTES
-            && self.found[place].services.iter().take(3).any(|service| set.contains(service))
+            && self.found[place].services.iter().take(3).any(|service| services.contains(service))
         {
             self.found[place].closed_at = None;
-            self.open = Some(Open { place, threshold, calm_since: None, services: set });
+            self.open = Some(Open { place, threshold, calm_since: None });
             return false;
         }
         let strongest = evidence.first().map_or(0.0, |evidence| evidence.score);
@@ -229,7 +226,7 @@ impl Detector {
             services,
         });
         let place = self.found.len() - 1;
-        self.open = Some(Open { place, threshold, calm_since: None, services: set });
+        self.open = Some(Open { place, threshold, calm_since: None });
         true
     }
 

@@ -144,13 +144,13 @@ impl Levels {
         if self.past.len() > PAST {
             self.past.pop_front();
         }
-        if self.kept % LONG_EVERY == 0 {
+        if self.kept.is_multiple_of(LONG_EVERY) {
             self.long.push_back(value);
             if self.long.len() > LONG {
                 self.long.pop_front();
             }
         }
-        if self.kept % REFRESH == 0 || self.usual.is_none() {
+        if self.kept.is_multiple_of(REFRESH) || self.usual.is_none() {
             self.usual = self.look();
         }
         self.kept += 1;

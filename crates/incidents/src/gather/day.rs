@@ -115,13 +115,15 @@ impl Minutes {
 
 /// Meaning, and whether it is an amount.
 type Kind = (Meaning, bool);
+/// By minute the sum of values, and how many they are.
+type Sums = BTreeMap<Timestamp, (f64, f64)>;
 
 /// Series of one service, metric and kind together, by minute: sum and number.
 struct Collected<'a> {
     from: Timestamp,
     to: Timestamp,
     known: &'a BTreeMap<String, String>,
-    found: BTreeMap<(String, String, Kind), BTreeMap<Timestamp, (f64, f64)>>,
+    found: BTreeMap<(String, String, Kind), Sums>,
 }
 
 impl Collected<'_> {
