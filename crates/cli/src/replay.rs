@@ -52,22 +52,46 @@ impl Recorded {
 /// # Errors
 /// Names the line that is not an OTLP/JSON export request.
 pub(crate) fn read(reader: impl Read) -> anyhow::Result<Vec<Recorded>> {
-    let mut reader = BufReader::new(reader);
-    let mut requests = Vec::new();
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        if read.with_context(|| format!("read line {number}"))? == 0 {
-            break;
-        }
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let recorded = recorded(&line).with_context(|| format!("line {number}"))?;
-        requests.extend(recorded);
+    Lines::new(reader).collect()
+}
+
+/// The requests of a recording, one line after the other; a line that is none is an error that names it.
+pub(crate) struct Lines<R> {
+    reader: BufReader<R>,
+    number: u64,
+}
+
+impl<R: Read> Lines<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader: BufReader::new(reader), number: 0 }
     }
-    Ok(requests)
+
+    fn next_request(&mut self) -> anyhow::Result<Option<Recorded>> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            self.number += 1;
+            let number = self.number;
+            let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+            if read.with_context(|| format!("read line {number}"))? == 0 {
+                return Ok(None);
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            if let Some(recorded) = recorded(&line).with_context(|| format!("line {number}"))? {
+                return Ok(Some(recorded));
+            }
+        }
+    }
+}
+
+impl<R: Read> Iterator for Lines<R> {
+    type Item = anyhow::Result<Recorded>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_request().transpose()
+    }
 }
 
 /// Moves every request so that the recording ends at `end`, by whole minutes.

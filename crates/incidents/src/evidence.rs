@@ -16,6 +16,7 @@ pub(crate) mod templates;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindsight_model::Reason;
+pub use metric_evidence::Meaning;
 pub use observed::{LogEvent, MetricPoints, MetricSource, Names, Observations, ObservedSpan, Reading};
 
 use log_evidence::LogView;

@@ -2,6 +2,7 @@
 
 mod comparison;
 pub mod comparison_queries;
+mod day;
 mod flags;
 mod moment;
 pub mod moment_queries;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use comparison::{ComparedTrace, TraceComparison, gather_comparison};
+pub use day::{Minutes, parts};
 pub use flags::gather_flag_changes;
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 

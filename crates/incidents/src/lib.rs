@@ -63,11 +63,11 @@ pub use change_point::{ChangePoint, Direction, change_points};
 pub use changes::{Change, changes, flag_changes, version_changes};
 pub use close_up::CloseUp;
 pub use correlate::{Correlation, Moment, correlate};
-pub use detect::{Detected, days, detect};
+pub use detect::{Detected, Detector, Fact, Measure, Minute};
 pub use durations::{Phase, phases};
 pub use error::{Error, Result};
 pub use evidence::{
-    Blame, LogEvent, MetricPoints, MetricSource, Names, Observations, ObservedSpan, Reading, blame,
+    Blame, LogEvent, Meaning, MetricPoints, MetricSource, Names, Observations, ObservedSpan, Reading, blame,
 };
 pub use gather::gather;
 pub use graph::ServiceGraph;

@@ -4,6 +4,7 @@
 //! by is written down as spans, logs and metrics. Around the fault are load waves, noise, services that always fail a
 //! little, deploys that harm nobody, and signals that are missing. Nothing here knows how faults will be searched for.
 
+mod day;
 mod fault;
 mod measure;
 mod run;
@@ -13,6 +14,7 @@ mod write;
 use hindsight_otlp::{Encoding, encode_request};
 use jiff::Timestamp;
 
+pub use day::{DayFault, FaultDay};
 pub use fault::FaultKind;
 
 use crate::SECOND;
@@ -85,7 +87,7 @@ impl FaultCase {
         let begins = start + (FAULT_S - 30 + dice.below(60)) * SECOND;
         let fault = Fault::new(self.kind, &system, begins, &mut dice);
         let end = start + LENGTH_S * SECOND;
-        let mut recorder = Recorder::new(&system, &fault, &mut dice);
+        let mut recorder = Recorder::new(&system, std::slice::from_ref(&fault), start, &mut dice);
         recorder.traffic(start, end);
         recorder.measure(start, end);
         let written = recorder.written;

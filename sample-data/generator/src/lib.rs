@@ -40,7 +40,7 @@ mod world;
 
 use hindsight_otlp::{Encoding, Request, encode_request};
 
-pub use faulty::{FaultCase, FaultKind, FaultRecording};
+pub use faulty::{DayFault, FaultCase, FaultDay, FaultKind, FaultRecording};
 pub use story::{Story, StoryError};
 pub use truth::{Content, Impact, Totals, Truth};
 

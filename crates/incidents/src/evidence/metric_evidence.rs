@@ -17,8 +17,9 @@ const PEERS_MIN: usize = 5;
 const FLOOR: f64 = 0.1;
 /// The same for shares of success, which are compared by what is missing to their best.
 const FLOOR_OF_SHARES: f64 = 0.02;
-/// Distances that count fully, in scales.
+/// Distances that count nearly fully, in scales, and how much they count.
 const FULL: f64 = 12.0;
+const NEARLY: f64 = 0.9;
 /// Furthest distance of a series that never moved before: nothing says how restless it is.
 const STILL_MAX: f64 = 8.0;
 /// More or fewer requests is mostly what others do to a service.
@@ -30,7 +31,7 @@ const TAKES_PART: f64 = 1.2;
 
 /// What a metric measures, by the words that every convention uses for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Meaning {
+pub enum Meaning {
     /// Bad when it falls.
     Success,
     /// Bad when it rises.
@@ -72,7 +73,7 @@ impl<'a> MetricView<'a> {
         let idle = idle_moments(&observations.metrics);
         let mut by_metric: BTreeMap<(&str, &str), Vec<Member<'a>>> = BTreeMap::new();
         for (index, series) in observations.metrics.iter().enumerate() {
-            let meaning = Meaning::of(&series.metric, &series.unit);
+            let meaning = Meaning::of_series(&series.metric, &series.unit, &series.attributes);
             let mut points = series.points.clone();
             // How well nothing was answered is no measurement.
             if matches!(meaning, Meaning::Success | Meaning::Failure | Meaning::Slowness)
@@ -93,10 +94,10 @@ impl<'a> MetricView<'a> {
         }
         let by_metric = by_metric
             .into_iter()
-            .map(|((metric, _), mut members)| {
+            .map(|((metric, attributes), mut members)| {
                 count_sharers(&mut members);
                 let unit = members.first().map_or("", |member| member.series.unit.as_str());
-                (Meaning::of(metric, unit), members)
+                (Meaning::of_series(metric, unit, attributes), members)
             })
             .collect();
         Self { by_metric, callees: observations.callees() }
@@ -122,7 +123,9 @@ impl<'a> MetricView<'a> {
                 let weights = weights.get(service)?;
                 let mut sorted: Vec<f64> = weights.values().copied().collect();
                 sorted.sort_by(|a, b| b.total_cmp(a));
-                let weight = sorted.first()? + 0.3 * sorted.iter().skip(1).sum::<f64>();
+                let beside: f64 =
+                    sorted.iter().skip(1).map(|weight| 1.0 - 0.3 * weight.clamp(0.0, 1.0)).product();
+                let weight = 1.0 - (1.0 - sorted.first()?.min(1.0)) * beside;
                 let furthest = of_service.into_values().flatten();
                 let furthest = furthest.max_by(|a, b| a.distance.total_cmp(&b.distance))?;
                 let (weight, shown) = (weight.min(1.0), shown(&furthest, window));
@@ -174,7 +177,8 @@ impl<'a> MetricView<'a> {
 }
 
 impl Meaning {
-    fn of(metric: &str, unit: &str) -> Self {
+    /// By the words in its name.
+    pub(crate) fn of(metric: &str, unit: &str) -> Self {
         const SUCCESS: [&str; 4] = ["success", "availab", "healthy", "hit"];
         const FAILURE: [&str; 8] =
             ["error", "fail", "exception", "timeout", "retr", "drop", "reject", "abort"];
@@ -182,26 +186,62 @@ impl Meaning {
         const LOAD: [&str; 2] = ["request", "call"];
         let name = metric.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        // How many were measured, and the sum of what was, are no durations.
+        let is_count = name.ends_with("(requests)") || name.ends_with("_count") || name.ends_with(".count");
+        let is_part = name.ends_with("_sum") || name.ends_with("_bucket");
         if has(&SUCCESS) {
             Self::Success
         } else if has(&FAILURE) {
             Self::Failure
-        } else if has(&SLOWNESS) {
+        } else if is_part {
+            Self::Level
+        } else if has(&SLOWNESS) && !is_count {
             Self::Slowness
-        } else if has(&LOAD) || unit.contains("request") {
+        } else if is_count || has(&LOAD) || unit.contains("request") {
             Self::Load
         } else {
             Self::Level
         }
     }
 
+    /// By its name, and by attributes that say that what is counted failed: a status of 500 and above, an error's type.
+    pub(crate) fn of_series(metric: &str, unit: &str, attributes: &str) -> Self {
+        match Self::of(metric, unit) {
+            Self::Load if counts_failures(attributes) => Self::Failure,
+            Self::Level if unit.starts_with('{') && counts_failures(attributes) => Self::Failure,
+            known => known,
+        }
+    }
+
     /// The bad part of a move; everything of a level's.
-    fn bad(self, shift: f64) -> f64 {
+    pub(crate) fn bad(self, shift: f64) -> f64 {
         match self {
             Self::Success | Self::Failure | Self::Slowness => shift.max(0.0),
             Self::Load | Self::Level => shift,
         }
     }
+}
+
+/// Whether attributes, as canonical JSON, mark a series as that of failures.
+fn counts_failures(attributes: &str) -> bool {
+    if attributes.len() <= 2 {
+        return false;
+    }
+    let attributes: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(attributes).unwrap_or_default();
+    attributes.iter().any(|(key, value)| {
+        let key = key.to_lowercase();
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_lowercase);
+        let is_status = ["status", "code", "outcome", "result"].iter().any(|word| key.contains(word));
+        let is_bad = (text.len() == 3 && text.starts_with('5'))
+            || ["error", "fail", "server_error", "exception"].iter().any(|word| text.contains(word));
+        (is_status && is_bad)
+            || (key.contains("error")
+                && !text.is_empty()
+                && !text.starts_with('4')
+                && text != "false"
+                && text != "none")
+    })
 }
 
 /// Seconds as a whole number, to find points of one scrape together.
@@ -347,9 +387,7 @@ fn sustained(shifts: &[f64]) -> f64 {
 
 /// The weight of a service's series of one meaning, the furthest first.
 fn weight(shifts: &[Shift<'_, '_>]) -> f64 {
-    let of = |index: usize| {
-        shifts.get(index).map_or(0.0, |shift| (shift.distance.max(0.0) / FULL).powf(1.5).min(1.0))
-    };
+    let of = |index: usize| shifts.get(index).map_or(0.0, |shift| of_distance(shift.distance.max(0.0)));
     0.6 * of(0) + 0.4 * (of(0) + of(1) + of(2)) / 3.0
 }
 
@@ -366,6 +404,15 @@ fn end_of(member: &Member<'_>, window: Window) -> f64 {
     window.end.max(window.split + STEPS_MIN * member.step)
 }
 
+/// What a distance weighs: never so much that a larger one could not weigh more.
+fn of_distance(distance: f64) -> f64 {
+    if distance < FULL {
+        NEARLY * (distance / FULL).powf(1.5)
+    } else {
+        1.0 - (1.0 - NEARLY) * FULL / distance
+    }
+}
+
 fn tell(shift: &Shift<'_, '_>) -> String {
     let series = shift.member.series;
     let attributes =
@@ -377,4 +424,44 @@ fn tell(shift: &Shift<'_, '_>) -> String {
         format::gauge_change(shift.before, shift.after, &series.unit),
         format::number(shift.distance)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_attributes_say_what_a_metric_measures() {
+        for (metric, unit, attributes, meaning) in [
+            ("checkout.availability", "%", "", Meaning::Success),
+            ("rpc.client.errors", "{error}", "", Meaning::Failure),
+            ("http.server.request.duration", "s", "{}", Meaning::Slowness),
+            ("http.server.request.duration (requests)", "s", "{}", Meaning::Load),
+            (
+                "http.server.request.duration (requests)",
+                "s",
+                r#"{"http.response.status_code":503}"#,
+                Meaning::Failure,
+            ),
+            (
+                "http.server.request.duration (requests)",
+                "s",
+                r#"{"http.response.status_code":404}"#,
+                Meaning::Load,
+            ),
+            ("http_requests_total", "", r#"{"status":"500"}"#, Meaning::Failure),
+            ("http_requests_total", "", r#"{"error.type":"timeout"}"#, Meaning::Failure),
+            ("request_latency_seconds_count", "", "", Meaning::Load),
+            ("request_latency_seconds_sum", "", "", Meaning::Level),
+            ("container.cpu.utilization", "1", r#"{"state":"user"}"#, Meaning::Level),
+        ] {
+            assert_eq!(Meaning::of_series(metric, unit, attributes), meaning, "{metric} {attributes}");
+        }
+    }
+
+    #[test]
+    fn a_larger_distance_weighs_more_however_large() {
+        let weights: Vec<f64> = [3.0, 11.9, 12.1, 30.0, 300.0].map(of_distance).into();
+        assert!(weights.windows(2).all(|pair| pair[0] < pair[1]) && weights[4] < 1.0, "{weights:?}");
+    }
 }

@@ -82,11 +82,15 @@ pub enum Reading {
     Amount,
     /// Mean of the values that a histogram took in; whether it counts from minute to minute anew.
     HistogramMean {
+        /// Where its points are.
+        table: &'static str,
         /// Whether its temporality is delta.
         is_delta: bool,
     },
     /// How many values a histogram took in: in the minute, or per second when it counts on.
     HistogramCount {
+        /// Where its points are.
+        table: &'static str,
         /// Whether its temporality is delta.
         is_delta: bool,
     },

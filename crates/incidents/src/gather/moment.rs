@@ -15,8 +15,8 @@ pub const SPANS_MAX: u64 = 250_000;
 /// Most log records compared; of more, one of every so many.
 pub const LOGS_MAX: u64 = 200_000;
 /// Most series and points read.
-const SERIES_MAX: usize = 50_000;
-const POINTS_MAX: usize = 1_000_000;
+pub(super) const SERIES_MAX: usize = 50_000;
+pub(super) const POINTS_MAX: usize = 1_000_000;
 /// How long before the moment is compared.
 const PAST: SignedDuration = SignedDuration::from_mins(60);
 /// How long before it metrics are read that come rarely.
@@ -235,29 +235,35 @@ async fn histograms(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<()> {
-    let catalogue = asker
-        .rows("histogram series", moment_queries::series("metric_histograms", from, to, SERIES_MAX))
-        .await?;
-    let points = asker.rows("histograms", moment_queries::histograms(from, to, POINTS_MAX)).await?;
-    let by_series = by_series(&points);
     let mut found: BTreeMap<(String, String, String), MetricPoints> = BTreeMap::new();
-    for row in &catalogue {
-        let Some(SqlValue::Int(id)) = row.first() else { continue };
-        let (Some(rows), Some(service)) = (by_series.get(id), owner(row, known)) else { continue };
-        let name = text(row, 1).unwrap_or_default();
-        let is_delta = text(row, 3) == Some("delta");
-        let read = |column: usize| -> Vec<(f64, f64)> {
-            let values: Vec<(f64, f64)> = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
-            if is_delta { values } else { rises(&values) }
-        };
-        let (counts, sums) = if is_delta { (read(5), read(6)) } else { (read(3), read(4)) };
-        let means =
-            counts.iter().zip(&sums).filter(|(n, _)| n.1 > 0.0).map(|(n, sum)| (n.0, sum.1 / n.1)).collect();
-        let of = |reading| MetricSource { series: vec![*id], reading };
-        let mean = of(Reading::HistogramMean { is_delta });
-        add(&mut found, row, service.clone(), name.to_owned(), means, mean);
-        let count = of(Reading::HistogramCount { is_delta });
-        add(&mut found, row, service, format!("{name} (requests)"), counts, count);
+    for table in moment_queries::HISTOGRAMS {
+        let catalogue =
+            asker.rows("histogram series", moment_queries::series(table, from, to, SERIES_MAX)).await?;
+        if catalogue.is_empty() {
+            continue;
+        }
+        let points =
+            asker.rows("histograms", moment_queries::histograms(table, from, to, POINTS_MAX)).await?;
+        let by_series = by_series(&points);
+        for row in &catalogue {
+            let Some(SqlValue::Int(id)) = row.first() else { continue };
+            let (Some(rows), Some(service)) = (by_series.get(id), owner(row, known)) else { continue };
+            let name = text(row, 1).unwrap_or_default();
+            let is_delta = text(row, 3) == Some("delta");
+            let read = |column: usize| -> Vec<(f64, f64)> {
+                let values: Vec<(f64, f64)> =
+                    rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
+                if is_delta { values } else { rises(&values) }
+            };
+            let (counts, sums) = if is_delta { (read(5), read(6)) } else { (read(3), read(4)) };
+            let means =
+                counts.iter().zip(&sums).filter(|(n, _)| n.1 > 0.0).map(|(n, sum)| (n.0, sum.1 / n.1));
+            let of = |reading| MetricSource { series: vec![*id], reading };
+            let mean = of(Reading::HistogramMean { table, is_delta });
+            add(&mut found, row, service.clone(), name.to_owned(), means.collect(), mean);
+            let count = of(Reading::HistogramCount { table, is_delta });
+            add(&mut found, row, service, format!("{name} (requests)"), counts, count);
+        }
     }
     seen.metrics.extend(found.into_values());
     Ok(())
@@ -322,7 +328,7 @@ fn rises(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// Whose series it is: the service that a pod, container or instance among its attributes belongs to, else the one
 /// that sent it, else the name that such an attribute gives.
-fn owner(row: &Row, known: &BTreeSet<String>) -> Option<String> {
+pub(super) fn owner(row: &Row, known: &BTreeSet<String>) -> Option<String> {
     const PLACES: [&str; 6] = ["container", "deployment", "workload", "pod", "instance", "app"];
     let of_json = |column: usize| -> BTreeMap<String, Value> {
         text(row, column).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
@@ -332,7 +338,7 @@ fn owner(row: &Row, known: &BTreeSet<String>) -> Option<String> {
         let has = |key: &str| words.iter().any(|word| key.to_lowercase().contains(word));
         of.iter().filter(|(key, _)| has(key)).filter_map(|(_, v)| v.as_str().map(str::to_owned)).collect()
     };
-    let service = text(row, 7).filter(|name| !name.is_empty());
+    let service = text(row, 7).filter(|name| !name.is_empty() && !name.starts_with("unknown_service"));
     let places = named(&attributes, &PLACES);
     if let Some(found) = places.iter().find_map(|place| service_of(place, known)) {
         return Some(found);

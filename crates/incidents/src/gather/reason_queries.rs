@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 
-use super::queries::{FAILED, Sample, text, within};
+use super::moment_queries::{SEVERITY, failed};
+use super::queries::{Sample, text, within};
 use crate::{MetricSource, Reading};
 
 /// What is compared with what.
@@ -161,6 +162,7 @@ fn or_unanswered(name: &str, answered: &Answerers<'_>) -> String {
 /// Requests of a service, and its spans that failed with no failing child; a call that an answering service left
 /// unanswered counts against that one. Columns `part`, `requests`, `failed_by_itself`, `failed_share`.
 pub fn failures(stretch: &Stretch, service: &str, answered: &Answerers<'_>) -> String {
+    let failed = failed();
     let names: Vec<String> = answered.iter().map(|(_, name)| text(name)).collect();
     let left_alone = if names.is_empty() {
         String::new()
@@ -184,9 +186,9 @@ pub fn failures(stretch: &Stretch, service: &str, answered: &Answerers<'_>) -> S
          GROUP BY 1, 2) AS spans) AS judged\n\
          GROUP BY 1 ORDER BY 1 DESC",
         stretch.part("timestamp"),
-        stretch.children(&format!("trace_id, parent_span_id, {FAILED} AS failed"), ""),
+        stretch.children(&format!("trace_id, parent_span_id, {failed} AS failed"), ""),
         own = stretch.own(
-            &format!("trace_id, span_id, name, kind, timestamp, {FAILED} AS failed"),
+            &format!("trace_id, span_id, name, kind, timestamp, {failed} AS failed"),
             &format!("service_name = {}", text(service))
         ),
         nested = nested(stretch, service),
@@ -248,9 +250,9 @@ pub fn load(stretch: &Stretch, at: Timestamp, service: &str) -> String {
 pub fn log_lines(stretch: &Stretch, template: &Template<'_>, share: Share) -> String {
     let mine = format!("service_name = {}", text(template.service));
     let complains = if template.complains {
-        format!("severity_number >= {}", template.complaints_from)
+        format!("{SEVERITY} >= {}", template.complaints_from)
     } else {
-        format!("coalesce(severity_number, 0) < {}", template.complaints_from)
+        format!("{SEVERITY} < {}", template.complaints_from)
     };
     let is_such = format!(
         "{complains} AND regexp_like(substr(body, 1, {}), {})",
@@ -318,19 +320,17 @@ pub fn metric(stretch: &Stretch, source: &MetricSource) -> String {
             format!("{} / {seconds}", rise("most")),
             minute("metrics", &format!("max({number}) AS most")),
         ),
-        Reading::HistogramMean { is_delta: true } => valued(
-            "v".into(),
-            minute("metric_histograms", "sum(sum) / nullif(CAST(sum(count) AS DOUBLE), 0) AS v"),
-        ),
-        Reading::HistogramMean { is_delta: false } => valued(
-            format!("({}) / nullif({}, 0)", rise("most_sum"), rise("most")),
-            minute("metric_histograms", counts),
-        ),
-        Reading::HistogramCount { is_delta: true } => {
-            valued("v".into(), minute("metric_histograms", "CAST(sum(count) AS DOUBLE) AS v"))
+        Reading::HistogramMean { table, is_delta: true } => {
+            valued("v".into(), minute(table, "sum(sum) / nullif(CAST(sum(count) AS DOUBLE), 0) AS v"))
         }
-        Reading::HistogramCount { is_delta: false } => {
-            valued(format!("({}) / {seconds}", rise("most")), minute("metric_histograms", counts))
+        Reading::HistogramMean { table, is_delta: false } => {
+            valued(format!("({}) / nullif({}, 0)", rise("most_sum"), rise("most")), minute(table, counts))
+        }
+        Reading::HistogramCount { table, is_delta: true } => {
+            valued("v".into(), minute(table, "CAST(sum(count) AS DOUBLE) AS v"))
+        }
+        Reading::HistogramCount { table, is_delta: false } => {
+            valued(format!("({}) / {seconds}", rise("most")), minute(table, counts))
         }
     };
     format!(

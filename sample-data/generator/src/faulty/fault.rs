@@ -75,6 +75,8 @@ pub(super) struct Fault {
     pub(super) kind: FaultKind,
     pub(super) service: usize,
     pub(super) begins: u64,
+    /// When it is over, with what goes on beside it.
+    pub(super) ends: u64,
     /// How bad, 0.15 to 1.
     pub(super) severity: f64,
     /// Whether a bad version or flag fails, rather than being slow.
@@ -117,12 +119,22 @@ impl Fault {
         let (busy_since, chatty_since) = (around(150, 180), around(240, 300));
         let busy = (*dice.pick(&others), busy_since);
         let chatty = (*dice.pick(&others), chatty_since);
-        Self { kind, service, begins, severity, fails, harmless_deploy, busy, chatty }
+        Self { kind, service, begins, ends: u64::MAX, severity, fails, harmless_deploy, busy, chatty }
     }
 
-    /// Whether the service is at fault at this time, and of what.
-    pub(super) fn hits(&self, service: usize, at: u64) -> Option<FaultKind> {
-        (service == self.service && at >= self.begins).then_some(self.kind)
+    /// The same without the fault: what goes on beside it only.
+    pub(super) fn without_harm(self) -> Self {
+        Self { service: usize::MAX, ..self }
+    }
+
+    /// Whether the service is at fault at this time.
+    pub(super) fn hits(&self, service: usize, at: u64) -> bool {
+        service == self.service && self.is_on(at)
+    }
+
+    /// Whether it has begun and is not over.
+    pub(super) fn is_on(&self, at: u64) -> bool {
+        (self.begins..self.ends).contains(&at)
     }
 
     /// Whether a service is busy with what hurts nobody.
@@ -132,14 +144,16 @@ impl Fault {
 
     /// Whether a service warns of something else.
     pub(super) fn is_chatty(&self, service: usize, at: u64) -> bool {
-        self.chatty.0 == service && at >= self.chatty.1
+        self.chatty.0 == service && (self.chatty.1..self.ends).contains(&at)
     }
 
-    /// The version that a service runs.
-    pub(super) fn version(&self, service: usize, at: u64, usual: &'static str) -> &'static str {
-        let is_new = self.kind == FaultKind::BadDeploy && service == self.service && at >= self.begins;
-        let is_harmless = self.harmless_deploy.is_some_and(|(other, since)| other == service && at >= since);
-        if is_new || is_harmless { "1.5.0" } else { usual }
+    /// Whether a service runs another version than the usual one.
+    pub(super) fn is_new_version(&self, service: usize, at: u64) -> bool {
+        let is_bad = self.kind == FaultKind::BadDeploy && self.hits(service, at);
+        let is_harmless = self
+            .harmless_deploy
+            .is_some_and(|(other, since)| other == service && (since..self.ends).contains(&at));
+        is_bad || is_harmless
     }
 
     /// Seconds since it began; 0 before.

@@ -21,7 +21,7 @@ impl Recorder<'_> {
             let mut wander = 0.0;
             let mut seen_to = start / (10 * SECOND);
             while at < end {
-                let lost = self.fault.hits(service, at) == Some(FaultKind::DependencyLoss);
+                let lost = self.fault_of(service, at).is_some_and(|f| f.kind == FaultKind::DependencyLoss);
                 let slot = at / (10 * SECOND);
                 let mut recent = Doings::default();
                 for tenth in seen_to..slot {
@@ -47,10 +47,11 @@ impl Recorder<'_> {
 
     fn scrape(&mut self, service: usize, at: u64, start: u64, recent: Doings, total: Doings, wander: f64) {
         let known = &self.system.services[service];
-        let hit = self.fault.hits(service, at);
+        let fault = self.fault_of(service, at);
+        let hit = fault.map(|fault| fault.kind);
         let per_second = recent.requests as f64 / self.system.signals.scrape_s as f64;
-        let age = self.fault.age_s(at);
-        let severity = self.fault.severity;
+        let age = fault.map_or(0.0, |fault| fault.age_s(at));
+        let severity = fault.map_or(0.0, |fault| fault.severity);
         let jitter = |dice: &mut crate::dice::Dice, by: f64| 1.0 + by * dice.normal();
         let mut cpu =
             known.cpu * (0.6 + 0.4 * per_second.min(4.0)) * (1.0 + wander) * jitter(self.dice, 0.06);
@@ -70,10 +71,10 @@ impl Recorder<'_> {
             Some(FaultKind::CacheStampede | FaultKind::RetryStorm | FaultKind::TrafficSurge) => {
                 cpu *= 1.0 + 0.8 * severity;
             }
-            Some(FaultKind::BadDeploy) if !self.fault.fails => cpu *= 1.5,
+            Some(FaultKind::BadDeploy) if fault.is_some_and(|fault| !fault.fails) => cpu *= 1.5,
             _ => {}
         }
-        if self.fault.is_busy(service, at) {
+        if self.faults.iter().any(|fault| fault.is_busy(service, at)) {
             cpu = cpu * 2.5 + 0.2;
         }
         let infrastructure = self.system.signals.by_container;

@@ -24,7 +24,12 @@ pub(super) struct Doings {
 /// Walks requests through a system and writes down what is seen of them.
 pub(super) struct Recorder<'a> {
     pub(super) system: &'a System,
-    pub(super) fault: &'a Fault,
+    /// One after the other, in order of time.
+    pub(super) faults: &'a [Fault],
+    /// When the waves of the load begin.
+    pub(super) origin: u64,
+    /// Share of the rate by which it swings in a day.
+    pub(super) daily: f64,
     pub(super) dice: &'a mut Dice,
     pub(super) written: Written,
     /// By service and ten seconds.
@@ -38,29 +43,56 @@ struct Back {
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) fn new(system: &'a System, fault: &'a Fault, dice: &'a mut Dice) -> Self {
-        Self { system, fault, dice, written: Written::default(), doings: BTreeMap::new() }
+    pub(super) fn new(system: &'a System, faults: &'a [Fault], origin: u64, dice: &'a mut Dice) -> Self {
+        Self {
+            system,
+            faults,
+            origin,
+            daily: 0.0,
+            dice,
+            written: Written::default(),
+            doings: BTreeMap::new(),
+        }
     }
 
-    /// Requests from outside, with a wave in their rate.
+    /// The fault that a service is in.
+    pub(super) fn fault_of(&self, service: usize, at: u64) -> Option<&'a Fault> {
+        self.faults.iter().find(|fault| fault.hits(service, at))
+    }
+
+    /// What a service is at fault of, and how badly.
+    fn hit(&self, service: usize, at: u64) -> (Option<FaultKind>, f64) {
+        self.fault_of(service, at).map_or((None, 0.0), |fault| (Some(fault.kind), fault.severity))
+    }
+
+    /// Requests from outside, with a wave of minutes and one of a day in their rate.
     pub(super) fn traffic(&mut self, start: u64, end: u64) {
         let entries: Vec<usize> =
             (0..self.system.services.len()).filter(|i| self.system.services[*i].layer == 0).collect();
         let mut at = start;
         loop {
-            let wave = libm::sin((at - start) as f64 / (240.0 * SECOND as f64) * core::f64::consts::TAU);
-            let mut rate = self.system.rate * (1.0 + 0.2 * wave);
-            let surge = self.fault.kind == FaultKind::TrafficSurge && at >= self.fault.begins;
-            if surge {
-                rate *= 1.7 + 2.0 * self.fault.severity;
+            let wave = |period_s: f64| {
+                let turns = (at - self.origin) as f64 / (period_s * SECOND as f64);
+                libm::sin(turns * core::f64::consts::TAU)
+            };
+            let mut rate = self.system.rate * (1.0 + 0.2 * wave(240.0)) * (1.0 + self.daily * wave(86_400.0));
+            let surge = self.faults.iter().find(|fault| {
+                fault.kind == FaultKind::TrafficSurge
+                    && fault.service < self.system.services.len()
+                    && fault.is_on(at)
+            });
+            if let Some(surge) = surge {
+                rate *= 1.7 + 2.0 * surge.severity;
             }
             at += self.dice.gap(rate);
             if at >= end {
                 return;
             }
             // A surge comes through one door.
-            let entry =
-                if surge && self.dice.chance(0.6) { self.fault.service } else { *self.dice.pick(&entries) };
+            let entry = match surge {
+                Some(surge) if self.dice.chance(0.6) => surge.service,
+                _ => *self.dice.pick(&entries),
+            };
             let operations = self.system.services[entry].operations.len() as u64;
             let operation = usize::try_from(self.dice.below(operations)).unwrap_or(0);
             let trace: [u8; 16] = self.dice.id();
@@ -81,15 +113,15 @@ impl<'a> Recorder<'a> {
         let known = &self.system.services[service];
         let id: [u8; 8] = self.dice.id();
         let what = &known.operations[operation];
-        let hit = self.fault.hits(service, at);
-        let flagged =
-            flagged || (hit == Some(FaultKind::BadFlag) && self.dice.chance(0.2 + 0.5 * self.fault.severity));
-        let before = what.own_ms * self.slowdown(hit, flagged);
+        let (hit, severity) = self.hit(service, at);
+        let fails = self.fault_of(service, at).is_some_and(|fault| fault.fails);
+        let flagged = flagged || (hit == Some(FaultKind::BadFlag) && self.dice.chance(0.2 + 0.5 * severity));
+        let before = what.own_ms * self.slowdown((hit, severity, fails), flagged);
         let mut now = at + self.dice.latency(before, 0.35) / 2;
         let mut failed = self.dice.chance(known.background_errors)
             && self.complain(service, now, trace, id, "upstream answered late, gave up");
-        failed |= self.fails_by_fault(service, hit, flagged, now, trace, id);
-        if hit == Some(FaultKind::LogOnly) && self.dice.chance(0.2 + 0.5 * self.fault.severity) {
+        failed |= self.fails_by_fault(service, at, flagged, now, trace, id);
+        if hit == Some(FaultKind::LogOnly) && self.dice.chance(0.2 + 0.5 * severity) {
             self.log(
                 service,
                 now,
@@ -98,7 +130,7 @@ impl<'a> Recorder<'a> {
                 "skipping reconciliation, snapshot is stale; keeping previous result",
             );
         }
-        if self.fault.is_chatty(service, now) && self.dice.chance(0.3) {
+        if self.faults.iter().any(|fault| fault.is_chatty(service, now)) && self.dice.chance(0.3) {
             self.log(service, now, None, 13, "certificate of the metrics endpoint expires soon, renew it");
         }
         if self.dice.chance(0.5) {
@@ -111,7 +143,7 @@ impl<'a> Recorder<'a> {
             );
         }
         if what.asks_database && known.database.is_some() {
-            now = self.query(service, hit, now, trace, id, &mut failed);
+            now = self.query(service, (hit, severity), now, trace, id, &mut failed);
         }
         if hit == Some(FaultKind::BadFlag) && flagged {
             now = self.internal(service, "RecalculateEverything", now, trace, id, 40.0);
@@ -135,7 +167,7 @@ impl<'a> Recorder<'a> {
                 failed |= back.failed && self.dice.chance(0.85);
             }
         }
-        let after = what.own_ms * self.slowdown(hit, flagged);
+        let after = what.own_ms * self.slowdown((hit, severity, fails), flagged);
         let end = now + self.dice.latency(after, 0.35) / 2;
         let is_silent = hit == Some(FaultKind::DependencyLoss);
         if !is_silent {
@@ -160,9 +192,12 @@ impl<'a> Recorder<'a> {
     ) -> Back {
         let id: [u8; 8] = self.dice.id();
         let name = self.system.services[callee].operations[operation].name.clone();
-        let slow = [caller, callee].iter().any(|end| self.fault.hits(*end, at) == Some(FaultKind::Latency));
-        let way = if slow { 10.0 + 200.0 * self.fault.severity } else { 0.4 };
-        if self.fault.hits(callee, at) == Some(FaultKind::DependencyLoss) {
+        let slow = [caller, callee].into_iter().find_map(|end| match self.hit(end, at) {
+            (Some(FaultKind::Latency), severity) => Some(severity),
+            _ => None,
+        });
+        let way = slow.map_or(0.4, |severity| 10.0 + 200.0 * severity);
+        if self.hit(callee, at).0 == Some(FaultKind::DependencyLoss) {
             let end = at + if self.dice.chance(0.5) { TIMEOUT } else { self.dice.latency(2.0, 0.3) };
             self.span(caller, SpanKindOf::Client, &name, trace, id, &parent, (at, end), true);
             let text = "connection refused: no healthy upstream";
@@ -180,7 +215,7 @@ impl<'a> Recorder<'a> {
     fn query(
         &mut self,
         service: usize,
-        hit: Option<FaultKind>,
+        (hit, severity): (Option<FaultKind>, f64),
         at: u64,
         trace: [u8; 16],
         parent: [u8; 8],
@@ -190,8 +225,8 @@ impl<'a> Recorder<'a> {
         let mut now = at;
         for _ in 0..times {
             if hit == Some(FaultKind::PoolExhaustion) {
-                now += self.dice.latency(40.0 + 400.0 * self.fault.severity, 0.5);
-                if self.dice.chance(0.25 * self.fault.severity) {
+                now += self.dice.latency(40.0 + 400.0 * severity, 0.5);
+                if self.dice.chance(0.25 * severity) {
                     *failed |= self.complain(
                         service,
                         now,
@@ -212,6 +247,11 @@ impl<'a> Recorder<'a> {
         now
     }
 
+    fn version(&self, service: usize, at: u64) -> &'static str {
+        let is_new = self.faults.iter().any(|fault| fault.is_new_version(service, at));
+        if is_new { "1.5.0" } else { self.system.services[service].version }
+    }
+
     fn internal(
         &mut self,
         service: usize,
@@ -227,12 +267,11 @@ impl<'a> Recorder<'a> {
         end
     }
 
-    fn slowdown(&mut self, hit: Option<FaultKind>, flagged: bool) -> f64 {
-        let severity = self.fault.severity;
+    fn slowdown(&mut self, (hit, severity, fails): (Option<FaultKind>, f64, bool), flagged: bool) -> f64 {
         match hit {
             Some(FaultKind::Cpu) => 1.6 + 6.0 * severity,
             Some(FaultKind::Memory) if self.dice.chance(0.25) => 4.0 + 25.0 * severity,
-            Some(FaultKind::BadDeploy) if !self.fault.fails => 1.6 + 5.0 * severity,
+            Some(FaultKind::BadDeploy) if !fails => 1.6 + 5.0 * severity,
             Some(FaultKind::BadFlag) if flagged => 2.0,
             Some(FaultKind::TrafficSurge) => 1.5 + severity,
             Some(FaultKind::RetryStorm) => 1.3,
@@ -243,23 +282,22 @@ impl<'a> Recorder<'a> {
     fn fails_by_fault(
         &mut self,
         service: usize,
-        hit: Option<FaultKind>,
+        begun: u64,
         flagged: bool,
         at: u64,
         trace: [u8; 16],
         id: [u8; 8],
     ) -> bool {
-        let (chance, text) = match hit {
-            Some(FaultKind::Error) => {
-                (0.05 + 0.5 * self.fault.severity, "unexpected state: entity has no owner")
+        let Some(fault) = self.fault_of(service, begun) else { return false };
+        let (chance, text) = match fault.kind {
+            FaultKind::Error => (0.05 + 0.5 * fault.severity, "unexpected state: entity has no owner"),
+            FaultKind::BadDeploy if fault.fails => {
+                (0.05 + 0.4 * fault.severity, "cannot read property total of undefined")
             }
-            Some(FaultKind::BadDeploy) if self.fault.fails => {
-                (0.05 + 0.4 * self.fault.severity, "cannot read property total of undefined")
+            FaultKind::BadFlag if flagged && fault.fails => {
+                (0.1 + 0.4 * fault.severity, "experimental path rejected the input")
             }
-            Some(FaultKind::BadFlag) if flagged && self.fault.fails => {
-                (0.1 + 0.4 * self.fault.severity, "experimental path rejected the input")
-            }
-            Some(FaultKind::Memory) => (0.04, "allocation failed, retrying after collection"),
+            FaultKind::Memory => (0.04, "allocation failed, retrying after collection"),
             _ => return false,
         };
         self.dice.chance(chance) && self.complain(service, at, trace, id, text)
@@ -279,8 +317,8 @@ impl<'a> Recorder<'a> {
         severity: i32,
         body: &str,
     ) {
-        if self.system.signals.logs && self.fault.hits(service, at) != Some(FaultKind::DependencyLoss) {
-            let version = self.fault.version(service, at, self.system.services[service].version);
+        if self.system.signals.logs && self.hit(service, at).0 != Some(FaultKind::DependencyLoss) {
+            let version = self.version(service, at);
             self.written.logs.push(LogLine {
                 service,
                 version,
@@ -307,7 +345,7 @@ impl<'a> Recorder<'a> {
         if !self.system.signals.traces {
             return;
         }
-        let version = self.fault.version(service, start, self.system.services[service].version);
+        let version = self.version(service, start);
         let failed = failed && self.system.signals.status;
         self.written.spans.push(SpanLine {
             service,
