@@ -62,15 +62,20 @@ impl TraceComparison {
 
     /// What differs, in sentences without full stops, the most telling first.
     pub fn differences(&self) -> Vec<String> {
+        self.told(|service, operation| format!("{service} {operation}"), str::to_owned)
+    }
+
+    /// The differences with names and messages from telemetry as `named` and `quoted` write them.
+    pub fn told(&self, named: impl Fn(&str, &str) -> String, quoted: impl Fn(&str) -> String) -> Vec<String> {
         let mut said = Vec::new();
         if self.good.is_none() {
             return said;
         }
-        let name = |row: &AlignedSpan| format!("{} {}", row.service, row.operation);
+        let name = |row: &AlignedSpan| named(&row.service, &row.operation);
         // The deepest of those that fail anew: what is above it fails because of it.
         if let Some(row) = self.rows.iter().filter(|row| row.fails_anew()).max_by_key(|row| row.depth) {
             let message = row.bad.as_ref().map(|bad| bad.message.trim()).filter(|text| !text.is_empty());
-            let message: String = message.map_or_else(String::new, |text| format!(": {text}"));
+            let message: String = message.map_or_else(String::new, |text| format!(": {}", quoted(text)));
             said.push(format!("{} fails in the bad one only{message}", name(row)));
         }
         let slower = self

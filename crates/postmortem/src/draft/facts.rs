@@ -50,7 +50,7 @@ pub(super) struct Traces {
     pub(super) operation: String,
     /// Whether the bad one failed, or was slow.
     pub(super) failed: bool,
-    /// Sentences without full stops.
+    /// Sentences without full stops, as Markdown.
     pub(super) differences: Vec<String>,
     pub(super) evidence: String,
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
 use super::facts::{Facts, Resource, Traces, VersionWork, Window};
+use super::words::{code, plain};
 use super::{DraftInput, baseline, queries, timeline};
 use crate::chart::{Series, Unit, shorten};
 use crate::document::Times;
@@ -321,7 +322,7 @@ impl Asking<'_, '_> {
         let caption = "Shows one request of the impact and one from before span by span: which step differs.";
         let evidence = self.as_it_is(title, caption, found.sql()).await?;
         Some(Traces {
-            differences: found.differences(),
+            differences: found.told(|service, name| format!("{} {}", code(service), code(name)), plain),
             failed: found.bad.failed,
             service: found.service,
             operation: found.operation,

@@ -283,7 +283,7 @@ fn traces(facts: &Facts) -> String {
         traces.evidence
     );
     for difference in &traces.differences {
-        let _ = writeln!(out, "- {}", plain(difference));
+        let _ = writeln!(out, "- {difference}");
     }
     out
 }
