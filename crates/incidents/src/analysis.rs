@@ -2,7 +2,7 @@ use hindsight_model::{AlertState, Incident, IncidentTimes, Suspect, TimelineRow,
 use jiff::Timestamp;
 
 use crate::affected::{Affected, affected};
-use crate::changes::{Change, version_changes};
+use crate::changes::{Change, changes};
 use crate::life::is_tier;
 use crate::{Impact, Onset, Telemetry, impact, onset, suspects, timeline};
 
@@ -40,7 +40,7 @@ pub fn analyse(
         .collect();
     let onset = onset::find(telemetry, incident);
     let mitigated = onset.as_ref().and_then(|onset| onset::mitigated_at(telemetry, onset));
-    let changes = version_changes(telemetry);
+    let changes = changes(telemetry);
     let ranking =
         suspects::rank(telemetry, incident, onset.as_ref(), mitigated, &changes, suspects::SUSPECTS_MAX);
     let times = times(incident, &transitions, onset.as_ref(), ranking.trigger.as_ref(), mitigated);

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::gather::queries;
+use crate::gather::queries::{self, Compared, Sample};
 use crate::series::{observed, plus_minutes, total};
 use crate::statistics::two_proportions;
 use crate::{Telemetry, VersionSeries};
@@ -23,9 +23,9 @@ pub struct Change {
     pub service: String,
     /// Key of the feature flag that changed; `None` for a version.
     pub flag: Option<String>,
-    /// First minute of the new version.
+    /// First minute of the new version or variant.
     pub at: Timestamp,
-    /// `service.version 4.1.9 → 4.2.0`.
+    /// `service.version 4.1.9 → 4.2.0`, `flag new-cart off → on`.
     pub what: String,
     /// The version before.
     pub old: String,
@@ -33,14 +33,27 @@ pub struct Change {
     pub new: String,
     /// Whether the new version had run before, as after a rollback.
     pub is_return: bool,
-    /// Share of failed requests of the old version, before and beside the new one; `None` without requests.
+    /// Requests of the old version, before and beside the new one.
+    pub old_requests: f64,
+    /// Requests of the new one.
+    pub new_requests: f64,
+    /// Share of failed requests of the old version; `None` without requests.
     pub old_error_share: Option<f64>,
     /// The same of the new version.
     pub new_error_share: Option<f64>,
     /// z of the two-proportion test: above 3 the new version fails more often, surely.
     pub z: f64,
-    /// The SQL that shows it.
+    /// The SQL that shows the change, minute by minute.
     pub sql: String,
+    /// The SQL that compares old with new: requests, failed ones and their share.
+    pub comparison_sql: String,
+}
+
+/// Every change in the telemetry, of versions and of feature flags, in order of time.
+pub fn changes(telemetry: &Telemetry) -> Vec<Change> {
+    let mut changes = version_changes(telemetry);
+    changes.extend(flag_changes(telemetry));
+    in_order(changes)
 }
 
 /// Every version change in the telemetry: a version's first sight after another, or its return after a silence.
@@ -50,49 +63,36 @@ pub fn version_changes(telemetry: &Telemetry) -> Vec<Change> {
     for version in &telemetry.versions {
         by_service.entry(&version.service).or_default().push(version);
     }
-    let mut changes: Vec<Change> = by_service
-        .values()
-        .filter(|versions| versions.len() > 1)
-        .flat_map(|versions| of_service(telemetry, versions))
-        .collect();
-    changes.sort_by(|a, b| (a.at, &a.service).cmp(&(b.at, &b.service)));
-    changes.truncate(CHANGES_MAX);
-    changes
+    in_order(by_service.values().flat_map(|versions| arrived(telemetry, None, versions)).collect())
 }
 
-/// The changes of feature flags, each with its variants as if they were versions, in order of time.
-pub(crate) fn flag_changes(
-    whole: &Telemetry,
-    flags: BTreeMap<String, BTreeMap<String, VersionSeries>>,
-) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for (flag, variants) in flags {
-        let telemetry = Telemetry {
-            versions: variants.into_values().collect(),
-            ..Telemetry::empty(whole.from, whole.to)
-        };
-        changes.extend(version_changes(&telemetry).into_iter().map(|change| Change {
-            what: format!("flag {flag} {} → {}", change.old, change.new),
-            sql: queries::flags(
-                plus_minutes(change.at, -30),
-                plus_minutes(change.at, 30),
-                Some(&change.service),
-            ),
-            flag: Some(flag.clone()),
-            ..change
-        }));
+/// Every change of a feature flag: a variant's first sight after another of the same flag in the same service, or its
+/// return after a silence. In order of time.
+pub fn flag_changes(telemetry: &Telemetry) -> Vec<Change> {
+    let mut by_flag: BTreeMap<(&str, &str), Vec<&VersionSeries>> = BTreeMap::new();
+    for variant in &telemetry.flags {
+        by_flag.entry((&variant.given.service, &variant.flag)).or_default().push(&variant.given);
     }
-    changes.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+    let changes = by_flag.iter().flat_map(|((_, flag), variants)| arrived(telemetry, Some(flag), variants));
+    in_order(changes.collect())
+}
+
+fn in_order(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort_by(|a, b| (a.at, &a.service, &a.what).cmp(&(b.at, &b.service, &b.what)));
     changes.truncate(CHANGES_MAX);
     changes
 }
 
-fn of_service(telemetry: &Telemetry, versions: &[&VersionSeries]) -> Vec<Change> {
+/// The arrivals among the versions of one service, or among the variants of one flag.
+fn arrived(telemetry: &Telemetry, flag: Option<&str>, versions: &[&VersionSeries]) -> Vec<Change> {
     let mut changes = Vec::new();
+    if versions.len() < 2 {
+        return changes;
+    }
     for new in versions {
         for start in arrivals(new, versions, telemetry.minutes()) {
             if let Some(old) = dominant_before(versions, new, start) {
-                changes.push(describe(telemetry, old, new, start));
+                changes.push(describe(telemetry, flag, old, new, start));
             }
         }
     }
@@ -141,7 +141,13 @@ fn dominant_before<'a>(
         .max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 
-fn describe(telemetry: &Telemetry, old: &VersionSeries, new: &VersionSeries, start: usize) -> Change {
+fn describe(
+    telemetry: &Telemetry,
+    flag: Option<&str>,
+    old: &VersionSeries,
+    new: &VersionSeries,
+    start: usize,
+) -> Change {
     let end = (start..telemetry.minutes())
         .rfind(|minute| !observed(&new.spans, *minute..minute + 1).is_empty())
         .map_or(start + 1, |last| last + 1);
@@ -149,49 +155,81 @@ fn describe(telemetry: &Telemetry, old: &VersionSeries, new: &VersionSeries, sta
     let (new_bad, new_all) = (total(&new.errors, start..end), total(&new.calls, start..end));
     let at = telemetry.minute_at(start);
     let share = |bad: f64, all: f64| (all > 0.0).then(|| bad / all);
+    let (near, far) = (plus_minutes(at, -30), plus_minutes(at, 30));
+    let compared = Compared {
+        from: telemetry.from,
+        arrived: at,
+        to: telemetry.minute_at(end),
+        service: &new.service,
+        old: &old.version,
+        new: &new.version,
+    };
+    let (what, sql, comparison_sql) = match flag {
+        Some(flag) => (
+            format!("flag {flag} {} → {}", old.version, new.version),
+            queries::flags(near, far, Some(&new.service), Some(Sample::All)),
+            queries::variants_compared(&compared, flag),
+        ),
+        None => (
+            format!("service.version {} → {}", old.version, new.version),
+            queries::versions(near, far, Some(&new.service)),
+            queries::versions_compared(&compared),
+        ),
+    };
     Change {
         service: new.service.clone(),
-        flag: None,
+        flag: flag.map(str::to_owned),
         at,
-        what: format!("service.version {} → {}", old.version, new.version),
+        what,
         old: old.version.clone(),
         new: new.version.clone(),
         is_return: total(&new.spans, 0..start) > 0.0,
+        old_requests: old_all,
+        new_requests: new_all,
         old_error_share: share(old_bad, old_all),
         new_error_share: share(new_bad, new_all),
         z: two_proportions(old_bad, old_all, new_bad, new_all),
-        sql: queries::versions(plus_minutes(at, -30), plus_minutes(at, 30), Some(&new.service)),
+        sql,
+        comparison_sql,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FlagSeries;
     use crate::testing::minute;
 
-    fn variant(name: &str, evaluated: std::ops::Range<usize>) -> (String, VersionSeries) {
-        let spans = (0..60).map(|minute| evaluated.contains(&minute).then_some(5.0)).collect();
-        let none = vec![None; 60];
-        let series = VersionSeries {
-            service: "cart".to_owned(),
-            version: name.to_owned(),
-            spans,
-            calls: none.clone(),
-            errors: none,
-        };
-        (name.to_owned(), series)
+    /// A variant that was given in some minutes, with five requests in each of which this share failed.
+    fn variant(flag: &str, name: &str, given: std::ops::Range<usize>, failed: f64) -> FlagSeries {
+        let series = |value: f64| (0..60).map(|minute| given.contains(&minute).then_some(value)).collect();
+        FlagSeries {
+            flag: flag.to_owned(),
+            given: VersionSeries {
+                service: "cart".to_owned(),
+                version: name.to_owned(),
+                spans: series(5.0),
+                calls: series(5.0),
+                errors: series(5.0 * failed),
+            },
+        }
     }
 
     #[test]
     fn a_flag_changes_when_another_variant_is_given_and_no_flag_changes_another() {
-        let flags = BTreeMap::from([
-            ("new-cart".to_owned(), BTreeMap::from([variant("off", 0..40), variant("on", 30..60)])),
-            ("colour".to_owned(), BTreeMap::from([variant("red", 0..60)])),
-            ("banner".to_owned(), BTreeMap::from([variant("a", 0..20), variant("b", 10..20)])),
-        ]);
-        let changes = flag_changes(&Telemetry::empty(minute(0), minute(60)), flags);
+        let telemetry = Telemetry {
+            flags: vec![
+                variant("new-cart", "off", 0..40, 0.0),
+                variant("new-cart", "on", 30..60, 0.4),
+                variant("colour", "red", 0..60, 0.0),
+                variant("banner", "a", 0..20, 0.0),
+                variant("banner", "b", 10..20, 0.0),
+            ],
+            ..Telemetry::empty(minute(0), minute(60))
+        };
+        let found = changes(&telemetry);
         let told: Vec<_> =
-            changes.iter().map(|change| (change.flag.as_deref(), change.what.as_str(), change.at)).collect();
+            found.iter().map(|change| (change.flag.as_deref(), change.what.as_str(), change.at)).collect();
         assert_eq!(
             told,
             [
@@ -199,6 +237,11 @@ mod tests {
                 (Some("new-cart"), "flag new-cart off → on", minute(30)),
             ]
         );
-        assert!(changes.iter().all(|change| change.sql.contains("feature_flag.evaluation")));
+        assert!(found.iter().all(|change| change.sql.contains("feature_flag.evaluation")));
+        let cart = &found[1];
+        assert_eq!((cart.old_requests, cart.new_requests), (200.0, 150.0));
+        assert_eq!((cart.old_error_share, cart.new_error_share), (Some(0.0), Some(0.4)));
+        assert!(cart.z > 9.0 && found[0].z.abs() < 0.1, "{} {}", cart.z, found[0].z);
+        assert!(cart.comparison_sql.contains("'new-cart'"), "{}", cart.comparison_sql);
     }
 }

@@ -7,7 +7,7 @@ use crate::gather::{gather, gather_observations};
 use crate::onset;
 use crate::series::plus_minutes;
 use crate::suspects;
-use crate::{Result, version_changes};
+use crate::{Result, changes};
 
 /// Minutes of series before the moment.
 const BEFORE_MINUTES: i64 = 60;
@@ -56,7 +56,7 @@ pub async fn correlate(
     tell("ranking");
     let incident = nobodys_incident(tenant, moment.at);
     let onset = onset::find(&telemetry, &incident);
-    let changes = version_changes(&telemetry);
+    let changes = changes(&telemetry);
     let ranking = suspects::rank(&telemetry, &incident, onset.as_ref(), None, &changes, usize::MAX);
     Ok(Correlation { suspects: ranking.suspects, services })
 }

@@ -9,15 +9,18 @@
 mod log_evidence;
 mod metric_evidence;
 mod observed;
+mod shown;
 mod span_evidence;
 pub(crate) mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use observed::{LogEvent, MetricPoints, Names, Observations, ObservedSpan};
+use hindsight_model::Reason;
+pub use observed::{LogEvent, MetricPoints, MetricSource, Names, Observations, ObservedSpan, Reading};
 
 use log_evidence::LogView;
 use metric_evidence::MetricView;
+use shown::{Shown, Shows};
 use span_evidence::SpanView;
 
 /// Where the split may lie, in seconds from the moment: a time that is given may be late by two or three minutes.
@@ -30,8 +33,12 @@ const BEST_WINDOWS: usize = 2;
 const KIND_MAX: f64 = 0.9;
 /// Share of a caller's metrics and logs that a callee explains whose spans show more.
 const EXPLAINED: f64 = 0.7;
+/// Least weight of a finding that is told.
+const TOLD_MIN: f64 = 0.05;
 /// Most reasons kept of one service.
 const REASONS_MAX: usize = 4;
+/// Most log templates kept of one service.
+const TEMPLATES_MAX: usize = 4;
 
 /// A split in time and how long is looked after it, in seconds from the moment.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +67,8 @@ pub(crate) struct Finding {
     pub(crate) weight: f64,
     /// A sentence without its full stop.
     pub(crate) text: String,
+    /// What the sentence is about.
+    pub(crate) shown: Shown,
 }
 
 /// Findings by service.
@@ -70,8 +79,10 @@ pub(crate) type Findings = BTreeMap<String, Vec<Finding>>;
 pub struct Blame {
     /// 0 (nothing) to 1.
     pub score: f64,
-    /// Sentences, strongest first.
-    pub reasons: Vec<String>,
+    /// Why, strongest first, each with the SQL that shows its two levels where one query can.
+    pub reasons: Vec<Reason>,
+    /// Templates of log lines that came, went or grew.
+    pub templates: Vec<String>,
 }
 
 /// How much the observations speak against each service of which anything was seen. Services without any evidence
@@ -83,7 +94,7 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
     let metrics = MetricView::new(observations);
     let logs = LogView::new(observations, &spans);
     let callees = observations.callees();
-    let mut scores: BTreeMap<String, Vec<(f64, Vec<Finding>)>> = BTreeMap::new();
+    let mut scores: BTreeMap<String, Vec<(f64, Window, Vec<Finding>)>> = BTreeMap::new();
     for split in SPLITS_S {
         for after in AFTER_S {
             let window = Window { split, end: split + after };
@@ -93,7 +104,7 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
             }
             explain_callers(&callees, &mut found);
             for (service, findings) in found {
-                scores.entry(service).or_default().push((score(&findings), findings));
+                scores.entry(service).or_default().push((score(&findings), window, findings));
             }
         }
     }
@@ -101,11 +112,17 @@ pub fn blame(observations: &Observations) -> BTreeMap<String, Blame> {
         observations.services().into_iter().map(|name| (name.to_owned(), Blame::default())).collect();
     for (service, mut windows) in scores {
         windows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let best: f64 = windows.iter().take(BEST_WINDOWS).map(|(score, _)| score).sum();
+        let best: f64 = windows.iter().take(BEST_WINDOWS).map(|(score, ..)| score).sum();
         #[expect(clippy::cast_precision_loss, reason = "a handful of windows")]
         let score = best / BEST_WINDOWS as f64;
-        let reasons = windows.into_iter().next().map_or_else(Vec::new, |(_, findings)| reasons(findings));
-        all.insert(service, Blame { score, reasons });
+        let mut blame = Blame { score, ..Blame::default() };
+        if let Some((_, window, findings)) = windows.into_iter().next() {
+            blame.templates = templates(observations, &findings);
+            let shows = Shows::new(observations, spans.answerers(), window);
+            let reason = |found: Finding| Reason { sql: shows.sql(found.shown), text: found.text };
+            blame.reasons = strongest(findings).into_iter().map(reason).collect();
+        }
+        all.insert(service, blame);
     }
     all
 }
@@ -142,8 +159,9 @@ fn score(findings: &[Finding]) -> f64 {
     1.0 - by_kind.values().map(|weight| 1.0 - KIND_MAX * weight).product::<f64>()
 }
 
-fn reasons(mut findings: Vec<Finding>) -> Vec<String> {
-    findings.retain(|finding| finding.weight >= 0.05);
+/// The findings that are told.
+fn strongest(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.retain(|finding| finding.weight >= TOLD_MIN);
     findings.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.text.cmp(&b.text)));
     let mut seen: BTreeMap<Kind, usize> = BTreeMap::new();
     findings.retain(|finding| {
@@ -151,7 +169,23 @@ fn reasons(mut findings: Vec<Finding>) -> Vec<String> {
         *count += 1;
         *count <= 2
     });
-    findings.into_iter().take(REASONS_MAX).map(|finding| finding.text).collect()
+    findings.truncate(REASONS_MAX);
+    findings
+}
+
+fn templates(observations: &Observations, findings: &[Finding]) -> Vec<String> {
+    let mut found: Vec<(f64, &str)> = findings
+        .iter()
+        .filter(|finding| finding.weight >= TOLD_MIN)
+        .filter_map(|finding| match finding.shown {
+            Shown::Log { template, .. } => Some((finding.weight, observations.template(template))),
+            _ => None,
+        })
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    found.truncate(TEMPLATES_MAX);
+    found.into_iter().map(|(_, text)| text.to_owned()).collect()
 }
 
 #[cfg(test)]

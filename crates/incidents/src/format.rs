@@ -12,6 +12,11 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
+/// A p-value: `p = 0.012`, or `p < 0.001`.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+}
+
 /// Milliseconds as `12 ms` or `1.24 s`.
 pub(crate) fn millis(ms: f64) -> String {
     if ms.abs() >= 1_000.0 { format!("{:.2} s", ms / 1_000.0) } else { format!("{} ms", number(ms)) }
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(percent(0.002), "0.2 %");
         assert_eq!(percent(0.0), "0 %");
         assert_eq!(percent(0.00012), "0.01 %");
+        assert_eq!((p_value(0.0123), p_value(1e-12)), ("p = 0.012".to_owned(), "p < 0.001".to_owned()));
         assert_eq!(millis(1_240.0), "1.24 s");
         assert_eq!(millis(12.04), "12 ms");
         assert_eq!(number(1234.5), "1234");

@@ -1,22 +1,24 @@
 //! Asks SQL for the [`Telemetry`] of a stretch of time: a handful of bounded queries.
 
+mod flags;
 mod moment;
 pub mod moment_queries;
 pub mod queries;
+pub mod reason_queries;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindsight_model::{SqlError, SqlRequest, SqlSource, SqlValue, Tenant};
 use jiff::Timestamp;
 
-use crate::changes::flag_changes;
 use crate::gather::queries::{GaugeGrain, ROWS_MAX, Sample};
 use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
 use crate::{
-    AttributeCount, Change, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries,
-    Telemetry, VersionSeries,
+    AttributeCount, CloseUp, Edge, Error, GaugeSeries, Result, ServiceGraph, ServiceSeries, Telemetry,
+    VersionSeries,
 };
 
+pub use flags::gather_flag_changes;
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
@@ -25,9 +27,6 @@ pub const MINUTES_MAX: i64 = 24 * 60;
 const WHOLE_REQUESTS_MAX: f64 = 400_000.0;
 /// And beyond so many, of one trace in 64.
 const EIGHTH_REQUESTS_MAX: f64 = 8.0 * WHOLE_REQUESTS_MAX;
-/// Flags of one service that are looked at.
-const FLAGS_MAX: usize = 100;
-
 /// Columns of `spans` whose values may tell who is affected.
 const AFFECTED_COLUMNS: [&str; 7] = [
     "http_route",
@@ -56,6 +55,8 @@ pub async fn gather(
     requests(&asker, &mut telemetry).await?;
     log_errors(&asker, &mut telemetry).await?;
     versions(&asker, &mut telemetry, None).await?;
+    flags::given(&asker, &mut telemetry, None).await?;
+    flags::requests(&asker, &mut telemetry).await?;
     edges(&asker, &mut telemetry).await?;
     gauges(&asker, &mut telemetry).await?;
     Ok(telemetry)
@@ -153,45 +154,6 @@ pub async fn gather_versions(
     let mut telemetry = whole_minutes(from, to);
     versions(&Asker { sql, tenant }, &mut telemetry, Some(service)).await?;
     Ok(telemetry)
-}
-
-/// The changes of feature flags that a service evaluated in the whole minutes of `[from, to)`, cut to the latest
-/// [`MINUTES_MAX`]: a variant's first sight after another, or its return after a silence. In order of time.
-///
-/// # Errors
-/// As [`gather`].
-pub async fn gather_flag_changes(
-    sql: &dyn SqlSource,
-    tenant: &Tenant,
-    from: Timestamp,
-    to: Timestamp,
-    service: &str,
-) -> Result<Vec<Change>> {
-    let whole = whole_minutes(from, to);
-    let rows =
-        (Asker { sql, tenant }).rows("flags", queries::flags(whole.from, whole.to, Some(service))).await?;
-    let mut flags: BTreeMap<String, BTreeMap<String, VersionSeries>> = BTreeMap::new();
-    let minutes = whole.minutes();
-    for row in &rows {
-        let (Some(service), Some(flag), Some(variant), Some(slot)) =
-            (text(row, 0), text(row, 1), text(row, 2), slot(&whole, row, 3))
-        else {
-            continue;
-        };
-        if flags.len() >= FLAGS_MAX && !flags.contains_key(flag) {
-            continue;
-        }
-        let variants = flags.entry(flag.to_owned()).or_default();
-        let series = variants.entry(variant.to_owned()).or_insert_with(|| VersionSeries {
-            service: service.to_owned(),
-            version: variant.to_owned(),
-            spans: vec![None; minutes],
-            calls: vec![None; minutes],
-            errors: vec![None; minutes],
-        });
-        series.spans[slot] = number(row, 4);
-    }
-    Ok(flag_changes(&whole, flags))
 }
 
 /// Nothing yet, about the whole minutes of `[from, to)`, cut to the latest [`MINUTES_MAX`].
@@ -298,12 +260,7 @@ async fn versions(asker: &Asker<'_>, telemetry: &mut Telemetry, service: Option<
 async fn edges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
     let (from, to) = (telemetry.from, telemetry.to);
     let mut found: BTreeMap<(String, String), Edge> = BTreeMap::new();
-    let requests: f64 = telemetry.services.values().flat_map(|service| &service.calls).flatten().sum();
-    let first = match requests {
-        ..WHOLE_REQUESTS_MAX => Sample::All,
-        ..EIGHTH_REQUESTS_MAX => Sample::Eighth,
-        _ => Sample::SixtyFourth,
-    };
+    let first = first_sample(telemetry);
     let edges = |sample| queries::edges(from, to, None, sample);
     let (between, sample) = over_traces(asker, "calls between services", first, edges).await?;
     note(telemetry, "calls between services", between.len());
@@ -321,6 +278,16 @@ async fn edges(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {
     }
     telemetry.edges = found.into_values().collect();
     Ok(())
+}
+
+/// How many traces a join over spans begins with, by how many requests there are.
+fn first_sample(telemetry: &Telemetry) -> Sample {
+    let requests: f64 = telemetry.services.values().flat_map(|service| &service.calls).flatten().sum();
+    match requests {
+        ..WHOLE_REQUESTS_MAX => Sample::All,
+        ..EIGHTH_REQUESTS_MAX => Sample::Eighth,
+        _ => Sample::SixtyFourth,
+    }
 }
 
 /// A join over the spans of whole traces: of a sample from `first` on, smaller ones where memory is short.

@@ -58,13 +58,15 @@ mod timeline;
 pub use affected::Affected;
 pub use analysis::{Analysis, analyse};
 pub use change_point::{ChangePoint, Direction, change_points};
-pub use changes::{Change, version_changes};
+pub use changes::{Change, changes, flag_changes, version_changes};
 pub use close_up::CloseUp;
 pub use correlate::{Correlation, Moment, correlate};
 pub use detect::{Detected, days, detect};
 pub use durations::{Phase, phases};
 pub use error::{Error, Result};
-pub use evidence::{Blame, LogEvent, MetricPoints, Names, Observations, ObservedSpan, blame};
+pub use evidence::{
+    Blame, LogEvent, MetricPoints, MetricSource, Names, Observations, ObservedSpan, Reading, blame,
+};
 pub use gather::gather;
 pub use graph::ServiceGraph;
 pub use hold::{PostmortemFact, WantedHold, ends_with_its_postmortem, wanted_holds};
@@ -77,4 +79,4 @@ pub use rows::regathered;
 pub use runner::{Declaration, Runner};
 pub use series::Series;
 pub use step::{Step, Taken, merge, take};
-pub use telemetry::{AttributeCount, Edge, GaugeSeries, ServiceSeries, Telemetry, VersionSeries};
+pub use telemetry::{AttributeCount, Edge, FlagSeries, GaugeSeries, ServiceSeries, Telemetry, VersionSeries};

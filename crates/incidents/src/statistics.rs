@@ -47,6 +47,16 @@ pub(crate) fn two_proportions(bad_a: f64, all_a: f64, bad_b: f64, all_b: f64) ->
     if spread > 0.0 { (bad_b / all_b - bad_a / all_a) / spread } else { 0.0 }
 }
 
+/// Two-sided p of a z: how often chance alone gives a difference at least so large. Right to seven digits (Abramowitz
+/// and Stegun, 7.1.26).
+pub(crate) fn p_value(z: f64) -> f64 {
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * x);
+    let series = [0.254_829_592, -0.284_496_736, 1.421_413_741, -1.453_152_027, 1.061_405_429];
+    let sum = series.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
+    (sum * (-x * x).exp()).clamp(0.0, 1.0)
+}
+
 /// χ² of a 2×2 table with Yates' correction; 0 when a margin is empty.
 pub(crate) fn chi_squared(a: f64, b: f64, c: f64, d: f64) -> f64 {
     let margins = (a + b) * (c + d) * (a + c) * (b + d);
@@ -76,6 +86,14 @@ mod tests {
         assert!(two_proportions(50.0, 1000.0, 50.0, 1000.0).abs() < 1e-9);
         assert_eq!(two_proportions(0.0, 0.0, 5.0, 10.0), 0.0);
         assert!(two_proportions(0.0, 1000.0, 1.0, 10.0) < 10.0, "one failure of ten is not certainty");
+    }
+
+    #[test]
+    fn a_p_value_is_what_the_tables_say() {
+        for (z, p) in [(0.0, 1.0), (1.0, 0.317_311), (-1.959_964, 0.05), (3.0, 0.002_700)] {
+            assert!((p_value(z) - p).abs() < 1e-6, "z = {z}: {}", p_value(z));
+        }
+        assert!(p_value(40.0) < 1e-9);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hindsight_model::{Incident, Suspect};
 use jiff::Timestamp;
 
 use crate::changes::Change;
+use crate::gather::queries::{self, Sample};
 use crate::onset::entry_services;
 use crate::series::{minutes_between, observed, plus_minutes, share, total};
 use crate::statistics::{mean, median};
@@ -195,6 +196,8 @@ pub(crate) struct FanOut {
     /// Never 0.
     pub(crate) before: f64,
     pub(crate) after: f64,
+    /// The calls minute by minute.
+    pub(crate) sql: String,
 }
 
 impl FanOut {
@@ -223,6 +226,7 @@ fn fan_outs(telemetry: &Telemetry, windows: &Windows) -> Vec<FanOut> {
                 callee: edge.callee.clone(),
                 before,
                 after,
+                sql: queries::edges(telemetry.from, telemetry.to, Some(&edge.caller), Sample::All),
             })
         })
         .collect()

@@ -21,6 +21,8 @@ pub struct Telemetry {
     pub edges: Vec<Edge>,
     /// Calls and errors by `service.version`.
     pub versions: Vec<VersionSeries>,
+    /// Evaluations of feature flags, and the requests that they were part of.
+    pub flags: Vec<FlagSeries>,
     /// Gauges and up-down counters by service.
     pub gauges: Vec<GaugeSeries>,
     /// Good and bad requests by attribute value.
@@ -80,6 +82,16 @@ pub struct VersionSeries {
     pub errors: Series,
 }
 
+/// One variant of a feature flag as one service was given it, minute by minute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlagSeries {
+    /// Key of the flag.
+    pub flag: String,
+    /// The variant as if it were a version: how often it was given, and the requests of the service in the traces in
+    /// which it was.
+    pub given: VersionSeries,
+}
+
 /// One gauge or up-down counter of one service, minute by minute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaugeSeries {
@@ -119,6 +131,7 @@ impl Telemetry {
             services: BTreeMap::new(),
             edges: Vec::new(),
             versions: Vec::new(),
+            flags: Vec::new(),
             gauges: Vec::new(),
             attributes: Vec::new(),
             close_ups: Vec::new(),

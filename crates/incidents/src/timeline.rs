@@ -99,8 +99,12 @@ fn changes(inputs: &Inputs<'_>, start: Timestamp) -> Vec<TimelineRow> {
         .filter(|change| change.at >= start)
         .map(|change| {
             let kind = if is_trigger(change) { TimelineKind::Trigger } else { TimelineKind::Change };
+            let what = match &change.flag {
+                Some(flag) => format!("flag {flag} = {}", change.new),
+                None => change.new.clone(),
+            };
             let came = if change.is_return { "is back" } else { "first seen" };
-            let text = format!("{} {} {came} (before: {})", change.service, change.new, change.old);
+            let text = format!("{} {what} {came} (before: {})", change.service, change.old);
             row(change.at, kind, Some(&change.service), text, change.sql.clone())
         })
         .collect()

@@ -338,10 +338,56 @@ pub struct Suspect {
     pub service: String,
     /// Higher is more suspect; comparable within one incident only.
     pub score: f64,
-    /// What speaks for it, one sentence each, strongest first.
-    pub reasons: Vec<String>,
+    /// What speaks for it, strongest first.
+    pub reasons: Vec<Reason>,
     /// The change that goes with it, if one was seen ("service.version 4.1.9 → 4.2.0").
     pub change: Option<String>,
     /// When that change was first seen.
     pub changed_at: Option<Timestamp>,
+    /// Templates of the log lines that speak for it (`no connection to <*>`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<String>,
+}
+
+/// One thing that speaks for a suspect. Written as an object; the plain sentence of older records is read too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenReason")]
+pub struct Reason {
+    /// A sentence without its full stop.
+    pub text: String,
+    /// The SQL that shows its figures; `None` where no single query does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenReason {
+    Sentence(String),
+    Shown {
+        text: String,
+        #[serde(default)]
+        sql: Option<String>,
+    },
+}
+
+impl From<WrittenReason> for Reason {
+    fn from(written: WrittenReason) -> Self {
+        match written {
+            WrittenReason::Sentence(text) => Self { text, sql: None },
+            WrittenReason::Shown { text, sql } => Self { text, sql },
+        }
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), sql: None }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }

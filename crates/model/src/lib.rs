@@ -40,7 +40,7 @@ pub use clock::{Clock, LogicalClock, SystemClock};
 pub use ids::{IdError, IncidentId, NodeId, SpanId, Tenant, TraceId};
 pub use incident::{
     Closing, Incident, IncidentResponse, IncidentRole, IncidentSeverity, IncidentStatus, IncidentTimes,
-    Milestone, Suspect,
+    Milestone, Reason, Suspect,
 };
 pub use promoted::{
     PROMOTED_LOGS, PROMOTED_METRICS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED,

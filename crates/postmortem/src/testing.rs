@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use hindsight_model::{
-    Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentStatus, IncidentTimes, SqlAnswer,
-    SqlError, SqlParam, SqlRequest, SqlSource, Suspect, Tenant, TimelineKind, TimelineRow, TimelineSource,
-    to_micros,
+    Incident, IncidentId, IncidentResponse, IncidentSeverity, IncidentStatus, IncidentTimes, Reason,
+    SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource, Suspect, Tenant, TimelineKind, TimelineRow,
+    TimelineSource, to_micros,
 };
 use jiff::Timestamp;
 
@@ -328,11 +328,15 @@ pub(crate) fn incident() -> Incident {
             service: "checkout".into(),
             score: 9.1,
             reasons: vec![
-                "4.2.0 fails 29 % of its requests, 4.1.9 0.3 % (p < 0.001)".into(),
+                Reason {
+                    text: "4.2.0 fails 29 % of 15600 requests, 4.1.9 0.3 % of 28800 (p < 0.001)".into(),
+                    sql: Some("SELECT 7 AS compared".into()),
+                },
                 "its pool of connections to orders-db is full from 21:38 UTC".into(),
             ],
             change: Some("service.version 4.1.9 → 4.2.0".into()),
             changed_at: Some(at("21:32:10")),
+            templates: Vec::new(),
         }],
         response: IncidentResponse::default(),
     }

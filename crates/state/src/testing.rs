@@ -165,6 +165,7 @@ pub(crate) fn incident(id: u64, tenant: &Tenant) -> Incident {
             reasons: vec!["errors 40 times the baseline".into()],
             change: None,
             changed_at: Some(at(-300)),
+            templates: vec!["no connection to <*>".into()],
         }],
         response: IncidentResponse::default(),
     }

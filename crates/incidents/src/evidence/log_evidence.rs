@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::shown::Shown;
 use super::span_evidence::{SpanView, add, parts, z_of};
 use super::{Finding, Findings, Kind, Observations, Window};
 use crate::format;
 use crate::statistics::count;
 
 /// OpenTelemetry's severity number of a warning.
-const WARNING: i64 = 13;
+pub(super) const WARNING: i64 = 13;
 /// Fewest requests or records on either side.
 const SEEN_MIN: f64 = 2.0;
 /// Longest template shown.
@@ -47,7 +48,7 @@ impl<'a> LogView<'a> {
     pub(super) fn findings(&self, window: Window) -> Findings {
         let mut found = Findings::new();
         for ((service, template), (severity, times)) in &self.by_template {
-            let (n0, n1) = self.requests(*service, window);
+            let (n0, n1, of_requests) = self.requests(*service, window);
             if n0 < SEEN_MIN || n1 < SEEN_MIN {
                 continue;
             }
@@ -63,27 +64,28 @@ impl<'a> LogView<'a> {
                 0.5 * ((z.abs() - 2.0) / 5.0).min(1.0) * change.abs().sqrt()
             };
             let name = self.seen.names.text(*service);
-            let text = self.seen.templates.get(usize::try_from(*template).unwrap_or(usize::MAX));
-            let text: String = text.map_or("", String::as_str).chars().take(TEXT_CHARS).collect();
+            let text: String = self.seen.template(*template).chars().take(TEXT_CHARS).collect();
             let text = format!(
                 "{name} logs `{text}` in {} of its requests, {} before",
                 format::percent(c1 / n1),
                 format::percent(c0 / n0)
             );
-            add(&mut found, name, Finding { kind: Kind::Logs, weight, text });
+            let complains = *severity >= WARNING;
+            let shown = Shown::Log { service: *service, template: *template, complains, of_requests };
+            add(&mut found, name, Finding { kind: Kind::Logs, weight, text, shown });
         }
         found
     }
 
-    /// Requests of a service; its records where it has no spans.
-    fn requests(&self, service: u32, window: Window) -> (f64, f64) {
+    /// Requests of a service before and after; its records, and `false`, where it has no spans.
+    fn requests(&self, service: u32, window: Window) -> (f64, f64, bool) {
         let (n0, n1) = self.spans.requests(service, window);
         if n0 + n1 >= 4.0 {
-            return (n0, n1);
+            return (n0, n1, true);
         }
-        self.by_service.get(&service).map_or((0.0, 0.0), |times| {
+        self.by_service.get(&service).map_or((0.0, 0.0, false), |times| {
             let (before, after) = parts(times, window);
-            (count(before.len()), count(after.len()))
+            (count(before.len()), count(after.len()), false)
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shown::Shown;
 use super::{Finding, Findings, Kind, MetricPoints, Observations, Window};
 use crate::format;
 use crate::statistics::{count, median, quantile};
@@ -49,6 +50,8 @@ pub(super) struct MetricView<'a> {
 }
 
 struct Member<'a> {
+    /// Its place among the observations.
+    index: usize,
     series: &'a MetricPoints,
     points: Vec<(f64, f64)>,
     step: f64,
@@ -68,7 +71,7 @@ impl<'a> MetricView<'a> {
     pub(super) fn new(observations: &'a Observations) -> Self {
         let idle = idle_moments(&observations.metrics);
         let mut by_metric: BTreeMap<(&str, &str), Vec<Member<'a>>> = BTreeMap::new();
-        for series in &observations.metrics {
+        for (index, series) in observations.metrics.iter().enumerate() {
             let meaning = Meaning::of(&series.metric, &series.unit);
             let mut points = series.points.clone();
             // How well nothing was answered is no measurement.
@@ -80,6 +83,7 @@ impl<'a> MetricView<'a> {
             if !points.is_empty() {
                 let step = step_of(&points);
                 by_metric.entry((&series.metric, &series.attributes)).or_default().push(Member {
+                    index,
                     series,
                     points,
                     step,
@@ -121,7 +125,8 @@ impl<'a> MetricView<'a> {
                 let weight = sorted.first()? + 0.3 * sorted.iter().skip(1).sum::<f64>();
                 let furthest = of_service.into_values().flatten();
                 let furthest = furthest.max_by(|a, b| a.distance.total_cmp(&b.distance))?;
-                let finding = Finding { kind: Kind::Metric, weight: weight.min(1.0), text: tell(&furthest) };
+                let (weight, shown) = (weight.min(1.0), shown(&furthest, window));
+                let finding = Finding { kind: Kind::Metric, weight, text: tell(&furthest), shown };
                 Some((service.to_owned(), vec![finding]))
             })
             .collect()
@@ -243,7 +248,7 @@ fn count_sharers(members: &mut [Member<'_>]) {
 fn compare<'m, 'a>(meaning: Meaning, members: &'m [Member<'a>], window: Window) -> Vec<Shift<'m, 'a>> {
     let mut parts: Vec<(&'m Member<'a>, Vec<f64>, Vec<f64>)> = Vec::new();
     for member in members {
-        let end = window.end.max(window.split + STEPS_MIN * member.step);
+        let end = end_of(member, window);
         let past: Vec<f64> = member.points.iter().filter(|p| p.0 < window.split).map(|p| p.1).collect();
         let past = past[past.len().saturating_sub(PAST_MAX)..].to_vec();
         let now = member.points.iter().filter(|p| p.0 >= window.split && p.0 < end).map(|p| p.1);
@@ -346,6 +351,19 @@ fn weight(shifts: &[Shift<'_, '_>]) -> f64 {
         shifts.get(index).map_or(0.0, |shift| (shift.distance.max(0.0) / FULL).powf(1.5).min(1.0))
     };
     0.6 * of(0) + 0.4 * (of(0) + of(1) + of(2)) / 3.0
+}
+
+/// The series and what of it was compared.
+fn shown(shift: &Shift<'_, '_>, window: Window) -> Shown {
+    let member = shift.member;
+    let past: Vec<f64> = member.points.iter().map(|p| p.0).filter(|at| *at < window.split).collect();
+    let from = past[past.len().saturating_sub(PAST_MAX)..].first().copied().unwrap_or(window.split);
+    Shown::Metric { index: member.index, from, end: end_of(member, window) }
+}
+
+/// How long a series is looked at: one that comes rarely for a few of its steps.
+fn end_of(member: &Member<'_>, window: Window) -> f64 {
+    window.end.max(window.split + STEPS_MIN * member.step)
 }
 
 fn tell(shift: &Shift<'_, '_>) -> String {

@@ -58,6 +58,38 @@ pub struct MetricPoints {
     pub unit: String,
     /// Seconds and value, in order of time.
     pub points: Vec<(f64, f64)>,
+    /// Where the points were read; `None` where no table holds them.
+    pub source: Option<MetricSource>,
+}
+
+/// The rows that points were read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSource {
+    /// Ids of the series, one for each instance.
+    pub series: Vec<i64>,
+    /// How the points of a minute become its value.
+    pub reading: Reading,
+}
+
+/// How the points of a series become values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The mean of the minute.
+    Level,
+    /// Rise of a counter per second.
+    Rise,
+    /// What came in the minute.
+    Amount,
+    /// Mean of the values that a histogram took in; whether it counts from minute to minute anew.
+    HistogramMean {
+        /// Whether its temporality is delta.
+        is_delta: bool,
+    },
+    /// How many values a histogram took in: in the minute, or per second when it counts on.
+    HistogramCount {
+        /// Whether its temporality is delta.
+        is_delta: bool,
+    },
 }
 
 /// One log record.
@@ -111,6 +143,11 @@ impl Observations {
             names: Names::default(),
             calls: BTreeSet::new(),
         }
+    }
+
+    /// The text of a template; empty for one that was never given.
+    pub fn template(&self, id: u32) -> &str {
+        usize::try_from(id).ok().and_then(|id| self.templates.get(id)).map_or("", String::as_str)
     }
 
     /// Every service of which anything was seen.

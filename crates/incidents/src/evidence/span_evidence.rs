@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::shown::Shown;
 use super::{Finding, Findings, Kind, Observations, Window};
 use crate::format;
 use crate::statistics::{count, median};
@@ -21,7 +22,8 @@ const ANSWERS: f64 = 0.8;
 /// Seconds that are told apart when it is counted how long anything was seen.
 const TICK_S: f64 = 10.0;
 
-type Op = (u32, u32);
+/// Service and name of an operation.
+pub(super) type Op = (u32, u32);
 type Timed = Vec<(f64, f64)>;
 
 /// All spans in the order of time, by what is compared.
@@ -47,6 +49,8 @@ pub(super) struct SpanView<'a> {
     fans: BTreeMap<(Op, Op), Timed>,
     /// Calls by answerer: 1 when it did not answer.
     unanswered: BTreeMap<u32, Timed>,
+    /// Calling operations and who nearly always answers them.
+    answerers: HashMap<Op, u32>,
 }
 
 impl<'a> SpanView<'a> {
@@ -69,16 +73,21 @@ impl<'a> SpanView<'a> {
             steps: BTreeMap::new(),
             fans: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            answerers: answerers(seen, &children),
         };
-        let answerers = answerers(seen, &children);
         for (index, children) in children.iter().enumerate() {
-            view.add(index, children, &answerers);
+            view.add(index, children);
         }
         view.sort();
         view
     }
 
-    fn add(&mut self, index: usize, children: &[usize], answerers: &HashMap<Op, u32>) {
+    /// Calling operations and who nearly always answers them.
+    pub(super) fn answerers(&self) -> &HashMap<Op, u32> {
+        &self.answerers
+    }
+
+    fn add(&mut self, index: usize, children: &[usize]) {
         let spans = &self.seen.spans;
         let span = &spans[index];
         let (op, at) = ((span.service, span.name), span.at_s);
@@ -86,10 +95,11 @@ impl<'a> SpanView<'a> {
         let remote: Vec<usize> =
             children.iter().copied().filter(|child| spans[*child].service != span.service).collect();
         let unanswered = span.is_call && children.is_empty();
-        match (remote.as_slice(), answerers.get(&op)) {
+        let answerer = self.answerers.get(&op).copied();
+        match (remote.as_slice(), answerer) {
             ([], Some(answerer)) if unanswered => {
-                self.unanswered.entry(*answerer).or_default().push((at, 1.0));
-                self.links.entry((span.service, *answerer)).or_default().push((at, span.ms));
+                self.unanswered.entry(answerer).or_default().push((at, 1.0));
+                self.links.entry((span.service, answerer)).or_default().push((at, span.ms));
             }
             ([], _) => self.own.entry(op).or_default().push((at, (span.ms - inside).max(0.0))),
             ([only], _) => {
@@ -101,7 +111,7 @@ impl<'a> SpanView<'a> {
             _ => {}
         }
         let explained = children.iter().any(|child| spans[*child].failed);
-        let blames_answerer = unanswered && answerers.contains_key(&op);
+        let blames_answerer = unanswered && answerer.is_some();
         let is_own_failure = span.failed && !explained && !blames_answerer;
         let parent = span.parent.map(|parent| &spans[parent]);
         if parent.is_none_or(|parent| parent.service != span.service) {
@@ -164,7 +174,7 @@ impl<'a> SpanView<'a> {
         let mut all_time = 0.0;
         let mut seen_before = 0;
         let (mut lost, mut won) = (BTreeMap::<u32, f64>::new(), 0.0);
-        let mut texts: BTreeMap<u32, (f64, String)> = BTreeMap::new();
+        let mut texts: BTreeMap<u32, (f64, String, Shown)> = BTreeMap::new();
         for ((service, name), timed) in &self.own {
             let (before, after) = parts(timed, window);
             seen_before += before.len();
@@ -180,21 +190,24 @@ impl<'a> SpanView<'a> {
                     format::millis(shift.after),
                     format::millis(shift.before)
                 );
-                keep_larger(&mut texts, *service, ms, text);
+                keep_larger(&mut texts, *service, (ms, text, Shown::OwnTime((*service, *name))));
             } else if shift.z < -SURE {
                 won -= ms.min(0.0);
             }
         }
-        let links = self.link_shifts(window, seen_before >= PAST_MIN);
+        let has_past = seen_before >= PAST_MIN;
+        let links = self.link_shifts(window, has_past);
         for (link, timed) in &self.links {
             all_time += parts(timed, window).1.iter().map(|a| a.1).sum::<f64>();
             if let Some(shift) = links.get(link).filter(|shift| shift.z < -SURE) {
                 won -= (shift.ms * shift.seen).min(0.0);
             }
         }
-        for (service, ms, text) in self.blamed_links(&links) {
+        for (service, ms, text, (caller, callee)) in self.blamed_links(&links) {
             *lost.entry(service).or_default() += ms;
-            keep_larger(&mut texts, service, ms, text);
+            // Without a past the level before is that of the other links: no two levels of one query.
+            let shown = if has_past { Shown::OnTheWay { caller, callee } } else { Shown::Nothing };
+            keep_larger(&mut texts, service, (ms, text, shown));
         }
         let sum: f64 = lost.values().sum();
         if sum <= 0.0 {
@@ -202,8 +215,9 @@ impl<'a> SpanView<'a> {
         }
         let sure = (1.0 - won / sum).max(0.0) * (sum / (MATERIAL * all_time).max(1.0)).min(1.0);
         for (service, ms) in lost {
-            let text = texts.remove(&service).map_or_else(String::new, |(_, text)| text);
-            add(found, self.text(service), Finding { kind: Kind::Latency, weight: ms / sum * sure, text });
+            let (_, text, shown) = texts.remove(&service).unwrap_or((0.0, String::new(), Shown::Nothing));
+            let weight = ms / sum * sure;
+            add(found, self.text(service), Finding { kind: Kind::Latency, weight, text, shown });
         }
     }
 
@@ -242,7 +256,7 @@ impl<'a> SpanView<'a> {
     }
 
     /// Slow links and whose fault they are: the service whose links are slow altogether, one after the other.
-    fn blamed_links(&self, links: &BTreeMap<(u32, u32), Shift>) -> Vec<(u32, f64, String)> {
+    fn blamed_links(&self, links: &BTreeMap<(u32, u32), Shift>) -> Vec<(u32, f64, String, (u32, u32))> {
         let is_slow = |shift: &Shift| shift.z > SURE && shift.ms > 0.0;
         let mut left: BTreeSet<(u32, u32)> =
             links.iter().filter(|(_, s)| is_slow(s)).map(|(l, _)| *l).collect();
@@ -274,7 +288,7 @@ impl<'a> SpanView<'a> {
                     format::millis(shift.after),
                     format::millis(shift.before)
                 );
-                blamed.push((end, ms, text));
+                blamed.push((end, ms, text, (*a, *b)));
             }
             for link in mine {
                 left.remove(&link);
@@ -294,12 +308,14 @@ impl<'a> SpanView<'a> {
             let z = z_of(bad_before, all_before, bad, all);
             let rise = bad / all - if all_before > 0.0 { bad_before / all_before } else { 0.0 };
             let text = format!(
-                "{} leaves {} of its calls unanswered",
+                "{} leaves {} of its calls unanswered, {} before",
                 self.text(*service),
-                format::percent(bad / all)
+                format::percent(bad / all),
+                format::percent(if all_before > 0.0 { bad_before / all_before } else { 0.0 })
             );
+            let shown = Shown::Unanswered { callee: *service };
             let weight = ((z - 2.0) / 4.0).clamp(0.0, 1.0) * rise.max(0.0).powf(0.3);
-            add(found, self.text(*service), Finding { kind: Kind::Unanswered, weight, text });
+            add(found, self.text(*service), Finding { kind: Kind::Unanswered, weight, text, shown });
         }
     }
 
@@ -319,7 +335,8 @@ impl<'a> SpanView<'a> {
                 format::percent(share_before)
             );
             let weight = ((z - 2.0) / 5.0).clamp(0.0, 1.0) * (share - share_before).max(0.0).powf(0.25);
-            add(found, self.text(*service), Finding { kind: Kind::Failures, weight, text });
+            let shown = Shown::Failures { service: *service };
+            add(found, self.text(*service), Finding { kind: Kind::Failures, weight, text, shown });
         }
     }
 
@@ -348,7 +365,8 @@ impl<'a> SpanView<'a> {
                     format::percent(if change < 0.0 { 1.0 - c0 / n0 } else { c0 / n0 })
                 );
                 let weight = 0.8 * change.abs() * ((z - 2.0) / 5.0).min(1.0);
-                add(found, self.text(op.0), Finding { kind: Kind::Steps, weight, text });
+                let shown = Shown::Step { op: *op, child: *child };
+                add(found, self.text(op.0), Finding { kind: Kind::Steps, weight, text, shown });
             }
             self.fan_out((*op, *child), window, (n0, n1), found);
         }
@@ -373,7 +391,8 @@ impl<'a> SpanView<'a> {
             format::number(per_run),
             format::number(per_run_before)
         );
-        add(found, self.text(op.0), Finding { kind: Kind::Steps, weight, text });
+        let shown = Shown::Step { op, child };
+        add(found, self.text(op.0), Finding { kind: Kind::Steps, weight, text, shown });
     }
 
     fn call_operations(&self) -> BTreeSet<Op> {
@@ -402,7 +421,8 @@ impl<'a> SpanView<'a> {
                 format::per_minute(60.0 * rate),
                 format::number(60.0 * rate_before)
             );
-            add(found, self.text(*service), Finding { kind: Kind::Load, weight: 0.8 * weight, text });
+            let (weight, shown) = (0.8 * weight, Shown::Load { service: *service });
+            add(found, self.text(*service), Finding { kind: Kind::Load, weight, text, shown });
         }
     }
 }
@@ -495,10 +515,11 @@ pub(super) fn z_of(c0: f64, n0: f64, c1: f64, n1: f64) -> f64 {
     if spread > 0.0 { (c1 / n1 - c0 / n0) / spread } else { 0.0 }
 }
 
-fn keep_larger(texts: &mut BTreeMap<u32, (f64, String)>, service: u32, ms: f64, text: String) {
-    let known = texts.entry(service).or_insert((0.0, String::new()));
-    if ms > known.0 {
-        *known = (ms, text);
+/// Keeps what lost most of a service's time.
+fn keep_larger(texts: &mut BTreeMap<u32, (f64, String, Shown)>, service: u32, lost: (f64, String, Shown)) {
+    let known = texts.entry(service).or_insert((0.0, String::new(), Shown::Nothing));
+    if lost.0 > known.0 {
+        *known = lost;
     }
 }
 

@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use logdrain::{ClusterId, Miner};
 
 /// Words of a message that make its template; long ones end in data.
-const WORDS_MAX: usize = 14;
+pub(crate) const WORDS_MAX: usize = 14;
+/// What stands for data in a template.
+pub(crate) const MASK: &str = "<*>";
 /// Share of words that must agree. Messages that differ in one telling word must stay apart.
 const SIMILARITY: f64 = 0.75;
 
@@ -45,7 +47,7 @@ impl Templates {
 /// The first words of a message, data as `<*>`.
 fn masked(body: &str) -> String {
     let words = body.split_whitespace().take(WORDS_MAX);
-    words.map(|word| if is_data(word) { "<*>" } else { word }).collect::<Vec<_>>().join(" ")
+    words.map(|word| if is_data(word) { MASK } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 fn is_data(word: &str) -> bool {

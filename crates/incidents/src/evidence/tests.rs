@@ -100,6 +100,7 @@ impl World {
             attributes: "{}".to_owned(),
             unit: String::new(),
             points,
+            source: None,
         });
     }
 
@@ -134,7 +135,7 @@ fn slowness_is_blamed_on_the_service_whose_own_time_grew_not_on_its_callers() {
     let world = World::new(of("deep", 0.0, slow));
     assert_eq!(first(&world), "deep");
     let blamed = &blame(&world.seen)["deep"];
-    assert!(blamed.reasons[0].starts_with("deep serve takes "), "{:?}", blamed.reasons);
+    assert!(blamed.reasons[0].text.starts_with("deep serve takes "), "{:?}", blamed.reasons);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_new_complaint_in_the_logs_is_evidence_and_one_that_was_always_there_is_not(
         }
     }
     assert_eq!(first(&world), "right");
-    assert!(blame(&world.seen)["right"].reasons[0].contains("no snapshot"));
+    assert!(blame(&world.seen)["right"].reasons[0].text.contains("no snapshot"));
     assert!(blame(&world.seen)["left"].score < 0.1);
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Asker, Row, moment_queries, number, text, whole};
 use crate::evidence::templates::Templates;
-use crate::{MetricPoints, Observations, ObservedSpan, Result};
+use crate::{MetricPoints, MetricSource, Observations, ObservedSpan, Reading, Result};
 
 /// Most spans compared; of more, whole traces are drawn.
 pub const SPANS_MAX: u64 = 250_000;
@@ -171,17 +171,6 @@ async fn logs(
     Ok(())
 }
 
-/// How the points of a series become values.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// The mean of the minute.
-    Level,
-    /// Rise of a counter per second.
-    Rise,
-    /// What came in the minute.
-    Amount,
-}
-
 async fn metrics(asker: &Asker<'_>, seen: &mut Observations, to: Timestamp) -> Result<()> {
     let known: BTreeSet<String> = seen.services().into_iter().map(str::to_owned).collect();
     let near = later(seen.at, -PAST);
@@ -228,13 +217,14 @@ async fn numbers(
             _ => Reading::Level,
         };
         let column = match reading {
-            Reading::Level => 3,
             Reading::Rise => 4,
             Reading::Amount => 5,
+            _ => 3,
         };
         let values: Vec<(f64, f64)> = rows.iter().filter_map(|row| timed(seen.at, row, column)).collect();
         let values = if reading == Reading::Rise { rises(&values) } else { values };
-        add(&mut found, row, service, text(row, 1).unwrap_or_default().to_owned(), values);
+        let metric = text(row, 1).unwrap_or_default().to_owned();
+        add(&mut found, row, service, metric, values, MetricSource { series: vec![*id], reading });
     }
     seen.metrics.extend(found.into_values());
     Ok(())
@@ -271,8 +261,11 @@ async fn histograms(
         let (counts, sums) = if is_delta { (read(5), read(6)) } else { (read(3), read(4)) };
         let means =
             counts.iter().zip(&sums).filter(|(n, _)| n.1 > 0.0).map(|(n, sum)| (n.0, sum.1 / n.1)).collect();
-        add(&mut found, row, service.clone(), name.to_owned(), means);
-        add(&mut found, row, service, format!("{name} (requests)"), counts);
+        let of = |reading| MetricSource { series: vec![*id], reading };
+        let mean = of(Reading::HistogramMean { is_delta });
+        add(&mut found, row, service.clone(), name.to_owned(), means, mean);
+        let count = of(Reading::HistogramCount { is_delta });
+        add(&mut found, row, service, format!("{name} (requests)"), counts, count);
     }
     seen.metrics.extend(found.into_values());
     Ok(())
@@ -285,16 +278,22 @@ fn add(
     service: String,
     metric: String,
     points: Vec<(f64, f64)>,
+    source: MetricSource,
 ) {
     let attributes = text(row, 6).unwrap_or_default().to_owned();
     let unit = text(row, 5).unwrap_or_default().to_owned();
     match found.entry((service.clone(), metric.clone(), attributes.clone())) {
         std::collections::btree_map::Entry::Vacant(place) => {
-            place.insert(MetricPoints { service, metric, attributes, unit, points });
+            let source = Some(source);
+            place.insert(MetricPoints { service, metric, attributes, unit, points, source });
         }
         std::collections::btree_map::Entry::Occupied(mut place) => {
             // The worst instance is what hurts; but the mean is what is steady. Points interleave.
-            let known = &mut place.get_mut().points;
+            let place = place.get_mut();
+            if let Some(known) = &mut place.source {
+                known.series.extend(source.series);
+            }
+            let known = &mut place.points;
             known.extend(points);
             known.sort_by(|a, b| a.0.total_cmp(&b.0));
             *known = by_minute(known);

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 
 use super::queries::{FAILED, within};
 
+/// How much of a log's body is read, in characters.
+pub const BODY_CHARS: usize = 300;
+
 /// Spans in all. Column `rows`.
 pub fn span_count(from: Timestamp, to: Timestamp) -> String {
     format!("SELECT count(*) AS rows FROM spans WHERE {}", within("timestamp", from, to))
@@ -38,7 +41,7 @@ pub fn logs(from: Timestamp, to: Timestamp, every: u64, limit: usize) -> String 
         format!(" AND CAST(date_part('microsecond', timestamp) AS BIGINT) / 1000 % {every} = 0")
     };
     format!(
-        "SELECT service_name AS service, timestamp, severity_number, substr(body, 1, 300) AS body\n\
+        "SELECT service_name AS service, timestamp, severity_number, substr(body, 1, {BODY_CHARS}) AS body\n\
          FROM logs\nWHERE {} AND service_name IS NOT NULL{sample}\nLIMIT {limit}",
         within("timestamp", from, to),
     )

@@ -44,7 +44,7 @@ impl Sample {
         }
     }
 
-    fn condition(self) -> &'static str {
+    pub(super) fn condition(self) -> &'static str {
         match self {
             Self::All => "",
             Self::Eighth => " AND substr(trace_id, 31, 2) < '20'",
@@ -93,18 +93,124 @@ pub fn versions(from: Timestamp, to: Timestamp, service: Option<&str>) -> String
     )
 }
 
-/// Evaluations of feature flags by service, key, variant and minute, from log records that are such events
-/// (OpenTelemetry's semantic conventions, `feature_flag.evaluation`; the attribute of the variant had another name
-/// before 1.32). Columns `service`, `flag`, `variant`, `minute`, `evaluations`.
-pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>) -> String {
+/// Evaluations of feature flags by service, key, variant and minute; with those that the events of spans tell of, in
+/// these traces, when `spans` says so: lists are slow to read. Columns `service`, `flag`, `variant`, `minute`,
+/// `evaluations`.
+pub fn flags(from: Timestamp, to: Timestamp, service: Option<&str>, spans: Option<Sample>) -> String {
     format!(
-        "SELECT service_name AS service, attributes->>'feature_flag.key' AS flag,\n  \
-         coalesce(attributes->>'feature_flag.result.variant', attributes->>'feature_flag.variant') AS variant,\n  \
-         date_trunc('minute', timestamp) AS minute, count(*) AS evaluations\n\
-         FROM logs\nWHERE {} AND event_name = 'feature_flag.evaluation' AND {}\n\
+        "SELECT service, flag, variant, date_trunc('minute', timestamp) AS minute, count(*) AS evaluations\n\
+         FROM ({}) AS e\nWHERE flag IS NOT NULL AND variant IS NOT NULL\n\
          GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 LIMIT {ROWS_MAX}",
+        evaluations(from, to, service, (Sample::All, spans)),
+    )
+}
+
+/// Requests of the services that evaluated these flags, in the traces in which they did, by variant and minute.
+/// Columns `service`, `flag`, `variant`, `minute`, `calls`, `errors`.
+pub fn flag_requests(from: Timestamp, to: Timestamp, flags: &[String], sample: Sample) -> String {
+    let names: Vec<String> = flags.iter().map(|flag| text(flag)).collect();
+    let drawn = sample.condition();
+    format!(
+        "SELECT e.service, e.flag, e.variant, date_trunc('minute', s.timestamp) AS minute,\n  \
+         count(*) AS calls, count(*) FILTER (WHERE s.failed) AS errors\n\
+         FROM (SELECT DISTINCT service, trace_id, flag, variant FROM ({}) AS given\n  \
+         WHERE flag IN ({}) AND trace_id IS NOT NULL) e\n\
+         JOIN (SELECT trace_id, service_name, timestamp, {FAILED} AS failed FROM spans\n  \
+         WHERE {} AND {ENTRY}{drawn}) s\n  \
+         ON s.trace_id = e.trace_id AND s.service_name = e.service\n\
+         GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3 LIMIT {ROWS_MAX}",
+        evaluations(from, to, None, (sample, Some(sample))),
+        names.join(", "),
         within("timestamp", from, to),
-        of_service("service_name", service),
+    )
+}
+
+/// One evaluation a row, from log records that are such events (OpenTelemetry's semantic conventions,
+/// `feature_flag.evaluation`) and perhaps from the events of spans that came before them (`feature_flag`); the
+/// attribute of the variant had another name before 1.32. Of each the traces that are looked at.
+fn evaluations(
+    from: Timestamp,
+    to: Timestamp,
+    service: Option<&str>,
+    (logs, spans): (Sample, Option<Sample>),
+) -> String {
+    let read = "attributes->>'feature_flag.key' AS flag,\n  \
+                coalesce(attributes->>'feature_flag.result.variant', attributes->>'feature_flag.variant') AS variant";
+    let times = within("timestamp", from, to);
+    let mine = of_service("service_name", service);
+    let told = format!(
+        "SELECT service_name AS service, trace_id, timestamp, {read}\n  \
+         FROM logs WHERE {times} AND event_name = 'feature_flag.evaluation' AND {mine}{}",
+        logs.condition()
+    );
+    let Some(spans) = spans else { return told };
+    format!(
+        "{told}\n  UNION ALL\n  \
+         SELECT service, trace_id, timestamp, {read}\n  \
+         FROM (SELECT service, trace_id, timestamp, event['name'] AS name, event['attributes'] AS attributes\n    \
+         FROM (SELECT service_name AS service, trace_id, timestamp, unnest(events) AS event\n      \
+         FROM spans WHERE {times} AND {mine}{} AND cardinality(events) > 0) AS single) AS named\n  \
+         WHERE name IN ('feature_flag', 'feature_flag.evaluation')",
+        spans.condition()
+    )
+}
+
+/// Two versions or variants of one service that are held against each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared<'a> {
+    /// Start of what is counted of the old one.
+    pub from: Timestamp,
+    /// When the new one arrived: what is counted of it begins here.
+    pub arrived: Timestamp,
+    /// End of what is counted.
+    pub to: Timestamp,
+    /// The service.
+    pub service: &'a str,
+    /// The version or variant before.
+    pub old: &'a str,
+    /// The one after.
+    pub new: &'a str,
+}
+
+/// Failed requests of two versions. Columns `version`, `requests`, `failed`, `failed_share`.
+pub fn versions_compared(compared: &Compared<'_>) -> String {
+    format!(
+        "SELECT service_version AS version, {}\nFROM spans\nWHERE {} AND {ENTRY} AND service_name = {}\n  \
+         AND (service_version = {} OR (service_version = {} AND timestamp >= TIMESTAMP '{}'))\n\
+         GROUP BY 1 ORDER BY min(timestamp)",
+        failed_of(FAILED),
+        within("timestamp", compared.from, compared.to),
+        text(compared.service),
+        text(compared.old),
+        text(compared.new),
+        compared.arrived,
+    )
+}
+
+/// Failed requests in the traces in which a flag gave one variant or the other. Columns `variant`, `requests`,
+/// `failed`, `failed_share`.
+pub fn variants_compared(compared: &Compared<'_>, flag: &str) -> String {
+    let (old, new) = (text(compared.old), text(compared.new));
+    format!(
+        "SELECT e.variant, {}\n\
+         FROM (SELECT DISTINCT trace_id, variant FROM ({}) AS given\n  \
+         WHERE flag = {} AND variant IN ({old}, {new}) AND trace_id IS NOT NULL) e\n\
+         JOIN (SELECT trace_id, timestamp, {FAILED} AS failed FROM spans\n  \
+         WHERE {} AND {ENTRY} AND service_name = {}) s ON s.trace_id = e.trace_id\n\
+         WHERE e.variant = {old} OR s.timestamp >= TIMESTAMP '{}'\nGROUP BY 1 ORDER BY min(s.timestamp)",
+        failed_of("s.failed"),
+        evaluations(compared.from, compared.to, Some(compared.service), (Sample::All, Some(Sample::All))),
+        text(flag),
+        within("timestamp", compared.from, compared.to),
+        text(compared.service),
+        compared.arrived,
+    )
+}
+
+fn failed_of(failed: &str) -> String {
+    format!(
+        "count(*) AS requests, count(*) FILTER (WHERE {failed}) AS failed,\n  \
+         CAST(count(*) FILTER (WHERE {failed}) AS DOUBLE) / count(*) AS failed_share"
     )
 }
 
@@ -252,7 +358,7 @@ fn of_service(column: &str, service: Option<&str>) -> String {
 }
 
 /// A SQL text literal; names come from telemetry and may hold anything.
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 
@@ -270,5 +376,8 @@ mod tests {
         let sql = impact(at, at, "x' OR '1'='1");
         assert!(sql.contains("service_name = 'x'' OR ''1''=''1'"), "{sql}");
         assert!(attribute(at, at, "s", "a\"b").contains("\"a\"\"b\""));
+        let compared = Compared { from: at, arrived: at, to: at, service: "s'", old: "o'", new: "n'" };
+        let sql = variants_compared(&compared, "f'");
+        assert!(["s", "o", "n", "f"].iter().all(|name| sql.contains(&format!("'{name}'''"))), "{sql}");
     }
 }

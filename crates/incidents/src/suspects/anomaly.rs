@@ -6,6 +6,7 @@ use std::ops::Range;
 use hindsight_model::Incident;
 use jiff::Timestamp;
 
+use crate::gather::queries;
 use crate::series::{Series, observed, plus_minutes};
 use crate::statistics::{iqr, median, quantile};
 use crate::timeline::gauge_name;
@@ -92,6 +93,8 @@ pub(crate) struct Finding {
     /// Distance from normal in the figure's own unit: failed requests a minute, milliseconds, ….
     pub(crate) change: f64,
     pub(crate) text: String,
+    /// The figure minute by minute.
+    pub(crate) sql: String,
 }
 
 /// All findings of one service, most telling first.
@@ -144,7 +147,7 @@ impl Anomaly {
 pub(crate) fn of_all(telemetry: &Telemetry, windows: &Windows) -> BTreeMap<String, Anomaly> {
     let mut all: BTreeMap<String, Anomaly> = BTreeMap::new();
     for (name, service) in &telemetry.services {
-        let findings = of_service(service, windows);
+        let findings = of_service(telemetry, name, service, windows);
         all.entry(name.clone()).or_default().findings.extend(findings);
     }
     for gauge in &telemetry.gauges {
@@ -153,7 +156,10 @@ pub(crate) fn of_all(telemetry: &Telemetry, windows: &Windows) -> BTreeMap<Strin
             && score >= GAUGE_ANOMALOUS
         {
             let text = format!("{} {}", gauge_name(gauge), format::gauge_change(before, after, &gauge.unit));
-            let finding = Finding { symptom: Symptom::Gauge, score, change: (after - before).abs(), text };
+            let (from, to) = (telemetry.from, telemetry.to);
+            let sql = queries::gauge(from, to, &gauge.service, &gauge.metric, &gauge.attributes);
+            let change = (after - before).abs();
+            let finding = Finding { symptom: Symptom::Gauge, score, change, text, sql };
             all.entry(gauge.service.clone()).or_default().findings.push(finding);
         }
     }
@@ -176,7 +182,11 @@ fn tidy(anomaly: &mut Anomaly) {
     });
 }
 
-fn of_service(service: &ServiceSeries, windows: &Windows) -> Vec<Finding> {
+fn of_service(telemetry: &Telemetry, name: &str, service: &ServiceSeries, windows: &Windows) -> Vec<Finding> {
+    let sql_of = |symptom| match symptom {
+        Symptom::Logs => queries::log_errors(telemetry.from, telemetry.to, Some(name)),
+        _ => queries::requests(telemetry.from, telemetry.to, Some(name)),
+    };
     let calls = median(&observed(&service.calls, windows.baseline.clone())).unwrap_or(0.0).max(1.0);
     // Counts scatter by their square root, shares by the binomial's deviation, even when the sample shows none.
     let share_floor = move |share: f64| ((share + 1.0 / calls) / calls).sqrt().max(0.002);
@@ -187,7 +197,8 @@ fn of_service(service: &ServiceSeries, windows: &Windows) -> Vec<Finding> {
                 && score >= ANOMALOUS
             {
                 let change = (after - before).abs() * scale;
-                found.push(Finding { symptom, score, change, text: text(before, after) });
+                let (text, sql) = (text(before, after), sql_of(symptom));
+                found.push(Finding { symptom, score, change, text, sql });
             }
         };
     let errors = deviation(&service.error_share(), windows, share_floor, Side::Above);

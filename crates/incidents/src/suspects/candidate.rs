@@ -1,10 +1,11 @@
-use hindsight_model::Suspect;
+use hindsight_model::{Reason, Suspect};
 use jiff::Timestamp;
 
 use super::anomaly::{Anomaly, SCORE_MAX, Symptom};
 use super::{FanOut, REASONS_MAX, calls};
 use crate::changes::Change;
 use crate::series::minutes_between;
+use crate::statistics::p_value;
 use crate::{Blame, format};
 
 /// Weight of a full anomaly that nothing below explains.
@@ -92,24 +93,26 @@ impl<'a> Candidate<'a> {
             reasons.extend(blame.reasons.iter().take(BLAME_REASONS).cloned());
         }
         if let Some(fan_out) = self.fan_out {
-            reasons.push(format!(
+            let text = format!(
                 "{} sends {} {} per request, {} before",
                 fan_out.caller,
                 fan_out.callee,
                 calls(fan_out.after),
                 format::number(fan_out.before)
-            ));
+            );
+            reasons.push(Reason { text, sql: Some(fan_out.sql.clone()) });
         }
         reasons.extend(self.anomaly.findings.iter().map(|finding| {
             let over = if finding.score >= SCORE_MAX { "over " } else { "" };
-            format!(
+            let text = format!(
                 "{} {}, {over}{} times its usual range",
                 self.service,
                 finding.text,
                 format::number(finding.score)
-            )
+            );
+            Reason { text, sql: Some(finding.sql.clone()) }
         }));
-        reasons.extend(self.position());
+        reasons.extend(self.position().map(|text| Reason { text, sql: None }));
         reasons.truncate(REASONS_MAX);
         Suspect {
             service: self.service.to_owned(),
@@ -117,6 +120,7 @@ impl<'a> Candidate<'a> {
             reasons,
             change: self.change.map(|(change, _)| change.what.clone()),
             changed_at: self.change.map(|(change, _)| change.at),
+            templates: self.blame.map_or_else(Vec::new, |blame| blame.templates.clone()),
         }
     }
 
@@ -135,25 +139,32 @@ impl<'a> Candidate<'a> {
     }
 }
 
-fn change_reasons(change: &Change, onset: Timestamp) -> Vec<String> {
+/// When it came, and how old and new differ when they surely do.
+fn change_reasons(change: &Change, onset: Timestamp) -> Vec<Reason> {
     let lead = minutes_between(change.at, onset);
     let when = match lead {
         0 => "in the minute of the onset".to_owned(),
         1.. => format!("{lead} min before the onset"),
         _ => format!("{} min after the onset", -lead),
     };
-    let mut reasons = vec![format!("{} {} {when}", change.service, change.what)];
+    let text = format!("{} {} {when}", change.service, change.what);
+    let mut reasons = vec![Reason { text, sql: Some(change.sql.clone()) }];
     if let (Some(old), Some(new)) = (change.old_error_share, change.new_error_share)
         && change.z >= 3.0
     {
-        reasons.push(format!(
-            "{} fails {} of its requests, {} {} (z = {:.0})",
-            change.new,
+        let (new_name, old_name) = match &change.flag {
+            Some(flag) => (format!("{} with {flag} = {}", change.service, change.new), &change.old),
+            None => (change.new.clone(), &change.old),
+        };
+        let text = format!(
+            "{new_name} fails {} of {} requests, {old_name} {} of {} ({})",
             format::percent(new),
-            change.old,
+            format::number(change.new_requests),
             format::percent(old),
-            change.z
-        ));
+            format::number(change.old_requests),
+            format::p_value(p_value(change.z))
+        );
+        reasons.push(Reason { text, sql: Some(change.comparison_sql.clone()) });
     }
     reasons
 }

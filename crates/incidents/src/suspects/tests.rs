@@ -22,7 +22,7 @@ fn a_deployment_that_saturates_its_database_is_the_first_suspect() {
         assert_eq!(first.change.as_deref(), Some("service.version 4.1.9 → 4.2.0"));
         assert_eq!(first.changed_at, Some(minute(ONSET - 6)));
         assert!(
-            first.reasons.iter().any(|r| r.contains("10 calls per request, 1 before")),
+            first.reasons.iter().any(|r| r.text.contains("10 calls per request, 1 before")),
             "{:?}",
             first.reasons
         );

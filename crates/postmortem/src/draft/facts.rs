@@ -68,6 +68,8 @@ pub(super) struct Facts {
     pub(super) failed: f64,
     pub(super) suspect: Option<String>,
     pub(super) change: Option<(String, Option<Timestamp>)>,
+    /// Why the first suspect is one: sentences, with the evidence that shows their figures.
+    pub(super) reasons: Vec<(String, Option<String>)>,
     pub(super) returned_at: Option<Timestamp>,
     pub(super) error_rate: Evidence,
     pub(super) request_rate: Option<Evidence>,
@@ -87,6 +89,17 @@ impl Facts {
     /// Share of the primary service's requests that failed during the impact.
     pub(super) fn failed_share(&self) -> f64 {
         if self.requests > 0.0 { self.failed / self.requests } else { 0.0 }
+    }
+
+    /// The evidence that shows the change: what each version did, or, for anything else, what its own reason shows.
+    pub(super) fn change_evidence(&self) -> &str {
+        let is_version =
+            self.change.as_ref().is_some_and(|(change, _)| change.starts_with("service.version"));
+        let own = self.reasons.iter().find_map(|(_, evidence)| evidence.as_deref());
+        match &self.work {
+            Some((evidence, _)) if is_version || own.is_none() => &evidence.id,
+            _ => own.unwrap_or(&self.error_rate.id),
+        }
     }
 
     /// The part of the directory's name that a person recognises: `checkout-requests-failed`.

@@ -6,14 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
 use super::facts::{Facts, Resource, VersionWork, Window};
+use super::words::{code, plain};
 use super::{DraftInput, baseline, queries, timeline};
-use crate::chart::{Series, Unit};
+use crate::chart::{Series, Unit, shorten};
 use crate::document::Times;
 use crate::evidence::{ChartSpec, Evidence, EvidenceSpec};
 use crate::{Error, Result};
 
 /// Services on one chart.
 const MAX_AFFECTED: usize = 6;
+/// Reasons of the first suspect that are told.
+const MAX_REASONS: usize = 5;
 /// Minutes in a row at the baseline that count as recovered.
 const CALM_MINUTES: usize = 3;
 /// Two sights of the return to normal this close are one.
@@ -63,6 +66,7 @@ pub(super) async fn gather(
     let map = asking
         .may("Services and the calls between them", queries::service_map(), Vec::new(), Some(diagram))
         .await;
+    let reasons = asking.reasons().await;
     let change = input.incident.suspects.first().and_then(|s| Some((s.change.clone()?, s.changed_at)));
     let mut facts = Facts {
         zone: zone.clone(),
@@ -74,6 +78,7 @@ pub(super) async fn gather(
         failed,
         suspect,
         change,
+        reasons,
         returned_at,
         error_rate,
         request_rate,
@@ -278,6 +283,48 @@ impl Asking<'_, '_> {
             None
         };
         (chart, work)
+    }
+
+    /// Why the first suspect is one, each with its own SQL frozen where it has one.
+    async fn reasons(&mut self) -> Vec<(String, Option<String>)> {
+        let Some(suspect) = self.input.incident.suspects.first() else { return Vec::new() };
+        let mut reasons = Vec::new();
+        for reason in suspect.reasons.iter().take(MAX_REASONS) {
+            let evidence = match &reason.sql {
+                Some(sql) => self.reason(&suspect.service, &reason.text, sql).await,
+                None => None,
+            };
+            reasons.push((reason.text.clone(), evidence));
+        }
+        reasons
+    }
+
+    async fn reason(&mut self, service: &str, text: &str, sql: &str) -> Option<String> {
+        let title = format!("Suspect {service}: {}", shorten(text, 80));
+        let caption = "Shows the figures behind one reason: the level before, and the level after.";
+        self.as_it_is(title, caption, sql.to_owned()).await
+    }
+
+    /// Asks SQL that has its times in its text. A failure is logged and left out.
+    async fn as_it_is(&mut self, title: String, caption: &str, sql: String) -> Option<String> {
+        let spec = EvidenceSpec {
+            id: String::new(),
+            title: title.clone(),
+            caption: caption.to_owned(),
+            sql,
+            params: BTreeMap::new(),
+            from: self.window.from,
+            to: self.window.to,
+            chart: None,
+        };
+        match self.book.ask(self.sql, spec).await {
+            Ok(evidence) => self.book.keep(evidence).map(|evidence| evidence.id),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(title, error = %error, cause, "left evidence out of the draft");
+                None
+            }
+        }
     }
 
     /// The gauge of the services in question whose level changed most, resources with a ceiling first.

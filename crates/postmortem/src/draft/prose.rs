@@ -157,7 +157,7 @@ fn cause_sentence(facts: &Facts) -> String {
     };
     let service = code(facts.suspect.as_deref().unwrap_or(&facts.primary));
     let when = at.map_or_else(String::new, |at| format!(" at {}", minute(at, &facts.zone)));
-    let evidence = facts.work.as_ref().map_or(&facts.error_rate.id, |(evidence, _)| &evidence.id);
+    let evidence = facts.change_evidence();
     format!(
         " The suspected cause is {} of {service}, first seen{when} [{evidence}]; the whys below say what is shown and what is still asked.",
         plain(change)
@@ -248,8 +248,9 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
     };
     if let Some(suspect) = input.incident.suspects.first() {
         let _ = write!(out, "\nThe evidence points first to {}:\n\n", code(&suspect.service));
-        for reason in suspect.reasons.iter().take(5) {
-            let _ = writeln!(out, "- {}", plain(reason));
+        for (reason, evidence) in &facts.reasons {
+            let cited = evidence.as_ref().map_or_else(String::new, |id| format!(" [{id}]"));
+            let _ = writeln!(out, "- {}{cited}", plain(reason));
         }
         let cited = [
             facts.by_version.as_ref(),

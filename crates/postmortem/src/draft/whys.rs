@@ -76,7 +76,7 @@ fn change_step(facts: &Facts) -> Option<String> {
         let lead = minutes_between(at, facts.window.impact_start);
         format!(" at {}, {lead} before the impact", minute(at, &facts.zone))
     });
-    let evidence = facts.work.as_ref().map_or(&facts.error_rate.id, |(evidence, _)| &evidence.id);
+    let evidence = facts.change_evidence();
     Some(format!(
         "Why then and not before? → {} of {} was first seen{when} (hypothesis: nearest change) [{evidence}]",
         plain(change),

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Response;
 use hindsight_model::{
-    Incident, IncidentId, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
+    Incident, IncidentId, Reason, SqlRequest, SqlSource as _, Suspect, Tenant, TimelineEntry, TimelineKind,
     TimelineRow, TimelineState, Transition,
 };
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
@@ -81,7 +81,13 @@ struct SuspectView {
     service: String,
     score: String,
     change: Option<String>,
-    reasons: Vec<String>,
+    reasons: Vec<ReasonView>,
+}
+
+struct ReasonView {
+    text: String,
+    /// Where its figures can be asked for again.
+    link: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -114,7 +120,7 @@ pub(crate) async fn show(
         part_of: incident.response.duplicate_of.map(|id| id.to_string()),
         steps: steps(&incident),
         kinds: vec!["note", "milestone", "change", "alert"],
-        suspects: incident.suspects.iter().map(suspect).collect(),
+        suspects: incident.suspects.iter().map(|one| suspect(one, &range)).collect(),
         alerts: alerts(&app, &incident).await?,
         charts,
         postmortem,
@@ -211,12 +217,16 @@ async fn hold(app: &App, id: IncidentId) -> Result<Option<String>, PageError> {
     )))
 }
 
-fn suspect(suspect: &Suspect) -> SuspectView {
+fn suspect(suspect: &Suspect, range: &Range) -> SuspectView {
+    let reason = |reason: &Reason| ReasonView {
+        text: reason.text.clone(),
+        link: reason.sql.as_deref().map(|sql| sql_link(sql, range)),
+    };
     SuspectView {
         service: suspect.service.clone(),
         score: format!("{:.1}", suspect.score),
         change: suspect.change.clone(),
-        reasons: suspect.reasons.clone(),
+        reasons: suspect.reasons.iter().map(reason).collect(),
     }
 }
 
