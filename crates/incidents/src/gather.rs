@@ -1,5 +1,7 @@
 //! Asks SQL for the [`Telemetry`] of a stretch of time: a handful of bounded queries.
 
+mod comparison;
+pub mod comparison_queries;
 mod flags;
 mod moment;
 pub mod moment_queries;
@@ -18,6 +20,7 @@ use crate::{
     VersionSeries,
 };
 
+pub use comparison::{ComparedTrace, TraceComparison, gather_comparison};
 pub use flags::gather_flag_changes;
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
 

@@ -54,6 +54,7 @@ mod telemetry;
 #[cfg(test)]
 mod testing;
 mod timeline;
+mod trace_pair;
 
 pub use affected::Affected;
 pub use analysis::{Analysis, analyse};
@@ -80,3 +81,4 @@ pub use runner::{Declaration, Runner};
 pub use series::Series;
 pub use step::{Step, Taken, merge, take};
 pub use telemetry::{AttributeCount, Edge, FlagSeries, GaugeSeries, ServiceSeries, Telemetry, VersionSeries};
+pub use trace_pair::{AlignedSpan, TraceSpan, Went, align};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 /// Most rows that any of these queries returns; a cut answer is reported in `Telemetry::gaps`.
 pub const ROWS_MAX: usize = 100_000;
 
-const ENTRY: &str = "kind IN ('server', 'consumer')";
+pub(super) const ENTRY: &str = "kind IN ('server', 'consumer')";
 pub(super) const FAILED: &str = "(status_code = 'error' OR coalesce(http_response_status_code, 0) >= 500 \
      OR coalesce(rpc_grpc_status_code, 0) IN (2, 4, 12, 13, 14, 15))";
 

@@ -43,6 +43,18 @@ pub(super) struct VersionWork {
     pub(super) database_calls: Option<f64>,
 }
 
+/// What a bad trace shows beside a good one.
+#[derive(Clone, Debug)]
+pub(super) struct Traces {
+    pub(super) service: String,
+    pub(super) operation: String,
+    /// Whether the bad one failed, or was slow.
+    pub(super) failed: bool,
+    /// Sentences without full stops, as Markdown.
+    pub(super) differences: Vec<String>,
+    pub(super) evidence: String,
+}
+
 /// A row of the timeline to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -70,6 +82,8 @@ pub(super) struct Facts {
     pub(super) change: Option<(String, Option<Timestamp>)>,
     /// Why the first suspect is one: sentences, with the evidence that shows their figures.
     pub(super) reasons: Vec<(String, Option<String>)>,
+    /// A bad trace beside a good one.
+    pub(super) traces: Option<Traces>,
     pub(super) returned_at: Option<Timestamp>,
     pub(super) error_rate: Evidence,
     pub(super) request_rate: Option<Evidence>,

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
+use hindsight_incidents::gather::gather_comparison;
 use hindsight_model::{SqlParam, SqlSource};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::book::Book;
-use super::facts::{Facts, Resource, VersionWork, Window};
+use super::facts::{Facts, Resource, Traces, VersionWork, Window};
 use super::words::{code, plain};
 use super::{DraftInput, baseline, queries, timeline};
 use crate::chart::{Series, Unit, shorten};
@@ -67,6 +68,7 @@ pub(super) async fn gather(
         .may("Services and the calls between them", queries::service_map(), Vec::new(), Some(diagram))
         .await;
     let reasons = asking.reasons().await;
+    let traces = asking.traces(&primary).await;
     let change = input.incident.suspects.first().and_then(|s| Some((s.change.clone()?, s.changed_at)));
     let mut facts = Facts {
         zone: zone.clone(),
@@ -79,6 +81,7 @@ pub(super) async fn gather(
         suspect,
         change,
         reasons,
+        traces,
         returned_at,
         error_rate,
         request_rate,
@@ -303,6 +306,28 @@ impl Asking<'_, '_> {
         let title = format!("Suspect {service}: {}", shorten(text, 80));
         let caption = "Shows the figures behind one reason: the level before, and the level after.";
         self.as_it_is(title, caption, sql.to_owned()).await
+    }
+
+    /// One bad request of the impact and a good one from before, where there are both.
+    async fn traces(&mut self, primary: &str) -> Option<Traces> {
+        let (from, to) = (self.window.impact_start, self.window.impact_end);
+        let entries = [primary.to_owned()];
+        let tenant = &self.input.incident.tenant;
+        // Boxed: a handful of queries after one another is a large future.
+        let found = Box::pin(gather_comparison(self.sql, tenant, &entries, from, to)).await;
+        let found =
+            found.map_err(|error| tracing::warn!(error = %error, "no traces were compared")).ok()??;
+        found.good.as_ref()?;
+        let title = format!("A bad and a good trace of {} {}", found.service, shorten(&found.operation, 80));
+        let caption = "Shows one request of the impact and one from before span by span: which step differs.";
+        let evidence = self.as_it_is(title, caption, found.sql()).await?;
+        Some(Traces {
+            differences: found.told(|service, name| format!("{} {}", code(service), code(name)), plain),
+            failed: found.bad.failed,
+            service: found.service,
+            operation: found.operation,
+            evidence,
+        })
     }
 
     /// Asks SQL that has its times in its text. A failure is logged and left out.

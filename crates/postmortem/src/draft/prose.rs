@@ -263,6 +263,24 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
             cited.into_iter().flatten().map(|evidence| format!("[{}]", evidence.id)).collect();
         let _ = writeln!(out, "\nSee {}.", cited.join(" "));
     }
+    out.push_str(&traces(facts));
+    out
+}
+
+/// One bad request beside a good one.
+fn traces(facts: &Facts) -> String {
+    let Some(traces) = facts.traces.as_ref().filter(|traces| !traces.differences.is_empty()) else {
+        return String::new();
+    };
+    let went = if traces.failed { "failed" } else { "was slow" };
+    let (service, operation) = (code(&traces.service), code(&traces.operation));
+    let mut out = format!(
+        "\nOne request {operation} of {service} that {went}, beside one from before that went well [{}]:\n\n",
+        traces.evidence
+    );
+    for difference in &traces.differences {
+        let _ = writeln!(out, "- {difference}");
+    }
     out
 }
 

@@ -4,6 +4,7 @@ mod actions;
 mod error;
 mod idempotency;
 pub(crate) mod incident_changes;
+pub(crate) mod incident_traces;
 pub(crate) mod incidents;
 mod lists;
 pub(crate) mod silences;
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/incidents", get(lists::incidents).post(incidents::declare))
         .route("/api/v1/incidents/{id}", get(incidents::show))
         .route("/api/v1/incidents/{id}/changes", post(incident_changes::change))
+        .route("/api/v1/incidents/{id}/traces", get(incident_traces::show))
         .route("/api/v1/incidents/{id}/gather", post(timeline::gather))
         .route("/api/v1/incidents/{id}/timeline", get(timeline::list).post(timeline::add))
         .route("/api/v1/incidents/{id}/timeline/import", post(timeline::import_rows))

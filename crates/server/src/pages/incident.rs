@@ -19,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::alert_words::rule_path;
 use super::frame::{Frame, PageError, html, rows, sql_link};
 use super::incident_steps::{StepForm, steps};
+use super::incident_traces::{TracesView, traces};
 use super::lists::listed;
 use super::range::Range;
 use crate::app::App;
@@ -43,6 +44,7 @@ struct IncidentPage {
     suspects: Vec<SuspectView>,
     alerts: Vec<AlertRow>,
     charts: Vec<String>,
+    traces: Result<TracesView, &'static str>,
     postmortem: Option<(String, String)>,
     hold: Option<String>,
     roles: Vec<(&'static str, String)>,
@@ -104,6 +106,7 @@ pub(crate) async fn show(
     let range = range_of(&incident, &timeline, app.clock.now());
     let charts = charts(&app, &incident, &timeline, &range).await?;
     let postmortem = postmortem_of(&app, id).await?;
+    let traces = traces(&app, &incident, &range).await;
     Ok(html(&IncidentPage {
         frame: Frame::new(format!("{id}"), "incidents"),
         id: id.to_string(),
@@ -123,6 +126,7 @@ pub(crate) async fn show(
         suspects: incident.suspects.iter().map(|one| suspect(one, &range)).collect(),
         alerts: alerts(&app, &incident).await?,
         charts,
+        traces,
         postmortem,
         title: incident.title,
     }))

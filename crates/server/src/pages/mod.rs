@@ -11,6 +11,7 @@ mod home;
 mod incident;
 mod incident_forms;
 mod incident_steps;
+mod incident_traces;
 mod lists;
 mod postmortem;
 mod range;
