@@ -18,6 +18,7 @@ mod floods;
 mod form;
 mod formats;
 mod greedy_queries;
+mod incident_evidence;
 mod incident_life;
 mod interop;
 mod jaeger;

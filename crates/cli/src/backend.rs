@@ -9,6 +9,7 @@ use hindsight_model::{
     Clock, Incident, IncidentId, SqlAnswer, SqlError, SqlRequest, SqlSource, SystemClock, Tenant, TextIndex,
     TimelineRow,
 };
+use hindsight_postmortem::Similar;
 use hindsight_query::{QueryEngine, QueryOptions};
 use hindsight_server::{Config, Overrides};
 use hindsight_state::State;
@@ -42,6 +43,7 @@ pub(crate) struct Opened {
     store: Store,
     state: State,
     query: QueryEngine,
+    workspace: PathBuf,
 }
 
 impl Backend {
@@ -138,6 +140,21 @@ impl Backend {
         }
     }
 
+    /// Past incidents that looked like this one; none from a server that does not tell them yet.
+    pub(crate) async fn similar(&self, incident: &Incident) -> anyhow::Result<Vec<Similar>> {
+        match self {
+            Self::Server(remote) => {
+                let mut answer = remote.get(&format!("/api/v1/incidents/{}", incident.id)).await?;
+                let similar = Some(answer["similar"].take()).filter(|similar| !similar.is_null());
+                Ok(similar.map(serde_json::from_value).transpose()?.unwrap_or_default())
+            }
+            Self::DataDir(opened) => {
+                Ok(hindsight_postmortem::similar_incidents(&opened.state, &opened.workspace, incident)
+                    .await?)
+            }
+        }
+    }
+
     /// Lets go of the data directory. Nothing of it was changed but what replay of its log sealed.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         if let Self::DataDir(opened) = self {
@@ -197,6 +214,6 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
         ..QueryOptions::default()
     };
-    let query = hindsight_server::query_engine(&store, &state, workspace, options)?;
-    Ok(Backend::DataDir(Box::new(Opened { store, state, query })))
+    let query = hindsight_server::query_engine(&store, &state, workspace.clone(), options)?;
+    Ok(Backend::DataDir(Box::new(Opened { store, state, query, workspace })))
 }

@@ -93,7 +93,8 @@ async fn tell(server: &Server, requests: Vec<Recorded>, workspace: &Path) -> any
     say::progress("writing the post-mortem");
     let timeline = server.state().timeline(&Tenant::default(), incident.id).await?;
     let now = end.checked_add(MARGIN)?;
-    let written = postmortem::write(&incident, &timeline, workspace, server.sql().as_ref(), now).await?;
+    let sql = server.sql();
+    let written = postmortem::write(&incident, &timeline, workspace, sql.as_ref(), &[], now).await?;
     say::progress("");
     Ok(Story { incident, report: written.report })
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hindsight_model::{Incident, IncidentId, SqlRequest, SqlSource as _, SqlValue, TimelineRow};
+use hindsight_postmortem::Similar;
 use serde_json::{Value, json};
 
 pub(crate) use args::IncidentArgs;
@@ -162,13 +163,17 @@ async fn show(id: IncidentId, list: &ListArgs) -> anyhow::Result<ExitCode> {
     let backend = Backend::open(&list.source).await?;
     let found = backend.incident(id).await;
     let hold = hold(&backend, id).await;
+    let similar = match &found {
+        Ok((incident, _)) => backend.similar(incident).await,
+        Err(_) => Ok(Vec::new()),
+    };
     backend.close().await?;
-    let ((incident, timeline), hold) = (found?, hold?);
+    let ((incident, timeline), hold, similar) = (found?, hold?, similar?);
     if list.json {
-        let all = json!({"incident": incident, "timeline": timeline, "hold": hold});
+        let all = json!({"incident": incident, "timeline": timeline, "hold": hold, "similar": similar});
         say::line(&serde_json::to_string_pretty(&all)?)?;
     } else {
-        say::line(&describe(&incident, &timeline, hold.as_ref()))?;
+        say::line(&(describe(&incident, &timeline, hold.as_ref()) + &alike(&similar)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -188,6 +193,26 @@ async fn hold(backend: &Backend, id: IncidentId) -> anyhow::Result<Option<Value>
             "rows": shown(&row[3]), "size_bytes": shown(&row[4]),
         })
     }))
+}
+
+/// Past incidents that looked alike, with what was done then.
+fn alike(similar: &[Similar]) -> String {
+    let mut text = "\nlooked alike before\n".to_owned();
+    if similar.is_empty() {
+        text.push_str("  no earlier incident looks like this one\n");
+    }
+    for past in similar {
+        let (percent, shared) = (past.similarity * 100.0, past.shared.join(", "));
+        text.push_str(&format!("  {} {percent:.0} %  {}\n     both: {shared}\n", past.incident, past.title));
+        for done in &past.mitigation {
+            text.push_str(&format!("     ended with: {done}\n"));
+        }
+        for action in &past.actions {
+            let (document, id) = (&action.postmortem, &action.id);
+            text.push_str(&format!("     {document} {id} {}: {}\n", action.status, action.action));
+        }
+    }
+    text
 }
 
 fn describe(incident: &Incident, timeline: &[TimelineRow], hold: Option<&Value>) -> String {

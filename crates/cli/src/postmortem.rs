@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hindsight_model::{Clock as _, Incident, IncidentId, SqlRequest, SqlSource, SystemClock, TimelineRow};
 use hindsight_postmortem::document::{Document, PATTERNS};
-use hindsight_postmortem::{DraftInput, ImportInput};
+use hindsight_postmortem::{DraftInput, ImportInput, Similar};
 use hindsight_server::{Config, Overrides};
 use jiff::Timestamp;
 
@@ -70,6 +70,7 @@ pub(crate) async fn write(
     timeline: &[TimelineRow],
     workspace: &Path,
     sql: &dyn SqlSource,
+    similar: &[Similar],
     now: Timestamp,
 ) -> anyhow::Result<Written> {
     let input = DraftInput {
@@ -79,6 +80,7 @@ pub(crate) async fn write(
         now,
         watermark: watermark(sql).await,
         engine: ENGINE,
+        similar,
         timezone: TIMEZONE,
     };
     let drafted = hindsight_postmortem::draft(input, sql)
@@ -94,9 +96,12 @@ async fn draft(id: IncidentId, source: &SourceArgs) -> anyhow::Result<ExitCode> 
     let workspace = Config::load(&flags)?.workspace.value;
     let backend = Backend::open(source).await?;
     let written = match backend.incident(id).await {
-        Ok((incident, timeline)) => {
-            write(&incident, &timeline, &workspace, &backend, SystemClock.now()).await
-        }
+        Ok((incident, timeline)) => match backend.similar(&incident).await {
+            Ok(similar) => {
+                write(&incident, &timeline, &workspace, &backend, &similar, SystemClock.now()).await
+            }
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     backend.close().await?;

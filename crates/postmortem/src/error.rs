@@ -110,6 +110,15 @@ pub enum Error {
         #[source]
         source: askama::Error,
     },
+    /// The state could not be read.
+    #[error("{doing}")]
+    State {
+        /// The step that failed.
+        doing: &'static str,
+        /// The state's reason.
+        #[source]
+        source: hindsight_state::Error,
+    },
     /// A helper thread ended before its work was done.
     #[error("background file work stopped before it was done")]
     Background(#[source] tokio::task::JoinError),

@@ -6,6 +6,7 @@
 //! - [`Document`] reads and writes that file; [`evidence`] its frozen answers beside it.
 //! - [`lint`] keeps it from being theatre; [`render`] and [`to_json`] show it.
 //! - [`actions`] follows the action items: how they stand, what verifies them, how other trackers take them.
+//! - [`similar_incidents`] names past incidents that looked alike, and what became of their actions.
 //! - [`PostmortemsTable`] and [`ActionItemsTable`] let SQL ask about documents and what became of their actions.
 //! - [`chart`] draws; report and pages share it.
 //!
@@ -38,6 +39,7 @@ mod line_ends;
 mod lint;
 pub mod recurrence;
 mod render;
+mod similar;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -57,6 +59,9 @@ pub use lint::{
     lint_document, lint_knowing, lint_with, required_because, rules,
 };
 pub use render::{markdown_html, render, render_article, render_document, report_stylesheet, to_json};
+pub use similar::{
+    Feature, Features, PastAction, SIMILAR_MAX, Similar, features, likest, similar_incidents, similarity,
+};
 pub use tables::{
     ActionItemsTable, ActionRow, Listed, MAX_ACTION_ITEMS, PostmortemRow, PostmortemsTable, list,
     list_actions, list_all,

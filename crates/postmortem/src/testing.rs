@@ -402,6 +402,7 @@ pub(crate) fn input<'a>(
         now: at("22:50:00"),
         watermark: Some(at("22:48:30")),
         engine: "datafusion 55.2.0",
+        similar: &[],
         timezone: "America/Los_Angeles",
     }
 }

@@ -24,7 +24,7 @@ use jiff::tz::TimeZone;
 use crate::document::{Document, FrontMatter, Stages};
 use crate::evidence::{Evidence, EvidenceSet, write_evidence};
 use crate::files::{in_background, write_atomically};
-use crate::{Error, Result};
+use crate::{Error, Result, Similar};
 use book::Book;
 use facts::Facts;
 pub(crate) use numbering::reserve;
@@ -44,6 +44,8 @@ pub struct DraftInput<'a> {
     pub watermark: Option<Timestamp>,
     /// Name and version of the SQL engine, for the record.
     pub engine: &'a str,
+    /// Past incidents that looked alike, the likest first.
+    pub similar: &'a [Similar],
     /// IANA name of the zone of the document's times.
     pub timezone: &'a str,
 }

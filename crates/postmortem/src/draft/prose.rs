@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use super::facts::{Entry, Facts};
 use super::words::{clock, code, count, day, minute, minutes_between, plain, short_clock};
 use super::{DraftInput, whys};
+use crate::Similar;
 use crate::chart::Unit;
 use crate::document::{
     Communications, Detection, FrontMatter, Impact, SCHEMA, SloImpact, Stages, Status, Visibility, region,
@@ -264,6 +265,9 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
         let _ = writeln!(out, "\nSee {}.", cited.join(" "));
     }
     out.push_str(&traces(facts));
+    for similar in input.similar {
+        out.push_str(&alike(similar));
+    }
     out
 }
 
@@ -280,6 +284,39 @@ fn traces(facts: &Facts) -> String {
     );
     for difference in &traces.differences {
         let _ = writeln!(out, "- {difference}");
+    }
+    out
+}
+
+/// A past incident that looked alike: what ended it, and, of what was never finished, whether it would have helped.
+fn alike(similar: &Similar) -> String {
+    let shared: Vec<String> = similar.shared.iter().map(|words| plain(words)).collect();
+    let id = similar.incident;
+    let mut out = format!(
+        "\nIt looks like [{id}](/incidents/{id}) of {}, “{}” ({} alike: {}).",
+        similar.opened_at.strftime("%Y-%m-%d"),
+        plain(&similar.title),
+        Unit::Percent.format(similar.similarity),
+        shared.join(", ")
+    );
+    match similar.mitigation.as_slice() {
+        [] => out.push_str(" What ended it is not recorded: who remembers?"),
+        said => {
+            let said: Vec<String> = said.iter().map(|text| plain(text)).collect();
+            let _ =
+                write!(out, " It ended with: {}. Would the same have helped here, sooner?", said.join("; "));
+        }
+    }
+    out.push('\n');
+    for action in similar.unfinished() {
+        let (document, item) = (&action.postmortem, &action.id);
+        let what =
+            if action.action.is_empty() { String::new() } else { format!(" ({})", plain(&action.action)) };
+        let _ = writeln!(
+            out,
+            "\nWould [{document} {item}](/postmortems/{document}#{item}){what} have prevented this? It is {} since then.",
+            action.status.replace('_', " ")
+        );
     }
     out
 }

@@ -107,6 +107,43 @@ async fn drafting_again_keeps_what_people_wrote_and_the_evidence_it_cites() {
 }
 
 #[tokio::test]
+async fn a_past_incident_that_looked_alike_is_asked_about_with_what_was_never_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let action = |id: &str, status: &str| crate::PastAction {
+        postmortem: "PM-2026-003".to_owned(),
+        id: id.to_owned(),
+        action: format!("Alert on the pool ({id})"),
+        status: status.to_owned(),
+    };
+    let similar = [crate::Similar {
+        incident: hindsight_model::IncidentId(3),
+        title: "Customers *cannot* pay".to_owned(),
+        severity: hindsight_model::IncidentSeverity::Sev2,
+        opened_at: at("09:00:00"),
+        similarity: 0.742,
+        shared: vec!["log line “no connection to <*>”".to_owned(), "checkout".to_owned()],
+        mitigation: vec!["rolled back 4.1.0".to_owned()],
+        cause: None,
+        postmortems: vec!["PM-2026-003".to_owned()],
+        actions: vec![action("A1", "in_progress"), action("A2", "verified")],
+    }];
+    let (incident, rows) = (incident(), timeline());
+    let input = DraftInput { similar: &similar, ..input(&incident, &rows, dir.path()) };
+    let drafted = draft(input, &Shop::default()).await.unwrap();
+    let text = fs::read_to_string(&drafted.path).unwrap();
+    for said in [
+        "[INC-3](/incidents/INC-3) of 2026-05-04, “Customers \\*cannot\\* pay” (74.2 % alike: log line",
+        "It ended with: rolled back 4.1.0.",
+        "Would [PM-2026-003 A1](/postmortems/PM-2026-003#A1)",
+        "It is in progress since then.",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains("PM-2026-003 A2"), "what is finished needs no question");
+    assert_eq!(lint::lint(&drafted.dir).unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_document_past_review_is_not_touched() {
     let dir = tempfile::tempdir().unwrap();
     let first = drafted(dir.path(), &Shop::default()).await;

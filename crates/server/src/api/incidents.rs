@@ -26,7 +26,9 @@ pub(crate) async fn show(
     let request = SqlRequest::new("SELECT * FROM holds WHERE id = $id").param("id", id.to_string());
     let held =
         output::to_objects(&app.query.sql(request).await?).map_err(|error| ApiError::internal(&error))?;
-    Ok(Json(json!({"incident": incident, "hold": held.first()})))
+    let similar = hindsight_postmortem::similar_incidents(&app.state, &app.config.workspace.value, &incident);
+    let similar = similar.await.map_err(|error| ApiError::internal(&error))?;
+    Ok(Json(json!({"incident": incident, "hold": held.first(), "similar": similar})))
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,6 +12,7 @@ use hindsight_model::{
     TimelineRow, TimelineState, Transition,
 };
 use hindsight_postmortem::chart::{EventLine, LineChart, Series, Unit, line_chart, people_duration};
+use hindsight_postmortem::{PastAction, Similar, similar_incidents};
 use hindsight_state::TransitionFilter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +46,7 @@ struct IncidentPage {
     alerts: Vec<AlertRow>,
     charts: Vec<String>,
     traces: Result<TracesView, &'static str>,
+    similar: Vec<SimilarView>,
     postmortem: Option<(String, String)>,
     hold: Option<String>,
     roles: Vec<(&'static str, String)>,
@@ -68,6 +70,27 @@ struct RowView {
     source: &'static str,
     text: String,
     link: Option<String>,
+}
+
+/// A past incident that looked alike.
+struct SimilarView {
+    id: String,
+    title: String,
+    severity: String,
+    day: String,
+    alike: String,
+    shared: String,
+    mitigation: Vec<String>,
+    cause: Option<String>,
+    actions: Vec<PastActionView>,
+}
+
+struct PastActionView {
+    name: String,
+    path: String,
+    action: String,
+    status: String,
+    class: &'static str,
 }
 
 /// An alert of the incident.
@@ -106,6 +129,8 @@ pub(crate) async fn show(
     let range = range_of(&incident, &timeline, app.clock.now());
     let charts = charts(&app, &incident, &timeline, &range).await?;
     let postmortem = postmortem_of(&app, id).await?;
+    let similar = similar_incidents(&app.state, &app.config.workspace.value, &incident).await;
+    let similar = similar.map_err(|error| PageError::internal(&error))?;
     let traces = traces(&app, &incident, &range).await;
     Ok(html(&IncidentPage {
         frame: Frame::new(format!("{id}"), "incidents"),
@@ -127,6 +152,7 @@ pub(crate) async fn show(
         alerts: alerts(&app, &incident).await?,
         charts,
         traces,
+        similar: similar.into_iter().map(similar_view).collect(),
         postmortem,
         title: incident.title,
     }))
@@ -231,6 +257,27 @@ fn suspect(suspect: &Suspect, range: &Range) -> SuspectView {
         score: format!("{:.1}", suspect.score),
         change: suspect.change.clone(),
         reasons: suspect.reasons.iter().map(reason).collect(),
+    }
+}
+
+fn similar_view(similar: Similar) -> SimilarView {
+    let action = |action: &PastAction| PastActionView {
+        name: format!("{} {}", action.postmortem, action.id),
+        path: format!("/postmortems/{}#{}", action.postmortem, action.id),
+        action: action.action.clone(),
+        status: action.status.replace('_', " "),
+        class: if action.is_finished() { "ok" } else { "warn" },
+    };
+    SimilarView {
+        id: similar.incident.to_string(),
+        severity: similar.severity.to_string(),
+        day: similar.opened_at.strftime("%Y-%m-%d").to_string(),
+        alike: Unit::Percent.format(similar.similarity),
+        shared: similar.shared.join(", "),
+        actions: similar.actions.iter().map(action).collect(),
+        title: similar.title,
+        mitigation: similar.mitigation,
+        cause: similar.cause,
     }
 }
 

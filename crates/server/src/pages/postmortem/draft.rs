@@ -38,6 +38,8 @@ pub(super) async fn write(
     let incident = app.state.incident(&Tenant::default(), id).await?;
     let incident = incident.ok_or_else(|| PageError::not_found(format!("There is no {id}."), hint))?;
     let timeline = app.state.timeline(&Tenant::default(), id).await?;
+    let similar = hindsight_postmortem::similar_incidents(&app.state, &app.config.workspace.value, &incident);
+    let similar = similar.await.map_err(super::said)?;
     let input = DraftInput {
         incident: &incident,
         timeline: &timeline,
@@ -45,6 +47,7 @@ pub(super) async fn write(
         now: app.clock.now(),
         watermark: watermark(&app).await,
         engine: ENGINE,
+        similar: &similar,
         timezone: if form.tz.trim().is_empty() { "UTC" } else { form.tz.trim() },
     };
     let drafted = hindsight_postmortem::draft(input, &app.query).await.map_err(super::said)?;
