@@ -13,7 +13,7 @@ use crate::server::text;
 const SIZES: [(u32, u32); 2] = [(1440, 900), (390, 844)];
 const NOW: &str = "2026-05-05T10:00:00Z";
 /// Pages of the program, with the outage, its document and its actions on them.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "/",
     "/alerts",
     "/alerts/payments/DbPoolSaturated",
@@ -26,6 +26,7 @@ const PAGES: [&str; 16] = [
     "/postmortems",
     "/postmortems/PM-2026-001",
     "/postmortems/PM-2026-001/edit",
+    "/postmortems/PM-2026-001/whys",
     "/actions",
     "/review",
     "/patterns",

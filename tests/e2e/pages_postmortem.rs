@@ -71,6 +71,42 @@ fn textarea(page: &str) -> anyhow::Result<String> {
     Ok(text.replace("&#38;", "&").replace("&amp;", "&"))
 }
 
+/// A branch of the five whys is asked, answered, judged and taken out again, and the text is what it was.
+async fn grow_and_cut_a_branch(browser: &Browser<'_>) -> anyhow::Result<()> {
+    const QUESTION: &str = "Why was nobody told of the pool?";
+    let whys = format!("{PAGE}/whys");
+    let (before, first) = browser.editor().await?;
+    let change = async |base: &str, fields: &[(&str, &str)]| {
+        let form = [&[("author", "dana.k"), ("base", base)], fields].concat();
+        browser.send(&whys, &form).await
+    };
+    let (status, said) = change(&first, &[("question", " "), ("do", "add")]).await?;
+    ensure!(status == 400 && said.contains("nothing was changed"), "{status} {said}");
+    assert_eq!(change(&first, &[("question", QUESTION), ("do", "add")]).await?.0, 303);
+    let page = browser.get(&whys).await?;
+    let (above, below) = page.split_once(QUESTION).context("the question is on the page")?;
+    let number =
+        above.rsplit_once("id=\"W").and_then(|(_, id)| id.split('"').next()).context("it has a number")?;
+    let below = below.split_once("</li>").context("its part ends")?.0;
+    assert!(below.contains("no answer yet") && below.contains("dead end"), "{below}");
+    let (status, said) = change(&first, &[("number", number), ("answer", "x"), ("do", "answer")]).await?;
+    ensure!(status == 400 && said.contains("since you opened it"), "{status} {said}");
+    for (fields, shown) in [
+        (&[("answer", "no rule watched it"), ("hypothesis", "yes"), ("do", "answer")][..], "hypothesis"),
+        (&[("evidence", "E1"), ("do", "confirm")], "confirmed"),
+    ] {
+        let base = base(&browser.get(&whys).await?)?;
+        assert_eq!(change(&base, &[&[("number", number)], fields].concat()).await?.0, 303);
+        assert!(browser.get(&whys).await?.contains(shown), "{shown}");
+    }
+    let base = base(&browser.get(&whys).await?)?;
+    assert_eq!(change(&base, &[("number", number), ("do", "delete")]).await?.0, 303);
+    let lines =
+        |text: &str| text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&browser.editor().await?.0), lines(&before), "nothing is left of it");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() -> anyhow::Result<()> {
     // The demo has drafted already; here a person does.
@@ -87,6 +123,7 @@ async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() ->
     let (status, said) = browser.step("dana.k", "in_review").await?;
     assert!(status == 400 && said.contains("names a person and a team"), "{status} {said}");
 
+    grow_and_cut_a_branch(&browser).await?;
     let (draft, hash) = browser.editor().await?;
     let answered = answers::answered(&draft)?;
     let (status, said) =
@@ -119,7 +156,7 @@ async fn the_recorded_outage_becomes_a_published_post_mortem_by_pages_alone() ->
     let audited =
         server.sql("SELECT actor, action FROM audit_log WHERE subject = 'PM-2026-001' ORDER BY seq").await?;
     let steps = audited.rows.iter().filter(|row| row[1] == "postmortem.step").count();
-    assert_eq!((audited.rows.len(), steps), (6, 3), "{:?}", audited.rows);
+    assert_eq!((audited.rows.len(), steps), (10, 3), "{:?}", audited.rows);
     assert!(browser.get("/patterns").await?.contains("monitoring-gap"));
     // Evidence is there for two of the three actions; nobody met an objective for 14 days since yesterday.
     assert_eq!(browser.send("/actions/verify", &[]).await?, (303, "/actions?done=verified".to_owned()));

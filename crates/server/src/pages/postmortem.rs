@@ -4,6 +4,7 @@
 mod draft;
 mod edit;
 mod step;
+mod whys;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/postmortems/{id}", get(show))
         .route("/postmortems/{id}/edit", get(edit::show).post(edit::send))
+        .route("/postmortems/{id}/whys", get(whys::show).post(whys::change))
         .route("/postmortems/{id}/step", post(step::take))
         .route("/incidents/{id}/postmortem", post(draft::write))
 }
@@ -249,6 +251,9 @@ fn said(error: Error) -> PageError {
             .with_hint("The editor has the line; nothing was changed."),
         error @ (Error::Incomplete { .. } | Error::Settled { .. }) => {
             PageError::bad_request(format!("{error}.")).with_hint("Nothing was changed.")
+        }
+        error @ Error::Whys { .. } => {
+            PageError::bad_request(format!("{error}.")).with_hint("Go back; nothing was changed.")
         }
         Error::Conflict { .. } => {
             PageError::bad_request("Somebody changed the document since you opened it.")
