@@ -56,5 +56,6 @@ mod sql_streams;
 mod tables_page;
 mod tail;
 mod terminal;
+mod timeline_sources;
 mod verify;
 mod wait;

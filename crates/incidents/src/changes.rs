@@ -7,6 +7,9 @@ use crate::series::{observed, plus_minutes, total};
 use crate::statistics::two_proportions;
 use crate::{Telemetry, VersionSeries};
 
+/// Event name of the log record that a posted change becomes.
+pub const CHANGE_EVENT: &str = "hindsight.change";
+
 /// Share of a service's spans in a minute that a version must gain to count as rolled out.
 const SHARE_MIN: f64 = 0.02;
 /// Minutes at the start of the telemetry in which a version counts as having been there before.

@@ -21,6 +21,7 @@ pub use observed::{LogEvent, MetricPoints, MetricSource, Names, Observations, Ob
 
 use log_evidence::LogView;
 use metric_evidence::MetricView;
+pub(crate) use shown::pattern as template_pattern;
 use shown::{Shown, Shows};
 use span_evidence::SpanView;
 

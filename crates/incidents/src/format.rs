@@ -22,6 +22,11 @@ pub(crate) fn millis(ms: f64) -> String {
     if ms.abs() >= 1_000.0 { format!("{:.2} s", ms / 1_000.0) } else { format!("{} ms", number(ms)) }
 }
 
+/// Seconds as whole minutes.
+pub(crate) fn minutes(seconds: f64) -> String {
+    format!("{:.0} min", seconds / 60.0)
+}
+
 /// Requests per minute.
 pub(crate) fn per_minute(rate: f64) -> String {
     format!("{} requests/min", number(rate))

@@ -8,6 +8,7 @@ mod moment;
 pub mod moment_queries;
 pub mod queries;
 pub mod reason_queries;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,7 @@ pub use comparison::{ComparedTrace, TraceComparison, gather_comparison};
 pub use day::{Minutes, parts};
 pub use flags::gather_flag_changes;
 pub use moment::{LOGS_MAX, SPANS_MAX, gather_observations};
+pub(crate) use sources::{About, gather_sources};
 
 /// Longest stretch gathered at once; of a longer one the latest part is taken.
 pub const MINUTES_MAX: i64 = 24 * 60;

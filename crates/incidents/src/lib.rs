@@ -60,7 +60,7 @@ mod trace_pair;
 pub use affected::Affected;
 pub use analysis::{Analysis, analyse};
 pub use change_point::{ChangePoint, Direction, change_points};
-pub use changes::{Change, changes, flag_changes, version_changes};
+pub use changes::{CHANGE_EVENT, Change, changes, flag_changes, version_changes};
 pub use close_up::CloseUp;
 pub use correlate::{Correlation, Moment, correlate};
 pub use detect::{Detected, Detector, Fact, Measure, Minute};

@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::gather::{gather, gather_attributes, gather_close_ups, gather_graph, gather_observations};
+use crate::gather::{
+    About, gather, gather_attributes, gather_close_ups, gather_graph, gather_observations, gather_sources,
+};
 use crate::life::TITLE_CHARS_MAX;
 use crate::onset::calm_minute;
 use crate::progress::{Progress, Steps};
@@ -25,6 +27,8 @@ pub(crate) const REANALYSE_EVERY: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) const FOLLOW_AFTER_END: SignedDuration = SignedDuration::from_mins(15);
 /// How much before detection is gathered: an hour in which it may have begun, half an hour of normal before.
 const GATHER_BEFORE_MINUTES: i64 = 90;
+/// How many suspects' budgets are looked at beside those of the services that are hurt.
+const SUSPECTED: usize = 3;
 /// How much of the service graph is read to join alerts by distance.
 const GRAPH_MINUTES: i64 = 30;
 /// How long after the end of the telemetry its alerts may still change state.
@@ -278,6 +282,20 @@ impl Runner {
         let seen =
             gather_observations(sql, &self.tenant, at.unwrap_or(incident.opened_at), telemetry.to).await?;
         telemetry.observations = Some(seen);
+        steps.next("reading announced changes, budgets and notifications");
+        let mut services: BTreeSet<String> = incident.services.iter().cloned().collect();
+        services.extend(rough.impact.services.iter().cloned());
+        services.extend(rough.suspects.iter().take(SUSPECTED).map(|suspect| suspect.service.clone()));
+        let about = About {
+            incident,
+            onset: rough.onset.as_ref(),
+            services: &services,
+            began: at.unwrap_or(incident.opened_at),
+            to: telemetry.to,
+        };
+        let (told, gaps) = gather_sources(sql, &self.tenant, about).await;
+        telemetry.told = told;
+        telemetry.gaps.extend(gaps);
         if let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) {
             steps.next("reading onset and end to ten seconds");
             let minutes: Vec<Timestamp> =

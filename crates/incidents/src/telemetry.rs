@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use hindsight_model::TimelineRow;
 use jiff::Timestamp;
 
 use crate::series::{Series, minutes_between, plus_minutes, share};
@@ -31,6 +32,8 @@ pub struct Telemetry {
     pub close_ups: Vec<CloseUp>,
     /// Single spans, points and records around the onset; `None` until they are asked for.
     pub observations: Option<Observations>,
+    /// Rows of the timeline that were gathered as they are: announced changes, budgets, notifications.
+    pub told: Vec<TimelineRow>,
     /// What could not be learned, one sentence each (a signal that is missing, an answer that was cut).
     pub gaps: Vec<String>,
 }
@@ -136,6 +139,7 @@ impl Telemetry {
             attributes: Vec::new(),
             close_ups: Vec::new(),
             observations: None,
+            told: Vec::new(),
             gaps: Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! Timeline rows from what the machine saw; people accept or dismiss them (POSTMORTEM §2).
 
+mod templates;
+
 use std::collections::BTreeSet;
 
 use hindsight_model::{AlertState, Incident, Suspect, TimelineKind, TimelineRow, TimelineSource, Transition};
@@ -24,6 +26,8 @@ const GAUGES_PER_SERVICE_MAX: usize = 2;
 const CLIMB_MINUTES: i64 = 10;
 /// How long before trigger or onset rows may begin.
 const LEAD_MINUTES: i64 = 15;
+/// How long before that a change may have been announced.
+const ANNOUNCED_MINUTES: i64 = 45;
 /// A gauge must move by this share of the larger level to be told.
 const GAUGE_CHANGE_MIN: f64 = 0.3;
 
@@ -53,16 +57,27 @@ pub(crate) fn build(inputs: &Inputs<'_>) -> Vec<TimelineRow> {
     rows.extend(inputs.onset.map(onset_row));
     rows.extend(milestones(inputs));
     rows.extend(change_point_rows(inputs, start));
+    let announced_from = plus_minutes(start, -ANNOUNCED_MINUTES);
+    let is_near =
+        |row: &&TimelineRow| row.at >= if row.kind == TimelineKind::Change { announced_from } else { start };
+    rows.extend(inputs.telemetry.told.iter().filter(is_near).cloned());
+    rows.extend(inputs.telemetry.observations.iter().flat_map(templates::template_rows));
     // Stable: `mitigated` was pushed before a `resolved` of the same instant.
     rows.sort_by_key(|row| (row.at, row.kind));
     rows.dedup();
     bound(rows)
 }
 
-/// Keeps [`ROWS_MAX`] rows, giving up change points first and then the latest alerts.
+/// Keeps [`ROWS_MAX`] rows, giving up change points first, then log lines, notifications and the latest alerts.
 fn bound(mut rows: Vec<TimelineRow>) -> Vec<TimelineRow> {
     let mut excess = rows.len().saturating_sub(ROWS_MAX);
-    for kind in [TimelineKind::ChangePoint, TimelineKind::Alert, TimelineKind::Change] {
+    for kind in [
+        TimelineKind::ChangePoint,
+        TimelineKind::Log,
+        TimelineKind::Notification,
+        TimelineKind::Alert,
+        TimelineKind::Change,
+    ] {
         for i in (0..rows.len()).rev() {
             if excess > 0 && rows[i].kind == kind {
                 rows.remove(i);

@@ -131,7 +131,7 @@ impl<'a> Shows<'a> {
 
 /// A regular expression for the lines of a template: data is any word, and what follows the words that were compared
 /// is anything.
-fn pattern(template: &str) -> String {
+pub(crate) fn pattern(template: &str) -> String {
     let words: Vec<&str> = template.split_whitespace().collect();
     let each: Vec<String> =
         words.iter().map(|word| if *word == MASK { r"\S+".to_owned() } else { escaped(word) }).collect();

@@ -272,6 +272,22 @@ pub fn log_errors(from: Timestamp, to: Timestamp, service: Option<&str>) -> Stri
     )
 }
 
+/// Log records of a service whose bodies match a pattern, by minute. Columns `minute`, `lines`.
+pub fn template_minutes(
+    service: &str,
+    pattern: &str,
+    body_chars: usize,
+    (from, to): (Timestamp, Timestamp),
+) -> String {
+    format!(
+        "SELECT date_trunc('minute', timestamp) AS minute, count(*) AS lines\nFROM logs\nWHERE {} AND service_name = {}\n  \
+         AND regexp_like(substr(body, 1, {body_chars}), {})\nGROUP BY 1 ORDER BY 1",
+        within("timestamp", from, to),
+        text(service),
+        text(pattern),
+    )
+}
+
 /// Services that send logs at all. Column `service`.
 pub fn logging_services(from: Timestamp, to: Timestamp) -> String {
     format!(

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::facts::{Entry, Facts};
-use super::words::{clock, code, count, day, minute, minutes_between, plain, short_clock};
+use super::words::{clock, code, count, day, minute, minutes_between, plain, quoting, short_clock};
 use super::{DraftInput, whys};
 use crate::Similar;
 use crate::chart::Unit;
@@ -251,7 +251,7 @@ fn diagnosis(input: &DraftInput<'_>, facts: &Facts) -> String {
         let _ = write!(out, "\nThe evidence points first to {}:\n\n", code(&suspect.service));
         for (reason, evidence) in &facts.reasons {
             let cited = evidence.as_ref().map_or_else(String::new, |id| format!(" [{id}]"));
-            let _ = writeln!(out, "- {}{cited}", plain(reason));
+            let _ = writeln!(out, "- {}{cited}", quoting(reason));
         }
         let cited = [
             facts.by_version.as_ref(),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::DraftInput;
 use super::book::Book;
 use super::facts::{Entry, Facts};
-use super::words::{code, minute, plain};
+use super::words::{code, minute, plain, quoting};
 use crate::chart::shorten;
 use crate::evidence::EvidenceSpec;
 
@@ -62,7 +62,7 @@ fn milestones(input: &DraftInput<'_>, facts: &Facts, rows: &[&TimelineRow]) -> (
         let found = (0..rows.len()).find(|index| !used.contains(index) && near(rows[*index]));
         used.extend(found);
         let row = found.map(|index| rows[index]);
-        let text = row.map_or_else(|| default_text(kind, input, facts), |row| plain(&row.text));
+        let text = row.map_or_else(|| default_text(kind, input, facts), |row| quoting(&row.text));
         let human = row.is_some_and(|row| row.source == TimelineSource::Human);
         let entry = Entry { at, kind: kind.to_owned(), milestone: true, human, text, evidence: None };
         entries.push((entry, row.and_then(|row| row.sql.clone())));
@@ -120,7 +120,7 @@ fn entry(row: &TimelineRow) -> Entry {
         kind: kind.to_owned(),
         milestone: false,
         human: row.source == TimelineSource::Human,
-        text: plain(&row.text),
+        text: quoting(&row.text),
         evidence: None,
     }
 }

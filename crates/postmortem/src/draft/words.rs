@@ -10,8 +10,27 @@ const MAX_TEXT: usize = 240;
 
 /// Text from outside as plain Markdown text on one line: nothing in it is markup, a citation or a mark of ours.
 pub(super) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    escaped(&shorten(text.trim(), MAX_TEXT))
+}
+
+/// The same for a sentence of ours that quotes telemetry between “ ” or backticks: the quotation becomes code, so that
+/// it is read, and linted, as what a machine wrote.
+pub(super) fn quoting(text: &str) -> String {
     let text = shorten(text.trim(), MAX_TEXT);
+    let mut out = String::with_capacity(text.len());
+    let mut rest: &str = &text;
+    while let Some((before, after)) = rest.split_once(['“', '`']) {
+        let Some((quoted, behind)) = after.split_once(['”', '`']) else { break };
+        out.push_str(&escaped(before));
+        // Brackets would cite evidence, also in code.
+        out.push_str(&code(&quoted.replace('[', "(").replace(']', ")")));
+        rest = behind;
+    }
+    out + &escaped(rest)
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -90,6 +109,8 @@ mod tests {
     fn names_read_as_they_are_called_and_markup_stays_text() {
         assert_eq!(plain("db.pending_requests of a_b_c"), "db.pending_requests of a_b_c");
         assert_eq!(plain("_init_ or __x"), "\\_init\\_ or \\_\\_x");
+        let quoted = quoting("a_b logs “pool <*> of [E1] FULL” twice, `x`, “open");
+        assert_eq!(quoted, "a_b logs `pool ‹*› of (E1) FULL` twice, `x`, “open");
         assert_eq!(plain("*a* `b` [E1] <c>"), "\\*a\\* \\`b\\` &#91;E1&#93; &lt;c&gt;");
     }
 }

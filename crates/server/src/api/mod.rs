@@ -2,6 +2,7 @@
 
 mod actions;
 mod capsule;
+mod changes;
 mod error;
 mod idempotency;
 pub(crate) mod incident_changes;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/api/v1/incidents/{id}/timeline", get(timeline::list).post(timeline::add))
         .route("/api/v1/incidents/{id}/timeline/import", post(timeline::import_rows))
         .route("/api/v1/incidents/{id}/timeline/{row}", post(timeline::edit))
+        .route("/api/v1/changes", post(changes::post))
         .route("/api/v1/holds", get(lists::holds))
         .route("/api/v1/incidents/{id}/notes", post(incidents::note))
         .route("/api/v1/silences", get(silences::list).post(silences::add))
