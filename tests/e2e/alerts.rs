@@ -124,6 +124,11 @@ async fn failing_requests_page_once_open_an_incident_and_their_end_is_told() -> 
     })
     .await?;
     assert_eq!(get(&server, "/api/v1/incidents").await?["incidents"].as_array().map(Vec::len), Some(1));
+    let gather = format!("http://{}/api/v1/incidents/INC-1/gather", server.web);
+    let gathered = reqwest::Client::new().post(gather).body("{}").send().await?;
+    ensure!(gathered.status() == 200, "{}", gathered.text().await?);
+    let told = server.sql("SELECT text FROM timeline WHERE kind = 'notification'").await?;
+    assert_eq!(told.single()?, "ops was told, 2 times until now");
     Ok(())
 }
 

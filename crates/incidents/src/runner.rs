@@ -291,7 +291,8 @@ impl Runner {
             onset: rough.onset.as_ref(),
             services: &services,
             began: at.unwrap_or(incident.opened_at),
-            to: telemetry.to,
+            // Not whole minutes, as series need them: what was said a moment ago is there.
+            to: followed_until(incident, now),
         };
         let (told, gaps) = gather_sources(sql, &self.tenant, about).await;
         telemetry.told = told;
@@ -315,8 +316,7 @@ impl Runner {
         steps.next("reading the minutes of all services");
         let detected = incident.times.detected.unwrap_or(incident.opened_at);
         let from = plus_minutes(detected, -GATHER_BEFORE_MINUTES);
-        let end = incident.times.resolved.and_then(|at| at.checked_add(FOLLOW_AFTER_END).ok());
-        let to = end.map_or(now, |end| end.min(now));
+        let to = followed_until(incident, now);
         let filter = TransitionFilter {
             since: Some(from),
             // Alerts end after customers are well, by the windows that they look back over.
@@ -333,6 +333,12 @@ impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runner").field("tenant", &self.tenant).finish_non_exhaustive()
     }
+}
+
+/// Until when an incident's telemetry is read.
+fn followed_until(incident: &Incident, now: Timestamp) -> Timestamp {
+    let end = incident.times.resolved.and_then(|at| at.checked_add(FOLLOW_AFTER_END).ok());
+    end.map_or(now, |end| end.min(now))
 }
 
 /// Live incidents, and those that ended a moment ago, every [`REANALYSE_EVERY`].
