@@ -13,7 +13,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hindsight_model::{SqlError, SqlRequest, SqlSource, SqlValue, Tenant};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::gather::queries::{GaugeGrain, ROWS_MAX, Sample};
 use crate::series::{Series, floor_minute, minutes_between, plus_minutes};
@@ -183,6 +183,11 @@ impl Asker<'_> {
         let answer = self.sql.sql(request).await.map_err(|source| Error::Sql { what, source })?;
         answer.rows().map_err(|source| Error::Answer { what, source })
     }
+}
+
+/// A time by so much later, or earlier; itself at the end of the calendar.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(at)
 }
 
 async fn requests(asker: &Asker<'_>, telemetry: &mut Telemetry) -> Result<()> {

@@ -294,9 +294,11 @@ impl Runner {
             // Not whole minutes, as series need them: what was said a moment ago is there.
             to: followed_until(incident, now),
         };
-        let (told, gaps) = gather_sources(sql, &self.tenant, about).await;
+        let (told, failed) = gather_sources(sql, &self.tenant, about).await;
         telemetry.told = told;
-        telemetry.gaps.extend(gaps);
+        for error in failed {
+            warn("the timeline lacks a source until the next round", &error);
+        }
         if let Some(onset) = rough.onset.as_ref().filter(|o| o.indicator == Indicator::ErrorShare) {
             steps.next("reading onset and end to ten seconds");
             let minutes: Vec<Timestamp> =

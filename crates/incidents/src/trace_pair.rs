@@ -56,11 +56,22 @@ pub struct AlignedSpan {
     pub good: Option<Went>,
 }
 
+/// A step is told to be slower from so many times its own time, and so many milliseconds more.
+const SLOWER_TIMES: f64 = 1.5;
+const SLOWER_MS: f64 = 1.0;
+
 impl AlignedSpan {
     /// Own time that the bad trace spent more here, in milliseconds; negative where it spent less.
     pub fn lost_ms(&self) -> f64 {
         let own = |went: &Option<Went>| went.as_ref().map_or(0.0, |went| went.own_ms);
         own(&self.bad) - own(&self.good)
+    }
+
+    /// Whether the bad trace spent so much more here that it is worth telling.
+    pub fn is_slower(&self) -> bool {
+        self.bad.as_ref().zip(self.good.as_ref()).is_some_and(|(bad, good)| {
+            self.lost_ms() >= SLOWER_MS && bad.own_ms >= SLOWER_TIMES * good.own_ms
+        })
     }
 
     /// Whether it failed in the bad trace and not in the good one.

@@ -4,7 +4,7 @@ use hindsight_model::{SqlSource, SqlValue, Tenant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::comparison_queries::{self as queries, Requests};
-use super::{Asker, Row, number, text};
+use super::{Asker, Row, later, number, text};
 use crate::trace_pair::{AlignedSpan, TraceSpan, align};
 use crate::{Result, format};
 
@@ -18,9 +18,6 @@ const TRACE_REACH: SignedDuration = SignedDuration::from_mins(10);
 /// Most entries that are tried, and most rows that are kept.
 const ENTRIES_MAX: usize = 3;
 const ROWS_MAX: usize = 200;
-/// A step is told to be slower from so many times its time, and so many milliseconds more.
-const SLOWER_TIMES: f64 = 1.5;
-const SLOWER_MS: f64 = 1.0;
 
 /// A bad trace beside a good one of the same operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +82,7 @@ impl TraceComparison {
             .max_by(|a, b| a.lost_ms().total_cmp(&b.lost_ms()).then_with(|| b.depth.cmp(&a.depth)));
         if let Some((row, bad, good)) =
             slower.and_then(|row| Some((row, row.bad.as_ref()?, row.good.as_ref()?)))
-            && row.lost_ms() >= SLOWER_MS
-            && bad.own_ms >= SLOWER_TIMES * good.own_ms
+            && row.is_slower()
         {
             let (bad, good) = (format::millis(bad.own_ms), format::millis(good.own_ms));
             said.push(format!("{} takes {bad} of its own, {good} in the good one", name(row)));
@@ -191,10 +187,6 @@ fn millis(row: &Row, column: usize) -> f64 {
 
 fn is_true(row: &Row, column: usize) -> bool {
     matches!(row.get(column), Some(SqlValue::Bool(true)))
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.saturating_add(by).unwrap_or(at)
 }
 
 #[cfg(test)]

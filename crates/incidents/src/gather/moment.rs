@@ -6,7 +6,7 @@ use hindsight_model::{SqlSource, SqlValue, Tenant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Asker, Row, moment_queries, number, text, whole};
+use super::{Asker, Row, later, moment_queries, number, text, whole};
 use crate::evidence::templates::Templates;
 use crate::{MetricPoints, MetricSource, Observations, ObservedSpan, Reading, Result};
 
@@ -408,10 +408,6 @@ fn one_name_each(seen: &mut Observations) {
 
 fn seconds(at: Timestamp, then: Timestamp) -> f64 {
     then.duration_since(at).as_secs_f64()
-}
-
-fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.saturating_add(by).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use hindsight_model::{Incident, SqlSource, Tenant, TimelineRow};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Asker;
-use crate::{Onset, Result};
+use super::{Asker, later};
+use crate::{Error, Onset, Result};
 
 /// Most rows of one source.
 const ROWS_MAX: usize = 20;
@@ -32,29 +32,29 @@ pub(crate) struct About<'a> {
     pub(crate) to: Timestamp,
 }
 
-/// The rows of every source, and what could not be read, one sentence each.
+/// The rows of every source, and why those failed that could not be read.
 pub(crate) async fn gather_sources(
     sql: &dyn SqlSource,
     tenant: &Tenant,
     about: About<'_>,
-) -> (Vec<TimelineRow>, Vec<String>) {
+) -> (Vec<TimelineRow>, Vec<Error>) {
     let asker = Asker { sql, tenant };
-    let (mut rows, mut gaps) = (Vec::new(), Vec::new());
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
     let mut take = |found: Result<Vec<TimelineRow>>| match found {
         Ok(found) => rows.extend(found.into_iter().take(ROWS_MAX)),
-        Err(error) => gaps.push(format!("the timeline lacks a source: {error}")),
+        Err(error) => failed.push(error),
     };
     take(announced::deployments(&asker, about).await);
     take(announced::events(&asker, about).await);
     take(budgets::thresholds(&asker, about).await);
     take(first_failure::first_failure(&asker, about).await);
     take(notified::notifications(&asker, about).await);
-    (rows, gaps)
+    (rows, failed)
 }
 
 impl About<'_> {
     /// When a change that may have to do with it can have been announced.
     fn changes_from(&self) -> Timestamp {
-        self.began.saturating_sub(CHANGES_BEFORE).unwrap_or(self.began)
+        later(self.began, -CHANGES_BEFORE)
     }
 }

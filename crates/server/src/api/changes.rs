@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, Response, StatusCode};
 use hindsight_incidents::CHANGE_EVENT;
 use hindsight_model::{Signal, Tenant};
 use hindsight_otlp::Encoding;
-use hindsight_store::Ingest;
+use hindsight_store::{Ingest, IngestError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use super::ApiError;
 use super::idempotency::once;
 use super::incidents::parse;
 use crate::app::App;
+use crate::fault::chain;
 
 const HINT: &str = r#"send {"author": "ci", "service": "checkout", "text": "raised the pool to 40", "at": "2026-05-04T14:32:00Z", "link": "https://…"}; `at` and `link` may be left out"#;
 /// Longest of each text.
@@ -53,7 +54,7 @@ pub(crate) async fn post(
             body: change.record(at).to_string().into(),
             sender: Some(change.author.chars().take(60).collect()),
         };
-        let done = app.store.ingest(ingest).await.map_err(|error| ApiError::internal(&error))?;
+        let done = app.store.ingest(ingest).await.map_err(|error| refused(&error))?;
         if done.decoded.accepted == 0 && !done.duplicate {
             let message = format!("the change of {at} is not taken: it is older than what is kept");
             return Err(ApiError::bad_request(message, HINT));
@@ -61,6 +62,20 @@ pub(crate) async fn post(
         Ok(json!({"change": {"at": at, "service": change.service, "text": change.text}}))
     })
     .await
+}
+
+/// What the store says, by who must act: intake that is full or too fast takes it a little later.
+fn refused(error: &IngestError) -> ApiError {
+    let (status, code, hint) = match error {
+        IngestError::Invalid(_) => return ApiError::bad_request(chain(error), HINT),
+        IngestError::RateLimited { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "send it again in some seconds")
+        }
+        IngestError::Busy { .. } | IngestError::Unavailable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "busy", "send it again in some seconds; nothing was stored")
+        }
+    };
+    ApiError::new(status, code, chain(error), hint)
 }
 
 impl Change {

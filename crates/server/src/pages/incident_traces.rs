@@ -15,9 +15,6 @@ use crate::fault::chain;
 const ROWS_SHOWN: usize = 60;
 /// Levels that are indented.
 const LEVELS_MAX: usize = 10;
-/// Own time that a step must spend more to be told, in milliseconds and in times.
-const MORE_MS: f64 = 1.0;
-const MORE_TIMES: f64 = 1.5;
 
 pub(super) struct TracesView {
     pub(super) of: String,
@@ -120,9 +117,7 @@ fn difference(span: &AlignedSpan, has_good: bool) -> (String, &'static str) {
         _ if span.fails_anew() => ("fails".to_owned(), "bad"),
         (Some(_), None) => ("new".to_owned(), "warn"),
         (None, _) => ("missing".to_owned(), "warn"),
-        (Some(bad), Some(good)) if span.lost_ms() >= MORE_MS && bad.own_ms >= MORE_TIMES * good.own_ms => {
-            (format!("{} more", millis(span.lost_ms())), "warn")
-        }
+        _ if span.is_slower() => (format!("{} more", millis(span.lost_ms())), "warn"),
         _ => (String::new(), ""),
     }
 }

@@ -3,7 +3,7 @@
 use hindsight_model::{SqlValue, TimelineKind, TimelineRow};
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Asker, number, text};
+use super::super::{Asker, later, number, text};
 use super::{About, queries};
 use crate::Result;
 use crate::timeline::row;
@@ -35,7 +35,7 @@ pub(super) async fn thresholds(asker: &Asker<'_>, about: About<'_>) -> Result<Ve
         }
         #[expect(clippy::cast_possible_truncation, reason = "seconds of some weeks")]
         let window = SignedDuration::from_secs(window_s as i64);
-        let start = about.to.saturating_sub(window).unwrap_or(about.began);
+        let start = later(about.to, -window);
         let from = about.began.max(start);
         let sql = queries::spending(name, budget, (start, from, about.to));
         let rows = asker.rows("the budget of an SLO", sql.clone()).await?;

@@ -3,7 +3,7 @@
 use hindsight_model::{SqlValue, TimelineKind, TimelineRow};
 use jiff::SignedDuration;
 
-use super::super::{Asker, text};
+use super::super::{Asker, later, text};
 use super::{About, queries};
 use crate::timeline::row;
 use crate::{Indicator, Result};
@@ -17,7 +17,7 @@ const USUAL_FAILURES: f64 = 0.02;
 pub(super) async fn first_failure(asker: &Asker<'_>, about: About<'_>) -> Result<Vec<TimelineRow>> {
     let fails = about.onset.filter(|o| o.indicator == Indicator::ErrorShare && o.before < USUAL_FAILURES);
     let Some(onset) = fails else { return Ok(Vec::new()) };
-    let to = onset.at.saturating_add(WITHIN).unwrap_or(about.to).min(about.to);
+    let to = later(onset.at, WITHIN).min(about.to);
     let sql = queries::first_failure(&onset.service, onset.low.min(onset.at), to);
     let rows = asker.rows("the first failing request", sql).await?;
     Ok(rows
