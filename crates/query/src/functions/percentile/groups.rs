@@ -35,11 +35,7 @@ impl Groups {
     }
 
     fn add(&mut self, group: usize, value: f64) {
-        let sketch = &mut self.sketches[group];
-        let before = sketch.heap_bytes();
-        if sketch.add(value) {
-            self.heap_bytes = self.heap_bytes + sketch.heap_bytes() - before;
-        }
+        self.heap_bytes += self.sketches[group].add(value);
     }
 
     fn emit(&mut self, emit: EmitTo) -> Vec<Sketch> {

@@ -8,37 +8,47 @@ use std::cmp::Ordering;
 
 /// So many values are kept as they are, and their percentiles are exact.
 pub(super) const EXACT_MAX: usize = 256;
+/// So many octaves without a value may lie between others: their empty buckets cost less than looking for an octave.
+const GAP_MAX: usize = 16;
 const MANTISSA_BITS: u32 = 6;
 const BUCKETS: usize = 1 << MANTISSA_BITS;
-const FEW: usize = 32;
 const DROPPED_BITS: u32 = f64::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
 
 /// Values of one group. NaN counts as greater than all others, as in `ORDER BY`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
-    /// Every value; once there are buckets, the least and the greatest.
+    /// Every value; once there are buckets, none.
     values: Vec<f64>,
-    /// Which octaves there are, ascending …
+    /// Once there are buckets, the ends of what they hold.
+    ends: [f64; 2],
+    /// The first octave and how many there are, where none between them is missing …
+    first: i32,
+    run: u32,
+    /// … in any case which there are, ascending …
     octaves: Vec<i32>,
-    /// … and how many values are in the buckets of each.
-    counts: Vec<[u64; BUCKETS]>,
+    /// … and how many values are in the buckets of each. At four thousand million, which no query reaches in its time, a
+    /// bucket is full and stays as it is.
+    counts: Vec<[u32; BUCKETS]>,
 }
 
 impl Sketch {
-    /// Adds one value. Whether the sketch may have another size on the heap.
-    pub(super) fn add(&mut self, value: f64) -> bool {
+    /// Adds one value. By how many bytes the sketch has grown on the heap.
+    pub(super) fn add(&mut self, value: f64) -> usize {
         let value = canonical(value);
-        if !self.octaves.is_empty() {
-            self.widen(value);
-            return self.count(place(value), 1);
+        if self.octaves.is_empty() {
+            return self.keep(value);
         }
-        let capacity = self.values.capacity();
+        self.widen(value);
+        self.count(place(value), 1)
+    }
+
+    fn keep(&mut self, value: f64) -> usize {
+        let before = self.heap_bytes();
         self.values.push(value);
         if self.values.len() > EXACT_MAX {
             self.make_buckets();
-            return true;
         }
-        self.values.capacity() > capacity
+        self.heap_bytes().saturating_sub(before)
     }
 
     /// Adds what another one has seen.
@@ -56,14 +66,14 @@ impl Sketch {
             self.widen(canonical(*value));
         }
         for (place, count) in places.iter().zip(counts) {
-            self.count(*place, u64::try_from(*count).unwrap_or(0));
+            self.count(*place, u32::try_from(*count).unwrap_or(u32::MAX));
         }
     }
 
     /// What [`Sketch::merge`] takes: values, places, counts.
     pub(super) fn parts(&self) -> (&[f64], impl Iterator<Item = (i32, i64)> + '_) {
-        let buckets = self.buckets().map(|(place, count)| (place, i64::try_from(count).unwrap_or(i64::MAX)));
-        (&self.values, buckets)
+        let buckets = self.buckets().map(|(place, count)| (place, i64::from(count)));
+        (if self.octaves.is_empty() { &self.values } else { &self.ends }, buckets)
     }
 
     /// The value with the share `q` of all values below it, between neighbours along a straight line. None when
@@ -73,11 +83,11 @@ impl Sketch {
             self.values.sort_unstable_by(f64::total_cmp);
             return exact(&self.values, q);
         }
-        let (least, greatest) = (*self.values.first()?, *self.values.last()?);
-        let total: u64 = self.buckets().map(|(_, count)| count).sum();
+        let [least, greatest] = self.ends;
+        let total: u64 = self.buckets().map(|(_, count)| u64::from(count)).sum();
         let rank = q * total.saturating_sub(1) as f64;
         let mut before = 0;
-        for (place, count) in self.buckets() {
+        for (place, count) in self.buckets().map(|(place, count)| (place, u64::from(count))) {
             if ((before + count) as f64) > rank {
                 let share = (rank - before as f64 + 0.5) / count as f64;
                 let estimate = within(place, share.clamp(0.0, 1.0));
@@ -90,48 +100,68 @@ impl Sketch {
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.values.capacity() * 8 + self.octaves.capacity() * 4 + self.counts.capacity() * 8 * BUCKETS
+        self.values.capacity() * 8 + self.octaves.capacity() * 4 + self.counts.capacity() * 4 * BUCKETS
     }
 
     fn make_buckets(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        for value in values {
+        self.ends = [f64::NAN, f64::NEG_INFINITY];
+        for value in std::mem::take(&mut self.values) {
             self.widen(value);
             self.count(place(value), 1);
         }
     }
 
+    #[inline]
     fn widen(&mut self, value: f64) {
-        match &mut self.values[..] {
-            [least, greatest] => {
-                *least = smaller(*least, value);
-                *greatest = larger(*greatest, value);
-            }
-            _ => self.values = vec![value, value],
+        let [least, greatest] = self.ends;
+        // Nor is it where one of them is NaN.
+        let is_within = value >= least && value <= greatest;
+        if !is_within {
+            self.ends = [smaller(least, value), larger(greatest, value)];
         }
     }
 
-    fn count(&mut self, place: i32, more: u64) -> bool {
-        let octave = place >> MANTISSA_BITS;
-        let bucket = place.rem_euclid(BUCKETS as i32) as usize;
-        // Octaves are few and any may come next: counting those before it is faster than guessing halves.
-        let at = if self.octaves.len() <= FEW {
-            self.octaves.iter().map(|known| usize::from(*known < octave)).sum()
-        } else {
-            self.octaves.partition_point(|known| *known < octave)
-        };
-        if self.octaves.get(at) == Some(&octave) {
-            self.counts[at][bucket] += more;
-            return false;
+    /// Counts `more` values of a bucket; by how many bytes the sketch has grown.
+    #[inline]
+    fn count(&mut self, place: i32, more: u32) -> usize {
+        let (octave, bucket) = (place >> MANTISSA_BITS, place.rem_euclid(BUCKETS as i32) as usize);
+        // Those of one group mostly lie side by side.
+        let at = octave.wrapping_sub(self.first).cast_unsigned();
+        if at < self.run {
+            let count = &mut self.counts[at as usize][bucket];
+            *count = count.saturating_add(more);
+            return 0;
         }
-        self.octaves.insert(at, octave);
-        self.counts.insert(at, [0; BUCKETS]);
-        self.counts[at][bucket] = more;
-        true
+        self.count_anywhere(octave, bucket, more)
+    }
+
+    fn count_anywhere(&mut self, octave: i32, bucket: usize, more: u32) -> usize {
+        let before = self.heap_bytes();
+        let at = self.octaves.partition_point(|known| *known < octave);
+        let mut place = at;
+        if self.octaves.get(at) != Some(&octave) {
+            // The octave and those that are missing beside it.
+            let after = at.checked_sub(1).map(|previous| self.octaves[previous] + 1);
+            let next = self.octaves.get(at).copied();
+            let near = |from: i32, to: i32| usize::try_from(to - from).is_ok_and(|gap| gap <= GAP_MAX);
+            let from = after.filter(|after| near(*after, octave)).unwrap_or(octave);
+            let to = next.filter(|next| near(octave + 1, *next)).unwrap_or(octave + 1);
+            place += usize::try_from(octave - from).unwrap_or(0);
+            self.octaves.splice(at..at, from..to);
+            self.counts.splice(at..at, (from..to).map(|_| [0; BUCKETS]));
+        }
+        let count = &mut self.counts[place][bucket];
+        *count = count.saturating_add(more);
+        let (first, last) = (self.octaves.first().copied(), self.octaves.last().copied());
+        let (first, last) = (first.unwrap_or(octave), last.unwrap_or(octave));
+        let count = u32::try_from(self.octaves.len()).unwrap_or(0);
+        let are_neighbours = last.wrapping_sub(first).cast_unsigned().checked_add(1) == Some(count);
+        (self.first, self.run) = (first, if are_neighbours { count } else { 0 });
+        self.heap_bytes() - before
     }
 
     /// Buckets with values, ascending.
-    fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+    fn buckets(&self) -> impl Iterator<Item = (i32, u32)> + '_ {
         self.octaves.iter().zip(&self.counts).flat_map(|(octave, counts)| {
             let first = octave << MANTISSA_BITS;
             (first..).zip(counts).filter(|(_, count)| **count > 0).map(|(place, count)| (place, *count))
