@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, Result, ScalarValue};
@@ -37,6 +38,9 @@ pub(crate) fn narrows(filter: &Arc<dyn PhysicalExpr>) -> bool {
         |part: &Arc<dyn PhysicalExpr>| Ok(part.downcast_ref::<DynamicFilterPhysicalExpr>().is_some());
     filter.exists(is_dynamic).unwrap_or(false)
 }
+
+/// A text or null for each of some columns.
+pub(crate) type Values = Vec<Option<String>>;
 
 /// The pages of some groups of rows that are left to read.
 #[derive(Debug)]
@@ -76,6 +80,45 @@ impl Pages {
         let kept = pages.rows.into_iter().enumerate();
         let kept = kept.filter(|(page, _)| keep.as_ref().is_none_or(|keep| keep[*page]));
         Ok(Some(kept.map(|(_, rows)| rows).collect()))
+    }
+
+    /// The pages of `groups` as rows from the block's first, those of one value in each of some columns of texts with
+    /// these; pages of the first column. `None` when the block does not say where they begin.
+    pub(crate) fn constant(
+        footer: Arc<ParquetMetaData>,
+        schema: SchemaRef,
+        groups: Vec<usize>,
+        columns: &[String],
+    ) -> Option<Vec<(Range<u64>, Option<Values>)>> {
+        let (base, _) = bounds_of(&footer, &schema, columns.first()?)?;
+        let pages = Self::over(footer, schema, groups, base)?;
+        let columns = columns.iter().map(|column| pages.values(column)).collect::<Option<Vec<_>>>()?;
+        let values =
+            |page: usize| columns.iter().map(|column| column[page].clone()).collect::<Option<Values>>();
+        Some(pages.rows.iter().cloned().enumerate().map(|(page, rows)| (rows, values(page))).collect())
+    }
+
+    /// For each page the value that all its rows have in a column of texts, when the bounds say so.
+    fn values(&self, column: &str) -> Option<Vec<Option<Option<String>>>> {
+        let of = Column::from_name(column);
+        let text = |array: ArrayRef| cast(&array, &DataType::Utf8View).ok();
+        let (low, high) = (text(self.min_values(&of)?)?, text(self.max_values(&of)?)?);
+        let (low, high) = (low.as_string_view_opt()?, high.as_string_view_opt()?);
+        let nulls = self.null_counts(&of)?;
+        let nulls = nulls.as_primitive_opt::<UInt64Type>()?;
+        let value = |(page, rows): (usize, &Range<u64>)| {
+            if nulls.is_null(page) {
+                return None;
+            }
+            match nulls.value(page) {
+                0 if low.is_valid(page) && high.is_valid(page) && low.value(page) == high.value(page) => {
+                    Some(Some(low.value(page).to_owned()))
+                }
+                all if all == rows.end - rows.start => Some(None),
+                _ => None,
+            }
+        };
+        Some(self.rows.iter().enumerate().map(value).collect())
     }
 
     fn over(

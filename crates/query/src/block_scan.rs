@@ -24,7 +24,8 @@ use object_store::ObjectStore;
 
 use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
-use crate::block_shares::{Executions, Lookup, Opening};
+use crate::block_shares::{Execution, Executions, Lookup, Opening};
+use crate::page_counts::PageCounts;
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
@@ -64,7 +65,9 @@ pub(crate) struct BlockScan {
     pruned: Pruned,
     /// Which rows are wanted first.
     first: Option<First>,
-    executions: Arc<Executions>,
+    /// What its pages are counted by, where their bounds tell.
+    counts: Option<Arc<PageCounts>>,
+    executions: Arc<Executions<Execution>>,
 }
 
 impl BlockScan {
@@ -74,7 +77,13 @@ impl BlockScan {
         index: Option<Arc<dyn TextIndex>>,
         pruned: Pruned,
     ) -> Self {
-        Self { files, readers, index, pruned, first: None, executions: Arc::default() }
+        Self { files, readers, index, pruned, first: None, counts: None, executions: Arc::default() }
+    }
+
+    /// The same scan without the pages that `counts` takes; `None` where it does more than read columns.
+    pub(crate) fn counting(&self, counts: Arc<PageCounts>) -> Option<Self> {
+        let is_plain = self.filter().is_none() && self.counts.is_none();
+        is_plain.then(|| Self { counts: Some(counts), executions: Arc::default(), ..self.clone() })
     }
 
     fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -117,6 +126,7 @@ impl FileSource for BlockScan {
             filter: self.files.filter(),
             first: self.first.filter(|_| self.files.filter().as_ref().is_some_and(narrows)),
             lookup: lookup.map(Arc::new),
+            counts: self.counts.as_ref().map(|counts| counts.begin(partition)),
             execution: self.executions.begin(partition),
         }))
     }
@@ -147,8 +157,9 @@ impl FileSource for BlockScan {
 
     fn fmt_extra(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asked = self.asked().map(|_| "text_index=asked");
+        let counted = self.counts.as_ref().map(|_| "pages=counted by their bounds where they tell");
         let blocks = format!("blocks={}", self.pruned);
-        for fact in [Some(blocks.as_str()), asked].into_iter().flatten() {
+        for fact in [Some(blocks.as_str()), asked, counted].into_iter().flatten() {
             match t {
                 DisplayFormatType::TreeRender => writeln!(f, "{fact}")?,
                 _ => write!(f, ", {fact}")?,

@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
+use crate::page_counts::Counting;
 use crate::signal_table::is_dear;
 
 /// One of the equal parts in which a block is read.
@@ -48,22 +49,28 @@ impl Share {
 
 /// What the workers of one execution of a scan know together. A plan may run several times, each time with other
 /// bounds, and its workers begin one after the other: the first of each worker are one execution, then the second.
-#[derive(Debug, Default)]
-pub(crate) struct Executions(Mutex<Begun>);
+#[derive(Debug)]
+pub(crate) struct Executions<T>(Mutex<Begun<T>>);
 
-#[derive(Debug, Default)]
-struct Begun {
+#[derive(Debug)]
+struct Begun<T> {
     /// How often each worker has begun.
     workers: HashMap<usize, usize>,
-    executions: Vec<Arc<Execution>>,
+    executions: Vec<Arc<T>>,
+}
+
+impl<T> Default for Executions<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Begun { workers: HashMap::new(), executions: Vec::new() }))
+    }
 }
 
 /// What is known of each block.
 pub(crate) type Execution = Mutex<HashMap<usize, Arc<OnceCell<Outlook>>>>;
 
-impl Executions {
+impl<T: Default> Executions<T> {
     /// What a worker that begins knows together with those that began as often.
-    pub(crate) fn begin(&self, worker: usize) -> Arc<Execution> {
+    pub(crate) fn begin(&self, worker: usize) -> Arc<T> {
         let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Begun { workers, executions } = &mut *begun;
         let times = workers.entry(worker).or_default();
@@ -108,12 +115,15 @@ pub(crate) struct Opening {
     pub(crate) lookup: Option<Arc<Lookup>>,
     /// Which rows are wanted first, when those that come first rule out others.
     pub(crate) first: Option<First>,
+    /// Where pages go that are counted by their bounds.
+    pub(crate) counts: Option<Counting>,
     pub(crate) execution: Arc<Execution>,
 }
 
 impl Morselizer for Opening {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        if self.lookup.is_none() && self.first.is_none() && file.extension::<Share>().is_none() {
+        let is_plain = self.lookup.is_none() && self.first.is_none() && self.counts.is_none();
+        if is_plain && file.extension::<Share>().is_none() {
             return self.files.plan_file(file);
         }
         Ok(Box::new(Look { file, opening: self.clone() }))
@@ -141,7 +151,7 @@ impl Opening {
                 let mut known = self.execution.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(known.entry(block).or_default())
             }
-            None if self.first.is_some() => Arc::default(),
+            None if self.first.is_some() || self.counts.is_some() => Arc::default(),
             None => {
                 return match self.worth_reading(&file).await {
                     Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
@@ -201,13 +211,14 @@ impl Opening {
             outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
             outlook.rows = Some(rows);
         }
-        if let Some(first) = self.first {
-            let schema = Arc::clone(&self.schema);
+        let schema = Arc::clone(&self.schema);
+        if let Some(counting) = &self.counts {
+            outlook.ranges = counting.left_to_read(footer, schema, outlook.groups.clone());
+        } else if let Some(first) = self.first {
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
         } else if outlook.groups.len() < shares && self.schema.fields().iter().any(|field| is_dear(field)) {
             // Some share would have nothing. Where all columns are cheap, choosing pages costs more than it saves.
-            let (schema, groups) = (Arc::clone(&self.schema), outlook.groups.clone());
-            outlook.ranges = Pages::ranges(footer, schema, groups, self.filter.as_ref())?;
+            outlook.ranges = Pages::ranges(footer, schema, outlook.groups.clone(), self.filter.as_ref())?;
         }
         Ok(outlook)
     }
@@ -328,7 +339,7 @@ mod tests {
 
     #[test]
     fn workers_that_begin_as_often_know_the_same() {
-        let executions = Executions::default();
+        let executions = Executions::<Execution>::default();
         let [a, b] = [0, 1].map(|worker| executions.begin(worker));
         assert!(Arc::ptr_eq(&a, &b));
         let [later_b, later_a] = [1, 0].map(|worker| executions.begin(worker));

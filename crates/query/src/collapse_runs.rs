@@ -25,11 +25,14 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, Physic
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode, Partitioning,
     PlanProperties,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
+
+use crate::page_counts::PageCounts;
 
 /// The column with the number of rows of a run.
 const ROWS: &str = "rows of the run";
@@ -73,7 +76,7 @@ fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if !is_ours {
         return Ok(None);
     }
-    let Some(runs) = CollapseRunsExec::new(groups.expr(), Arc::clone(step.input()))? else { return Ok(None) };
+    let Some(runs) = collapsed(groups.expr(), step.input())? else { return Ok(None) };
     let schema = runs.schema();
     let groups = groups.expr().iter().enumerate().map(|(place, (_, name))| {
         (Arc::new(Column::new(schema.field(place).name(), place)) as Arc<dyn PhysicalExpr>, name.clone())
@@ -86,8 +89,26 @@ fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     };
     let sums = step.aggr_expr().iter().map(sum).collect::<Result<Vec<_>>>()?;
     let filters = vec![None; sums.len()];
-    let ours = AggregateExec::try_new(AggregateMode::Partial, groups, sums, filters, Arc::new(runs), schema)?;
+    let ours = AggregateExec::try_new(AggregateMode::Partial, groups, sums, filters, runs, schema)?;
     Ok(Some(Arc::new(ours.with_limit_options(step.limit_options()))))
+}
+
+/// The runs of a plan's rows; of each part by itself where it has parts, as blocks and head. `None` when neighbours of
+/// a group's type cannot be told apart quickly.
+fn collapsed(
+    groups: &[(Arc<dyn PhysicalExpr>, String)],
+    input: &Arc<dyn ExecutionPlan>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(union) = input.downcast_ref::<UnionExec>() {
+        let parts = union.inputs().iter().map(|part| collapsed(groups, part)).collect::<Result<Vec<_>>>()?;
+        return parts.into_iter().collect::<Option<Vec<_>>>().map(UnionExec::try_new).transpose();
+    }
+    let (counts, input) = match PageCounts::over(groups, input) {
+        Some((counts, left)) => (Some(counts), left),
+        None => (None, Arc::clone(input)),
+    };
+    let runs = CollapseRunsExec::new(groups, input)?;
+    Ok(runs.map(|runs| Arc::new(CollapseRunsExec { counts, ..runs }) as _))
 }
 
 /// Whether this is `count(*)`, whose state is a number that adds up.
@@ -106,6 +127,8 @@ fn counts_rows(call: &AggregateFunctionExpr) -> bool {
 struct CollapseRunsExec {
     groups: Arc<[(Arc<dyn PhysicalExpr>, String)]>,
     input: Arc<dyn ExecutionPlan>,
+    /// Rows that the input leaves out.
+    counts: Option<Arc<PageCounts>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -132,7 +155,8 @@ impl CollapseRunsExec {
         let properties =
             PlanProperties::new(equivalence, partitions, input.pipeline_behavior(), input.boundedness());
         let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Some(Self { groups: groups.into(), input, properties: Arc::new(properties), metrics }))
+        let (groups, properties) = (groups.into(), Arc::new(properties));
+        Ok(Some(Self { groups, input, counts: None, properties, metrics }))
     }
 }
 
@@ -176,8 +200,9 @@ impl ExecutionPlan for CollapseRunsExec {
         let (Some(input), true) = (children.pop(), children.is_empty()) else {
             return datafusion::common::internal_err!("runs are collapsed of one input");
         };
+        let counts = self.counts.clone();
         match Self::new(&self.groups, input)? {
-            Some(ours) => Ok(Arc::new(ours)),
+            Some(ours) => Ok(Arc::new(Self { counts, ..ours })),
             None => datafusion::common::internal_err!("the groups of runs changed their types"),
         }
     }
@@ -196,13 +221,16 @@ impl ExecutionPlan for CollapseRunsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (groups, schema) = (Arc::clone(&self.groups), self.schema());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
+        // Each worker hands on at its end what it or another has found by then.
+        let counted = self.counts.as_ref().map(|counts| counts.take(partition, self.schema()));
+        let counted = stream::iter(counted).filter_map(|counted| async { counted.rows().transpose() });
         let runs = self.input.execute(partition, context)?.map(move |batch| {
             let _timer = metrics.elapsed_compute().timer();
             let runs = runs(&groups, &schema, &batch?)?;
             metrics.record_output(runs.num_rows());
             Ok(runs)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), runs)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), runs.chain(counted))))
     }
 }
 
@@ -239,7 +267,13 @@ fn changes_of(column: &ArrayRef) -> Result<BooleanBuffer> {
     if let Some(texts) = column.as_string_view_opt() {
         // Equal views are equal texts. Others need not be of two groups, but they are one more look-up at most.
         let views = texts.views();
-        let changes = BooleanBuffer::collect_bool(others, |row| views[row] != views[row + 1]);
+        let next = views.get(1..).unwrap_or_default();
+        let words =
+            views.chunks(u64::BITS as usize).zip(next.chunks(u64::BITS as usize)).map(|(these, next)| {
+                let pairs = these.iter().zip(next).enumerate();
+                pairs.map(|(place, (a, b))| u64::from(a != b) << place).fold(0, |word, bit| word | bit)
+            });
+        let changes = BooleanBuffer::new(words.collect::<Vec<u64>>().into(), 0, others);
         return Ok(match texts.nulls() {
             Some(nulls) => {
                 let valid = nulls.inner();

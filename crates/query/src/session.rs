@@ -24,6 +24,7 @@ use object_store::ObjectStore;
 
 use crate::collapse_runs::CollapseRuns;
 use crate::functions;
+use crate::group_codes::GroupByCodes;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
@@ -35,6 +36,7 @@ use crate::statement;
 use crate::system::SystemProvider;
 use crate::table_docs;
 use crate::table_info::{ColumnInfo, TableInfo};
+use crate::view_equality::FilterByView;
 use crate::views::VIEWS;
 use crate::yielding::YieldAfterJoins;
 
@@ -71,6 +73,8 @@ pub(crate) fn base(
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(SortSeries))
         .with_physical_optimizer_rule(Arc::new(CollapseRuns))
+        .with_physical_optimizer_rule(Arc::new(GroupByCodes))
+        .with_physical_optimizer_rule(Arc::new(FilterByView))
         .with_physical_optimizer_rule(Arc::new(YieldAfterJoins))
         .build();
     state.table_factories_mut().clear();

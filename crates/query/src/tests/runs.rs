@@ -47,6 +47,41 @@ async fn counts_by_runs_are_the_counts_of_rows() {
     }
 }
 
+/// Pages of one service are counted by what is known of them; so are all of a table, run once or several times.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_one_group_are_counted_and_not_read() {
+    for layout in Layout::ALL {
+        let laid = lay(layout, QueryOptions { threads: 2, ..QueryOptions::default() });
+        for (table, group) in [
+            ("logs", "service_name"),
+            ("logs", "service_name AS s"),
+            ("spans", "service_name"),
+            ("spans", "parent_span_id"),
+            ("metrics", "metric_name, service_name"),
+            ("metrics", "service_name, metric_name"),
+        ] {
+            let by = group.trim_end_matches(" AS s");
+            let ours = format!("SELECT {group}, count(*) FROM {table} GROUP BY {by}");
+            // With a filter that is always true rows are read.
+            let theirs =
+                format!("SELECT {group}, count(*) FROM {table} WHERE length(tenant) > 0 GROUP BY {by}");
+            let plan = |sql: &str| format!("EXPLAIN {sql}");
+            let is_counted =
+                |plan: Vec<Vec<SqlValue>>| format!("{plan:?}").contains("counted by their bounds");
+            let has_blocks = layout != Layout::Head;
+            assert_eq!(is_counted(rows(&laid.engine, &plan(&ours)).await), has_blocks, "{layout:?} {ours}");
+            assert!(!is_counted(rows(&laid.engine, &plan(&theirs)).await), "{theirs}");
+            let counts = rows(&laid.engine, &ours).await;
+            assert!(!counts.is_empty());
+            assert_eq!(counts, rows(&laid.engine, &theirs).await, "{layout:?} {ours}");
+        }
+        let again = "WITH RECURSIVE times AS (SELECT 1 AS n, 0 AS all_rows UNION ALL SELECT n + 1, c.c FROM times, \
+                     (SELECT sum(c) AS c FROM (SELECT service_name, count(*) AS c FROM logs GROUP BY 1)) AS c \
+                     WHERE n < 4) SELECT count(DISTINCT all_rows) FROM times WHERE n > 1";
+        assert_eq!(rows(&laid.engine, again).await[0][0].to_string(), "1", "{layout:?}");
+    }
+}
+
 /// Where rows come in order, nothing above sorts them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_rows_come_in_is_kept() {

@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use hindsight_model::{
-    RowSet, SqlRequest, SqlSource, SqlValue, Table, Tenant, TextIndex, Wanted, lower_word, words,
-};
-use object_store::local::LocalFileSystem;
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
+use hindsight_model::{RowSet, SqlRequest, SqlSource, SqlValue, TextIndex, Wanted, lower_word, words};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::fixture::{TEN, batch};
-use super::layout::write_block;
-use crate::{MemorySource, QueryEngine, QueryOptions, Snapshot};
+use super::fixture::TEN;
+use super::small_pages::small_pages;
+use crate::{QueryEngine, QueryOptions};
 
 /// Looks at every text, and names some rows too many.
 #[derive(Debug)]
@@ -51,34 +46,13 @@ fn has(body: Option<&str>, wanted: &Wanted) -> bool {
 /// three. The later half of the logs lies before the earlier, as that of another service does in a block.
 fn engines(bodies: &[Option<String>], one_too_many_in: u32) -> (tempfile::TempDir, [QueryEngine; 2]) {
     let dir = tempfile::tempdir().unwrap();
-    let tenant = Tenant::default();
     let row = |(number, body): (i64, &Option<String>)| {
         json!({"timestamp": TEN + number, "timestamp_source": "time", "body": body, "tenant": "default",
             "service_name": "shop", "severity_number": number % 3})
     };
     let mut rows: Vec<_> = (0..).zip(bodies).map(row).collect();
     rows.rotate_left(bodies.len() / 2);
-    let rows = batch(Table::Logs, &rows);
-    let mut block = write_block(dir.path(), Table::Logs, &tenant, &rows);
-    let file = dir.path().join(block.path.as_ref());
-    let in_file: Vec<usize> = (0..rows.num_columns())
-        .filter(|column| !["tenant", "date"].contains(&rows.schema().field(*column).name().as_str()))
-        .collect();
-    let rows = rows.project(&in_file).unwrap();
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(7))
-        .set_data_page_row_count_limit(3)
-        .set_write_batch_size(1)
-        .build();
-    let mut writer =
-        ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), rows.schema(), Some(properties)).unwrap();
-    writer.write(&rows).unwrap();
-    writer.close().unwrap();
-    block.size_bytes = std::fs::metadata(&file).unwrap().len();
-    let mut snapshot = Snapshot::default();
-    snapshot.tables[Table::Logs.index()].blocks = [Arc::new(block)].into_iter().collect();
-    let store = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
-    let source = Arc::new(MemorySource::over(store).with(tenant, snapshot));
+    let source = Arc::new(small_pages(dir.path(), &rows));
     let mut bodies = bodies.to_vec();
     let half = bodies.len() / 2;
     bodies.rotate_left(half);
