@@ -36,6 +36,7 @@ mod engine;
 mod error;
 mod fault;
 mod functions;
+mod head_scan;
 mod json_operator;
 mod json_pruning;
 mod limits;
