@@ -251,7 +251,7 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
     let index = hindsight_server::search_index(data_dir);
     let options = QueryOptions {
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
-        ..QueryOptions::default()
+        ..config.query.options(data_dir)
     };
     let library = Arc::new(Library::new(workspace));
     let query = hindsight_server::query_engine(&store, &state, &library, options)?;
