@@ -51,6 +51,7 @@ mod server;
 mod shutdown;
 mod slo;
 mod sql_cli;
+mod sql_prints;
 mod sql_shell;
 mod sql_streams;
 mod tables_page;
