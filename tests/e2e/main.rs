@@ -18,6 +18,7 @@ mod demo_once;
 mod differential;
 mod disk_full;
 mod every_table;
+mod exactly_once;
 mod flight;
 mod floods;
 mod form;
