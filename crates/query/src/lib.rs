@@ -24,6 +24,8 @@
 //! ```
 
 mod answer;
+mod attribute_functions;
+mod attribute_keys;
 mod attribute_text;
 mod block_pages;
 mod block_reader;
