@@ -55,6 +55,7 @@ mod sql_cli;
 mod sql_prints;
 mod sql_shell;
 mod sql_streams;
+mod system_tables;
 mod tables_page;
 mod tail;
 mod terminal;
