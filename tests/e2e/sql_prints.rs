@@ -77,7 +77,7 @@ fn check_formats(source: &[&str], formats: &[&str], peak_max: u64) -> anyhow::Re
         match *format {
             "csv" => assert_eq!(lines, ROWS + 1),
             "ndjson" => {
-                assert_eq!((lines, &serde_json::from_str::<Value>(last)?["value"]), (ROWS, &ROWS.into()))
+                assert_eq!((lines, &serde_json::from_str::<Value>(last)?["value"]), (ROWS, &ROWS.into()));
             }
             "json" => {
                 let stats = tail.rsplit_once("],\"stats\":").context("no stats")?.1;

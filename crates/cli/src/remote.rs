@@ -199,7 +199,7 @@ impl RemoteRows {
             is_over: false,
         };
         loop {
-            rows.first = rows.decoder.decode(&mut rows.here).map_err(unreadable)?;
+            rows.first = rows.decoder.decode(&mut rows.here).map_err(|error| unreadable(&error))?;
             if let Some(schema) = rows.decoder.schema() {
                 rows.schema = schema;
                 return Ok(rows);
@@ -234,7 +234,7 @@ impl RemoteRows {
             return Ok(Some(first));
         }
         loop {
-            if let Some(batch) = self.decoder.decode(&mut self.here).map_err(unreadable)? {
+            if let Some(batch) = self.decoder.decode(&mut self.here).map_err(|error| unreadable(&error))? {
                 return Ok(Some(batch));
             }
             if !self.more().await? {
@@ -258,7 +258,7 @@ impl RemoteRows {
     }
 }
 
-fn unreadable(error: arrow::error::ArrowError) -> SqlError {
+fn unreadable(error: &arrow::error::ArrowError) -> SqlError {
     SqlError::Failed { message: format!("read the answer: {error}") }
 }
 

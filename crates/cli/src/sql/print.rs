@@ -21,13 +21,27 @@ const ROWS_AT_ONCE: usize = 1_000;
 
 /// Makes text of the rows of one answer. Nothing comes of an answer that fails before its first row.
 pub(crate) enum Printer {
-    Bytes { format: Format, schema: SchemaRef, encoder: Encoder, begun: bool },
-    Table { pages: Pages, waiting: Vec<Vec<Value>>, waiting_bytes: usize, rows: u64, timing: bool },
+    Bytes {
+        format: Format,
+        schema: SchemaRef,
+        encoder: Encoder,
+        begun: bool,
+    },
+    /// What `EXPLAIN` answers, whose texts are lines already.
+    Plan(String),
+    Table {
+        pages: Pages,
+        waiting: Vec<Vec<Value>>,
+        waiting_bytes: usize,
+        rows: u64,
+        timing: bool,
+    },
 }
 
 impl Printer {
     pub(crate) fn new(format: OutputFormat, schema: &SchemaRef, style: Style, timing: bool) -> Self {
         let format = match format {
+            OutputFormat::Table if is_plan(schema) => return Self::Plan(String::new()),
             OutputFormat::Table => {
                 let pages = Pages::new(columns(schema), style);
                 return Self::Table { pages, waiting: Vec::new(), waiting_bytes: 0, rows: 0, timing };
@@ -47,6 +61,18 @@ impl Printer {
                 let mut out = begin(*format, schema, begun)?;
                 out.append(&mut encoder.rows(&batch)?);
                 Ok(out)
+            }
+            Self::Plan(text) => {
+                let answer = SqlAnswer::new(batch.schema(), vec![batch]);
+                for row in output::to_rows(&answer)? {
+                    let cell = |place: usize| row.get(place).and_then(Value::as_str).unwrap_or_default();
+                    text.push_str(&format!("── {} ──\n", cell(0)));
+                    for line in cell(1).lines() {
+                        text.push_str(&layout::one_line(line));
+                        text.push('\n');
+                    }
+                }
+                Ok(Vec::new())
             }
             Self::Table { pages, waiting, waiting_bytes, rows, .. } => {
                 *rows += batch.num_rows() as u64;
@@ -78,6 +104,7 @@ impl Printer {
                 out.append(&mut format.end(&ended)?);
                 Ok(out)
             }
+            Self::Plan(text) => Ok(text.into_bytes()),
             Self::Table { mut pages, waiting, rows, timing, .. } => {
                 let footer = layout::footer(rows, timing.then_some(elapsed));
                 Ok((pages.last_page(&waiting) + &footer + "\n").into_bytes())
@@ -89,7 +116,7 @@ impl Printer {
     pub(crate) fn broken(self, error: &SqlError) -> Option<Vec<u8>> {
         match self {
             Self::Bytes { format, begun: true, .. } => format.broken(&json!({"message": error.to_string()})),
-            Self::Bytes { .. } => None,
+            Self::Bytes { .. } | Self::Plan(_) => None,
             // What waits is worth seeing; the error stands below it.
             Self::Table { mut pages, waiting, rows, .. } => {
                 (rows > waiting.len() as u64).then(|| pages.last_page(&waiting).into_bytes())
@@ -101,6 +128,7 @@ impl Printer {
     pub(crate) fn row_count(&self) -> u64 {
         match self {
             Self::Bytes { encoder, .. } => encoder.row_count(),
+            Self::Plan(_) => 0,
             Self::Table { rows, .. } => *rows,
         }
     }
@@ -111,6 +139,10 @@ pub(crate) fn table(answer: &SqlAnswer, style: Style) -> Result<String, Error> {
     let mut pages = Pages::new(columns(&answer.schema), style);
     let footer = layout::footer(answer.row_count() as u64, Some(answer.stats.elapsed));
     Ok(pages.last_page(&output::to_rows(answer)?) + &footer + "\n")
+}
+
+fn is_plan(schema: &SchemaRef) -> bool {
+    schema.fields().iter().map(|field| field.name().as_str()).eq(["plan_type", "plan"])
 }
 
 fn columns(schema: &SchemaRef) -> Vec<Column> {
@@ -185,6 +217,21 @@ mod tests {
         assert_eq!(lines.iter().filter(|line| line.trim() == "n").count(), 1);
         assert_eq!((lines[2], lines[10_001], lines[10_002]), ("   0", "9999", "10000"));
         assert_eq!((lines[25_001], lines[25_002]), ("24999", "25000 rows"));
+    }
+
+    #[test]
+    fn a_plan_is_printed_in_its_own_lines() {
+        use arrow::array::StringArray;
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let schema = Arc::new(Schema::new(vec![text("plan_type"), text("plan")]));
+        let column = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as _;
+        let columns = vec![column(["logical_plan", "physical_plan"]), column(["a\n  b", "c \u{1b}[2J\n"])];
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let mut printer =
+            Printer::new(OutputFormat::Table, &schema, Style { width: Some(3), expanded: false }, true);
+        assert!(printer.rows(batch).unwrap().is_empty());
+        let printed = String::from_utf8(printer.end(Ended::default(), Duration::ZERO).unwrap()).unwrap();
+        assert_eq!(printed, "── logical_plan ──\na\n  b\n── physical_plan ──\nc ␛[2J\n");
     }
 
     #[test]
