@@ -101,7 +101,7 @@ fn check_lists(url: &str, pm: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn put_actions(workspace: &Path) -> anyhow::Result<()> {
+pub(crate) fn put_actions(workspace: &Path) -> anyhow::Result<()> {
     let path = document(workspace)?;
     let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let (before, rest) = text.split_once("## Action items").context("the draft has a section for actions")?;

@@ -159,6 +159,8 @@ pub(crate) enum OutputFormat {
     Csv,
     /// One JSON object a line
     Ndjson,
+    /// Arrow IPC stream, for a file or a program
+    Arrow,
 }
 
 #[derive(Debug, ClapArgs)]

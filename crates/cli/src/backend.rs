@@ -17,7 +17,9 @@ use hindsight_store::Store;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::allocator;
 use crate::args::SourceArgs;
+use crate::incoming::{Incoming, Rows};
 use crate::remote::Remote;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:4320";
@@ -78,6 +80,21 @@ impl Backend {
             Err(error) if is_locked(&error) => holder(&data_dir, args.token.clone(), error).await,
             opened => opened,
         }
+    }
+
+    /// Asks, and gives the rows as they come.
+    ///
+    /// # Errors
+    /// As [`SqlSource::sql`], for what is known before the first row.
+    pub(crate) async fn rows(&self, request: SqlRequest) -> Result<Incoming, SqlError> {
+        let rows = match self {
+            Self::Server(remote) => Rows::Server(Box::new(remote.rows(request, None).await?)),
+            Self::DataDir(opened) => {
+                let pending = opened.query.begin(request.clearance(Clearance::Restricted));
+                Rows::DataDir { id: pending.id(), rows: Box::new(pending.rows().await?) }
+            }
+        };
+        Ok(Incoming::start(rows))
     }
 
     /// The server, for commands that change its state.
@@ -239,6 +256,8 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Backend> {
+    // The engine works in this process now, as in a server.
+    allocator::keep_small();
     let data_dir = &config.data_dir.value;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut options = hindsight_server::store_options(config);
@@ -251,7 +270,7 @@ async fn open_data_dir(config: &Config, workspace: PathBuf) -> anyhow::Result<Ba
     let index = hindsight_server::search_index(data_dir);
     let options = QueryOptions {
         text_index: index.map(|index| Arc::new(index) as Arc<dyn TextIndex>),
-        ..QueryOptions::default()
+        ..config.query.options(data_dir)
     };
     let library = Arc::new(Library::new(workspace));
     let query = hindsight_server::query_engine(&store, &state, &library, options)?;

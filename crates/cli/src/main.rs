@@ -10,6 +10,7 @@ mod capsule;
 mod config;
 mod demo;
 mod incident;
+mod incoming;
 mod interrupts;
 mod line_editor;
 mod lists;

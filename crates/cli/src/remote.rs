@@ -1,16 +1,20 @@
 //! A running server as a source of answers, over its HTTP API.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use arrow::ipc::reader::StreamReader;
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::reader::StreamDecoder;
 use hindsight_model::{SqlAnswer, SqlError, SqlParam, SqlRequest, SqlSource};
 use serde_json::{Map, Value, json};
 
 /// Longest that a connection may take; a server on this machine answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Most rows of an answer; they are all held.
+/// Most rows of an answer that is held.
 const ROWS_MAX: u64 = 1_000_000;
 /// The header with the id of the query that is answered.
 const QUERY_ID: &str = "x-hindsight-query-id";
@@ -119,14 +123,24 @@ impl Remote {
         format!("no server answers at {}; start one with `hindsight serve`, or name it with --url", self.url)
     }
 
-    async fn ask(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
+    /// Asks, and gives the rows as they come.
+    ///
+    /// # Errors
+    /// When nothing answers, or the server refuses; the kind is the server's, as far as its status tells.
+    pub(crate) async fn rows(
+        &self,
+        request: SqlRequest,
+        rows_max: Option<u64>,
+    ) -> Result<RemoteRows, SqlError> {
         let params: Map<String, Value> =
             request.params.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
-        let mut body = json!({"sql": request.sql, "params": params, "rows_max": ROWS_MAX});
+        let mut body = json!({"sql": request.sql, "params": params});
+        if let Some(rows_max) = rows_max {
+            body["rows_max"] = json!(rows_max);
+        }
         if let Some(timeout) = request.timeout {
             body["timeout_ms"] = json!(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         }
-        let asked = Instant::now();
         let call = self
             .client
             .post(format!("{}/api/v1/sql", self.url))
@@ -135,39 +149,126 @@ impl Remote {
         let failed = |message: String| SqlError::Failed { message };
         let response = self.authorised(call).send().await.map_err(|_| failed(self.unreachable()))?;
         let status = response.status();
-        let id = response.headers().get(QUERY_ID).and_then(|id| id.to_str().ok()?.parse().ok());
-        let body = match response.bytes().await {
-            Ok(body) => body,
-            Err(error) => return Err(self.why_broken(id, &error).await),
-        };
-        if status == reqwest::StatusCode::CONFLICT {
-            return Err(SqlError::Cancelled);
+        if status.is_success() {
+            return RemoteRows::open(self.clone(), response).await;
         }
-        if status == reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Err(SqlError::Limit { limit: "concurrency", message: refusal(status.as_u16(), &body) });
-        }
-        if status.is_client_error() {
-            return Err(SqlError::Invalid { message: refusal(status.as_u16(), &body) });
-        }
-        if !status.is_success() {
-            return Err(failed(refusal(status.as_u16(), &body)));
-        }
-        let broken = |error: arrow::error::ArrowError| failed(format!("read the answer: {error}"));
-        if !body.ends_with(&ARROW_END) {
-            return Err(failed("read the answer: its end is missing".to_owned()));
-        }
-        let reader = StreamReader::try_new(body.as_ref(), None).map_err(broken)?;
-        let schema = reader.schema();
-        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        let mut answer = SqlAnswer::new(schema, batches);
-        answer.stats.elapsed = asked.elapsed();
-        Ok(answer)
+        let body = response.bytes().await.map_err(|error| failed(format!("read the refusal: {error}")))?;
+        Err(match status {
+            reqwest::StatusCode::CONFLICT => SqlError::Cancelled,
+            reqwest::StatusCode::TOO_MANY_REQUESTS => {
+                SqlError::Limit { limit: "concurrency", message: refusal(status.as_u16(), &body) }
+            }
+            status if status.is_client_error() => {
+                SqlError::Invalid { message: refusal(status.as_u16(), &body) }
+            }
+            status => failed(refusal(status.as_u16(), &body)),
+        })
     }
+}
+
+/// The rows of an answer on its way. Dropping it closes the connection, and the server stops the query.
+#[derive(Debug)]
+pub(crate) struct RemoteRows {
+    remote: Remote,
+    id: Option<u64>,
+    response: reqwest::Response,
+    decoder: StreamDecoder,
+    schema: SchemaRef,
+    /// Rows that came with the columns.
+    first: Option<RecordBatch>,
+    /// Bytes that came and were not looked at.
+    here: Buffer,
+    /// The last bytes that came, as many as [`ARROW_END`] has.
+    tail: Vec<u8>,
+    is_over: bool,
+}
+
+impl RemoteRows {
+    /// Reads until the columns are known.
+    async fn open(remote: Remote, response: reqwest::Response) -> Result<Self, SqlError> {
+        let id = response.headers().get(QUERY_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+        let mut rows = Self {
+            remote,
+            id,
+            response,
+            decoder: StreamDecoder::new(),
+            schema: Arc::new(Schema::empty()),
+            first: None,
+            here: Buffer::from(Vec::<u8>::new()),
+            tail: Vec::new(),
+            is_over: false,
+        };
+        loop {
+            rows.first = rows.decoder.decode(&mut rows.here).map_err(|error| unreadable(&error))?;
+            if let Some(schema) = rows.decoder.schema() {
+                rows.schema = schema;
+                return Ok(rows);
+            }
+            if !rows.more().await? {
+                return Err(end_is_missing());
+            }
+        }
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The query's id at the server.
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.id
+    }
+
+    /// The next rows; `None` after the last. After an error there are no more.
+    pub(crate) async fn next(&mut self) -> Option<Result<RecordBatch, SqlError>> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.batch().await.transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+
+    async fn batch(&mut self) -> Result<Option<RecordBatch>, SqlError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        loop {
+            if let Some(batch) = self.decoder.decode(&mut self.here).map_err(|error| unreadable(&error))? {
+                return Ok(Some(batch));
+            }
+            if !self.more().await? {
+                return if self.tail == ARROW_END { Ok(None) } else { Err(end_is_missing()) };
+            }
+        }
+    }
+
+    /// Waits for more bytes; whether some came.
+    async fn more(&mut self) -> Result<bool, SqlError> {
+        match self.response.chunk().await {
+            Ok(Some(chunk)) => {
+                self.tail.extend_from_slice(&chunk[chunk.len().saturating_sub(ARROW_END.len())..]);
+                self.tail.drain(..self.tail.len().saturating_sub(ARROW_END.len()));
+                self.here = Buffer::from(chunk);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(self.remote.why_broken(self.id, &error).await),
+        }
+    }
+}
+
+fn unreadable(error: &arrow::error::ArrowError) -> SqlError {
+    SqlError::Failed { message: format!("read the answer: {error}") }
+}
+
+fn end_is_missing() -> SqlError {
+    SqlError::Failed { message: "read the answer: its end is missing".to_owned() }
 }
 
 impl Remote {
     /// What the server's list of queries says of one whose answer broke off.
-    async fn why_broken(&self, id: Option<i64>, error: &reqwest::Error) -> SqlError {
+    async fn why_broken(&self, id: Option<u64>, error: &reqwest::Error) -> SqlError {
         let broken = |why: &str| SqlError::Failed { message: format!("the answer broke off: {why}") };
         let Some(id) = id else { return broken(&error.to_string()) };
         let sql = "SELECT outcome FROM query_log WHERE id = $id";
@@ -186,7 +287,15 @@ impl Remote {
 #[async_trait::async_trait]
 impl SqlSource for Remote {
     async fn sql(&self, request: SqlRequest) -> Result<SqlAnswer, SqlError> {
-        self.ask(request).await
+        let asked = Instant::now();
+        let mut rows = self.rows(request, Some(ROWS_MAX)).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            batches.push(batch?);
+        }
+        let mut answer = SqlAnswer::new(rows.schema, batches);
+        answer.stats.elapsed = asked.elapsed();
+        Ok(answer)
     }
 }
 

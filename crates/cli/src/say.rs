@@ -23,9 +23,9 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When standard output is closed or full.
-pub(crate) fn text_while(text: &str, mut go_on: impl FnMut() -> bool) -> anyhow::Result<bool> {
+pub(crate) fn bytes_while(bytes: &[u8], mut go_on: impl FnMut() -> bool) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
-    for piece in text.as_bytes().chunks(PIECE_BYTES) {
+    for piece in bytes.chunks(PIECE_BYTES) {
         if !go_on() {
             return Ok(false);
         }

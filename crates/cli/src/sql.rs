@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod layout;
 mod meta;
 mod params;
+mod print;
 mod script;
 mod session;
 mod shell;
@@ -26,7 +27,7 @@ const INTERRUPTED: u8 = 130;
 /// An answer as an aligned table, as wide as the terminal if it goes to one.
 pub(crate) fn table(answer: &SqlAnswer) -> anyhow::Result<String> {
     let style = Style { width: session::width(), expanded: false };
-    session::text(answer, OutputFormat::Table, style, true)
+    Ok(print::table(answer, style)?)
 }
 
 /// `hindsight sql`.

@@ -167,7 +167,7 @@ impl Tail<'_> {
                 out += &if json { line::json(log.columns) } else { line::text(&log.columns, self.colours) };
             }
         }
-        say::text_while(&out, || !self.interrupts.waiting())?;
+        say::bytes_while(out.as_bytes(), || !self.interrupts.waiting())?;
         Ok(())
     }
 

@@ -230,6 +230,7 @@ mod tests {
             (40, 3, 0, "3 of 40 (bounds ruled out 37)"),
             (40, 3, 7, "3 of 40 (bounds ruled out 30, ids 7)"),
             (8, 1, 7, "1 of 8 (ids ruled out 7)"),
+            (8, 0, 0, "0 of 8 (bounds ruled out 8)"),
         ] {
             assert_eq!(Pruned { of, left, by_id }.to_string(), told);
         }

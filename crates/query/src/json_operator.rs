@@ -48,7 +48,7 @@ impl ExprPlanner for AttributePlanner {
     }
 }
 
-fn as_text(column: &Column, data_type: &DataType) -> Expr {
+pub(crate) fn as_text(column: &Column, data_type: &DataType) -> Expr {
     let column = Expr::Column(column.clone());
     if matches!(data_type, DataType::Utf8 | DataType::Utf8View) {
         column
@@ -61,7 +61,11 @@ fn as_text(column: &Column, data_type: &DataType) -> Expr {
 ///
 /// # Errors
 /// When there is one but a subquery left it out: the JSON alone would silently answer null.
-fn promoted_column(json: &Column, key: &str, schema: &DFSchema) -> Result<Option<(Column, DataType)>> {
+pub(crate) fn promoted_column(
+    json: &Column,
+    key: &str,
+    schema: &DFSchema,
+) -> Result<Option<(Column, DataType)>> {
     let Some(field) = field_of(json, schema) else { return Ok(None) };
     let Some((mark, name)) = promoted_for(field, key) else { return Ok(None) };
     let beside = |(qualifier, field): &(Option<&TableReference>, &std::sync::Arc<Field>)| {
@@ -71,19 +75,19 @@ fn promoted_column(json: &Column, key: &str, schema: &DFSchema) -> Result<Option
         return Ok(Some((Column::new(qualifier.cloned(), field.name()), field.data_type().clone())));
     }
     Err(DataFusionError::Plan(format!(
-        "`{json}->>'{key}'` needs the column `{name}`, which the subquery does not select; add `{name}` to its select list or apply ->> inside it",
+        "`{json}->>'{key}'` needs the column `{name}`, which the subquery does not select; add `{name}` to its select list or ask for the attribute inside it",
         json = json.name,
     )))
 }
 
-fn field_of<'a>(column: &Column, schema: &'a DFSchema) -> Option<&'a Field> {
+pub(crate) fn field_of<'a>(column: &Column, schema: &'a DFSchema) -> Option<&'a Field> {
     let same = |qualifier: Option<&TableReference>, field: &Field| {
         qualifier == column.relation.as_ref() && field.name() == &column.name
     };
     schema.iter().find(|(qualifier, field)| same(*qualifier, field)).map(|(_, field)| field.as_ref())
 }
 
-fn literal_text(expr: &Expr) -> Option<&str> {
+pub(crate) fn literal_text(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(
             ScalarValue::Utf8(Some(text))

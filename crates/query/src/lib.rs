@@ -24,6 +24,8 @@
 //! ```
 
 mod answer;
+mod attribute_functions;
+mod attribute_keys;
 mod attribute_text;
 mod block_pages;
 mod block_reader;
@@ -37,6 +39,7 @@ mod error;
 mod fault;
 mod functions;
 mod group_codes;
+mod head_scan;
 mod json_operator;
 mod json_pruning;
 mod limits;

@@ -22,6 +22,7 @@ use hindsight_model::{Clearance, SystemTable, Table, Tenant, TextIndex, to_micro
 use jiff::Timestamp;
 use object_store::ObjectStore;
 
+use crate::attribute_functions::AttributeFunctions;
 use crate::collapse_runs::CollapseRuns;
 use crate::functions;
 use crate::group_codes::GroupByCodes;
@@ -82,6 +83,7 @@ pub(crate) fn base(
     state.register_expr_planner(Arc::new(AttributePlanner))?;
     datafusion_functions_json::register_all(&mut state)?;
     state.register_function_rewrite(Arc::new(AttributeEquality))?;
+    state.register_function_rewrite(Arc::new(AttributeFunctions))?;
     functions::register(&mut state)?;
     Ok(state)
 }

@@ -99,6 +99,12 @@ pub(crate) fn promoted_for(json: &Field, attribute: &str) -> Option<(String, &'s
     Some((promoted_mark(table, json_column, attribute), promoted.column))
 }
 
+/// The attribute that `column` holds, when it is a promoted column of `json`.
+pub(crate) fn promoted_beside<'a>(json: &Field, column: &'a Field) -> Option<&'a str> {
+    let json = json.metadata().get(JSON_OF)?;
+    column.metadata().get(PROMOTED_FROM)?.strip_prefix(json.as_str())?.strip_prefix('/')
+}
+
 /// Whether this is the promoted column with that mark.
 pub(crate) fn has_mark(field: &Field, mark: &str) -> bool {
     field.metadata().get(PROMOTED_FROM).is_some_and(|found| found == mark)
@@ -120,7 +126,8 @@ pub(crate) fn plain(data_type: &DataType) -> DataType {
         Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
+        // The second is what `->` gives: JSON of any type.
+        DataType::Utf8View | DataType::Union(..) => DataType::Utf8,
         DataType::List(item) => DataType::List(field(item)),
         DataType::LargeList(item) => DataType::LargeList(field(item)),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),

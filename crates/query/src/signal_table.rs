@@ -26,6 +26,7 @@ use object_store::ObjectMeta;
 use crate::block_reader::BlockReaders;
 use crate::block_scan::{BlockScan, Pruned};
 use crate::block_shares::Share;
+use crate::head_scan::HeadScan;
 use crate::prune::{self, Survivors};
 use crate::signal_schema::{TIME_UNIX_NANO, marked};
 use crate::source::TableSnapshot;
@@ -124,7 +125,8 @@ impl SignalTable {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    fn scan_head(&self, columns: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+    /// `none_left`: there are blocks, and all of them were ruled out.
+    fn scan_head(&self, columns: &[usize], none_left: Option<Pruned>) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = Arc::new(self.schema.project(columns)?);
         let flat = |rows: &Rows| {
             let batch = rows.to_batch(&self.tenant, Some(columns))?;
@@ -138,8 +140,11 @@ impl SignalTable {
             Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?)
         };
         let batches = self.head.iter().map(flat).collect::<Result<Vec<RecordBatch>>>()?;
-        let source = MemorySourceConfig::try_new_exec(&[batches], Arc::clone(&schema), None)?;
-        Ok(source)
+        let rows = Arc::new(MemorySourceConfig::try_new(&[batches], schema, None)?);
+        Ok(Arc::new(DataSourceExec::new(match none_left {
+            Some(pruned) => Arc::new(HeadScan::new(rows, pruned)),
+            None => rows,
+        })))
     }
 }
 
@@ -178,11 +183,14 @@ impl TableProvider for SignalTable {
         let limit = limit.filter(|_| filters.is_empty());
         let stored = self.stored(&columns)?;
         let scan = match (blocks.is_empty(), self.head.is_empty()) {
-            (true, _) => self.scan_head(&stored)?,
+            (true, _) => {
+                let pruned = Pruned { of: self.blocks.len(), left: 0, by_id: *ruled_out_by_id };
+                self.scan_head(&stored, (pruned.of > 0).then_some(pruned))?
+            }
             (false, true) => self.scan_blocks(&survivors, &stored, limit, session)?,
             (false, false) => UnionExec::try_new(vec![
                 self.scan_blocks(&survivors, &stored, limit, session)?,
-                self.scan_head(&stored)?,
+                self.scan_head(&stored, None)?,
             ])?,
         };
         if stored == columns { Ok(scan) } else { self.computed(&columns, scan, session) }

@@ -1,6 +1,7 @@
 //! Every script of `slt/` over the same rows laid out three ways, the limits, and what scripts cannot say.
 
 mod bounds;
+mod coverage;
 mod documentation;
 mod encoded;
 mod fixture;

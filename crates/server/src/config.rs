@@ -11,9 +11,11 @@ use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
 
 use crate::access::{self, NamedToken, TokenFile, TokenSetting};
+use crate::compaction::CompactionFile;
 use crate::limits::LimitsFile;
+use crate::query_settings::QueryFile;
 use crate::search::SearchFile;
-use crate::{LimitSettings, NotifySettings, Overrides, SearchSettings};
+use crate::{CompactionSettings, LimitSettings, NotifySettings, Overrides, QuerySettings, SearchSettings};
 
 /// Where a setting's value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,14 +171,10 @@ pub struct Config {
     pub retention_rules: Setting<Vec<RetentionRule>>,
     /// What senders may take.
     pub limits: LimitSettings,
-    /// Memory that all queries together may use, in bytes.
-    pub query_memory_bytes: Setting<usize>,
-    /// Temporary files that all queries together may have, in bytes; none at 0.
-    pub query_spill_bytes: Setting<u64>,
-    /// Longest a query may take.
-    pub query_timeout: Setting<Duration>,
-    /// Queries at once.
-    pub query_concurrency: Setting<usize>,
+    /// What questions may take.
+    pub query: QuerySettings,
+    /// When small files become large ones.
+    pub compaction: CompactionSettings,
     /// Full-text indexes.
     pub search: SearchSettings,
     /// Who is told of alerts.
@@ -203,6 +201,8 @@ struct File {
     limits: LimitsFile,
     #[serde(default)]
     query: QueryFile,
+    #[serde(default)]
+    compaction: CompactionFile,
     #[serde(default)]
     search: SearchFile,
     #[serde(default)]
@@ -258,18 +258,7 @@ struct StorageFile {
     region: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QueryFile {
-    memory_bytes: Option<usize>,
-    spill_bytes_max: Option<u64>,
-    timeout: Option<String>,
-    concurrency: Option<usize>,
-}
-
 const MIB: usize = 1 << 20;
-/// What queries may put into temporary files unless the configuration says otherwise.
-const SPILL_BYTES: u64 = 4 << 30;
 
 impl Config {
     /// Merges flags, `<workspace>/hindsight.toml` and defaults, and checks the whole.
@@ -315,10 +304,8 @@ impl Config {
             )?,
             retention_rules: retention_rules(&file.retention)?,
             limits: LimitSettings::load(&file.limits)?,
-            query_memory_bytes: Setting::pick(None, file.query.memory_bytes, 1024 * MIB),
-            query_spill_bytes: Setting::pick(None, file.query.spill_bytes_max, SPILL_BYTES),
-            query_timeout: duration("query.timeout", file.query.timeout.as_deref(), Duration::from_secs(60))?,
-            query_concurrency: Setting::pick(None, file.query.concurrency, 8),
+            query: QuerySettings::load(&file.query)?,
+            compaction: CompactionSettings::load(&file.compaction)?,
             search: SearchSettings::load(&file.search)?,
             notify: NotifySettings::load(&file.notify, &file.receivers, &workspace.value)?,
             workspace,
@@ -342,8 +329,8 @@ impl Config {
         at_least("ingest.seal_bytes", self.seal_bytes.value, MIB)?;
         at_least("ingest.head_bytes_max", self.head_bytes_max.value, self.seal_bytes.value)?;
         self.limits.check(self.request_bytes_max.value)?;
-        at_least("query.memory_bytes", self.query_memory_bytes.value, 16 * MIB)?;
-        at_least("query.concurrency", self.query_concurrency.value, 1)?;
+        self.query.check()?;
+        self.compaction.check()?;
         if self.token.value.is_some() || self.insecure.value {
             return Ok(());
         }
@@ -370,7 +357,6 @@ impl Config {
         ) -> (&'static str, String, ConfigSource) {
             (key, text, setting.source)
         }
-        let seconds = |span: Duration| format!("{}s", span.as_secs());
         let token = if self.token.value.is_some() { "set" } else { "none" };
         let pg = self.listen_pg.value.map_or_else(|| "off".to_owned(), |address| address.to_string());
         let pg_tls = self.listen_pg_tls.value.as_ref();
@@ -394,22 +380,19 @@ impl Config {
             ),
             row("storage.tables", &self.tables, self.tables.value.to_string()),
             row("ingest.seal_bytes", &self.seal_bytes, self.seal_bytes.value.to_string()),
-            row("ingest.seal_age", &self.seal_age, seconds(self.seal_age.value)),
+            row("ingest.seal_age", &self.seal_age, span_text(self.seal_age.value)),
             row("ingest.head_bytes_max", &self.head_bytes_max, self.head_bytes_max.value.to_string()),
             row(
                 "ingest.durability",
                 &self.fsync,
                 if self.fsync.value { "fsync" } else { "flush" }.to_owned(),
             ),
-            row("ingest.retention", &self.retention, seconds(self.retention.value)),
+            row("ingest.retention", &self.retention, span_text(self.retention.value)),
             row("retention", &self.retention_rules, describe_rules(&self.retention_rules.value)),
-            row("query.memory_bytes", &self.query_memory_bytes, self.query_memory_bytes.value.to_string()),
-            row("query.spill_bytes_max", &self.query_spill_bytes, self.query_spill_bytes.value.to_string()),
-            row("query.timeout", &self.query_timeout, seconds(self.query_timeout.value)),
-            row("query.concurrency", &self.query_concurrency, self.query_concurrency.value.to_string()),
         ];
-        let before_queries = rows.iter().position(|row| row.0.starts_with("query.")).unwrap_or(rows.len());
-        rows.splice(before_queries..before_queries, self.limits.describe());
+        rows.extend(self.compaction.describe());
+        rows.extend(self.limits.describe());
+        rows.extend(self.query.describe());
         rows.extend(self.search.describe());
         rows.extend(self.notify.describe());
         rows
@@ -492,6 +475,14 @@ pub(crate) fn duration(
     let parsed =
         text.map(parse_duration).transpose().map_err(|source| ConfigError::Duration { key, source })?;
     Ok(Setting::pick(None, parsed, default))
+}
+
+/// A duration as it may be written in the file: in seconds, or where it has a fraction in milliseconds.
+pub(crate) fn span_text(span: Duration) -> String {
+    match span.subsec_millis() {
+        0 => format!("{}s", span.as_secs()),
+        _ => format!("{}ms", span.as_millis()),
+    }
 }
 
 fn retention_rules(blocks: &[RetentionFile]) -> Result<Setting<Vec<RetentionRule>>, ConfigError> {

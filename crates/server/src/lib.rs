@@ -15,6 +15,7 @@ mod api;
 mod app;
 mod auth;
 mod capsule;
+mod compaction;
 mod config;
 mod decompress;
 mod error;
@@ -35,6 +36,7 @@ mod overrides;
 mod pages;
 mod pg;
 mod pressure;
+mod query_settings;
 mod search;
 mod server;
 mod ticker;
@@ -46,10 +48,12 @@ pub use capsule::{
     CapsuleError, CapsuleExport, CapsuleView, Documents, ExportOptions, UnpackedCapsule, export_capsule,
     unpack_capsule,
 };
+pub use compaction::CompactionSettings;
 pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use notifications::NotifySettings;
 pub use overrides::Overrides;
+pub use query_settings::QuerySettings;
 pub use search::{SearchSettings, search_index};
 pub use server::{Addresses, Server, ServerClock, WEB_ADDRESS_FILE, query_engine, store_options};

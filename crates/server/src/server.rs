@@ -10,7 +10,7 @@ use hindsight_incidents::Runner as IncidentRunner;
 use hindsight_model::{Clock, LogicalClock, SqlSource, SystemClock, SystemTable, Tenant, TextIndex};
 use hindsight_notify::{PlanSettings, Worker};
 use hindsight_postmortem::{ActionItemsTable, Library, PostmortemsTable};
-use hindsight_query::{BlockSource, QueryEngine, QueryOptions, SpillOptions};
+use hindsight_query::{BlockSource, QueryEngine, QueryOptions};
 use hindsight_rules::{DeadNotifications, Engine, Options as EngineOptions};
 use hindsight_state::State;
 use hindsight_store::{Durability, Store, StoreOptions};
@@ -238,16 +238,11 @@ async fn open(
         tracing::info!(released, "notifications that were under way at the last end are sent again");
     }
     let search = search_index(&data_dir);
-    let spill = SpillOptions { dir: data_dir.join("spill"), bytes_max: config.query_spill_bytes.value };
     let query_options = QueryOptions {
-        memory_bytes: config.query_memory_bytes.value,
-        spill: (spill.bytes_max > 0).then_some(spill),
-        timeout: config.query_timeout.value,
-        concurrency: config.query_concurrency.value,
         reserved: hindsight_rules::CONCURRENCY,
         clock: Arc::clone(&clock),
         text_index: search.clone().map(|index| Arc::new(index) as Arc<dyn TextIndex>),
-        ..QueryOptions::default()
+        ..config.query.options(&data_dir)
     };
     let workspace = config.workspace.value.clone();
     let library = Arc::new(Library::new(workspace.clone()));
@@ -320,6 +315,7 @@ pub fn store_options(config: &Config) -> StoreOptions {
     options.rate = config.limits.rate();
     options.durability = if config.fsync.value { Durability::Fsync } else { Durability::Flush };
     options.retention = config.retention.value;
+    config.compaction.apply(&mut options.maintenance);
     options.maintenance.retention_rules = config.retention_rules.value.clone();
     options
 }

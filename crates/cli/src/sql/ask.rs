@@ -1,13 +1,17 @@
 //! One query, with its progress on a terminal and an end by Ctrl-C.
 
 use std::cell::Cell;
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use hindsight_model::{SqlAnswer, SqlError, SqlRequest, SqlSource as _};
 
 use crate::backend::{Backend, RunningQuery};
+use crate::incoming::Next;
 use crate::interrupts::Interrupts;
 use crate::say;
+use crate::sql::print::Printer;
 
 /// Shorter queries say nothing.
 const QUIET: Duration = Duration::from_secs(1);
@@ -25,40 +29,135 @@ const WHOLE_BYTES_MAX: usize = 4 * 1024 - 3;
 pub(crate) enum NoAnswer {
     Refused(SqlError),
     Interrupted,
+    /// There is nowhere to print to.
+    Unprintable(anyhow::Error),
 }
 
-/// Asks. When an interrupt comes first, the query is cancelled where it runs.
+/// What became of an answer that was printed to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) rows: u64,
+    pub(crate) elapsed: Duration,
+}
+
+/// Asks, and holds the answer. When an interrupt comes first, the query is cancelled where it runs.
 pub(crate) async fn ask(
     backend: &Backend,
     request: SqlRequest,
     interrupts: &mut Interrupts,
 ) -> Result<SqlAnswer, NoAnswer> {
-    let (sql, began) = (request.sql.clone(), Instant::now());
-    let shown = Cell::new(false);
-    let mut work = backend.sql(request);
-    let outcome = tokio::select! {
-        biased;
-        answer = &mut work => Some(answer),
-        () = interrupts.next() => None,
-        () = show_progress(backend, &sql, began, &shown) => None,
+    let asked = Asked::new(&request);
+    let work = async { backend.sql(request).await.map_err(NoAnswer::Refused) };
+    watched(backend, &asked, interrupts, work).await
+}
+
+/// Asks, and prints the answer as it comes. When an interrupt comes first, the query is cancelled where it runs, and
+/// what was printed stays.
+pub(crate) async fn hand_on(
+    backend: &Backend,
+    request: SqlRequest,
+    interrupts: &mut Interrupts,
+    printer: impl FnOnce(&SchemaRef) -> Printer,
+) -> Result<Done, NoAnswer> {
+    let asked = Asked::new(&request);
+    let heard = interrupts.clone();
+    let print = async |bytes: &[u8]| {
+        asked.make_room(!bytes.is_empty());
+        match say::bytes_while(bytes, || !heard.waiting()) {
+            Ok(true) => Ok(()),
+            // Whoever watches hears it too, and cancels the query before it is dropped.
+            Ok(false) => std::future::pending().await,
+            Err(error) => Err(NoAnswer::Unprintable(error)),
+        }
     };
-    if shown.get() {
-        say::progress("");
+    let unprintable = |error: hindsight_query::Error| NoAnswer::Unprintable(error.into());
+    let work = async {
+        let mut incoming = backend.rows(request).await.map_err(NoAnswer::Refused)?;
+        asked.id.set(incoming.id());
+        let mut printer = printer(incoming.schema());
+        loop {
+            match incoming.next().await {
+                Ok(Next::Rows(batch)) => print(&printer.rows(batch).map_err(unprintable)?).await?,
+                Ok(Next::Ended(ended)) => {
+                    let done = Done { rows: printer.row_count(), elapsed: asked.began.elapsed() };
+                    print(&printer.end(ended, done.elapsed).map_err(unprintable)?).await?;
+                    return Ok(done);
+                }
+                Err(error) => {
+                    print(&printer.broken(&error).unwrap_or_default()).await?;
+                    return Err(NoAnswer::Refused(error));
+                }
+            }
+        }
+    };
+    watched(backend, &asked, interrupts, work).await
+}
+
+/// A query under way.
+struct Asked {
+    sql: String,
+    began: Instant,
+    /// Where it runs, once that is known.
+    id: Cell<Option<u64>>,
+    /// Whether the terminal has a line of progress.
+    shown: Cell<bool>,
+    /// Whether the terminal has rows, between which no line of progress belongs.
+    has_rows: Cell<bool>,
+}
+
+impl Asked {
+    fn new(request: &SqlRequest) -> Self {
+        let (id, flag) = (Cell::new(None), || Cell::new(false));
+        Self { sql: request.sql.clone(), began: Instant::now(), id, shown: flag(), has_rows: flag() }
     }
-    match outcome {
-        Some(answer) => answer.map_err(NoAnswer::Refused),
-        None => {
-            cancel(backend, &sql, began).await;
-            // Dropping the call closes its connection, or stops the query in this process.
-            drop(work);
-            Err(NoAnswer::Interrupted)
+
+    /// Clears the line of progress, and where rows go to the same terminal keeps it away.
+    fn make_room(&self, for_rows: bool) {
+        if for_rows && std::io::stdout().is_terminal() {
+            self.has_rows.set(true);
+            self.clear();
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.take() {
+            say::progress("");
+        }
+    }
+
+    fn ours<'a>(&self, running: &'a [RunningQuery]) -> Option<&'a RunningQuery> {
+        match self.id.get() {
+            Some(id) => running.iter().find(|query| query.id == id),
+            None => ours(running, &self.sql, self.began.elapsed()),
         }
     }
 }
 
+/// Does the work of a query beside a line of progress, until an interrupt.
+async fn watched<T>(
+    backend: &Backend,
+    asked: &Asked,
+    interrupts: &mut Interrupts,
+    work: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, NoAnswer> {
+    let mut work = Box::pin(work);
+    let outcome = tokio::select! {
+        biased;
+        // First: rows that come without a pause must not keep it from being heard.
+        () = interrupts.next() => Err(NoAnswer::Interrupted),
+        outcome = &mut work => outcome,
+        () = show_progress(backend, asked) => Err(NoAnswer::Interrupted),
+    };
+    asked.clear();
+    if matches!(outcome, Err(NoAnswer::Interrupted)) {
+        cancel(backend, asked).await;
+    }
+    // Dropping the work closes its connection, or stops the query in this process.
+    outcome
+}
+
 /// Goes on for ever.
-async fn show_progress(backend: &Backend, sql: &str, began: Instant, shown: &Cell<bool>) {
-    use std::io::IsTerminal as _;
+async fn show_progress(backend: &Backend, asked: &Asked) {
     if !std::io::stderr().is_terminal() {
         return std::future::pending().await;
     }
@@ -66,18 +165,22 @@ async fn show_progress(backend: &Backend, sql: &str, began: Instant, shown: &Cel
     loop {
         // Not knowing how far it is must not fail the query.
         let running = backend.running().await.unwrap_or_default();
-        let elapsed = began.elapsed();
-        shown.set(true);
-        say::progress(&line(elapsed, ours(&running, sql, elapsed)));
+        if !asked.has_rows.get() {
+            asked.shown.set(true);
+            say::progress(&line(asked.began.elapsed(), asked.ours(&running)));
+        }
         tokio::time::sleep(EACH).await;
     }
 }
 
 /// Stops our query if it is clear which one is ours.
-async fn cancel(backend: &Backend, sql: &str, began: Instant) {
+async fn cancel(backend: &Backend, asked: &Asked) {
     let stop = async {
+        if let Some(id) = asked.id.get() {
+            return backend.cancel(id).await;
+        }
         let running = backend.running().await?;
-        match ours(&running, sql, began.elapsed()) {
+        match asked.ours(&running) {
             Some(query) => backend.cancel(query.id).await,
             None => Ok(()),
         }

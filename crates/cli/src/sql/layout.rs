@@ -27,33 +27,86 @@ pub(crate) struct Style {
     pub(crate) expanded: bool,
 }
 
-/// The whole text, each line with its end. A table has a line for each row; laid out the other way it has one for each
-/// value, under a line that numbers the row.
+/// The whole text, each line with its end.
 pub(crate) fn lay_out(columns: &[Column], rows: &[Vec<Value>], style: Style) -> String {
-    if style.expanded { expanded(columns, rows, style) } else { table(columns, rows, style) }
+    Pages::new(columns.to_vec(), style).last_page(rows)
 }
 
-fn table(columns: &[Column], rows: &[Vec<Value>], style: Style) -> String {
-    let names: Vec<String> = columns.iter().map(|column| one_line(&column.name)).collect();
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    let mut widths: Vec<usize> = names.iter().map(|name| places(name)).collect();
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(places(cell));
+/// A text that comes page by page. A table has a line for each row; laid out the other way it has one for each value,
+/// under a line that numbers the row. Each page is aligned for itself, and no column gets narrower on the way.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    columns: Vec<Column>,
+    names: Vec<String>,
+    style: Style,
+    /// The widest texts so far.
+    widths: Vec<usize>,
+    /// Rows so far.
+    rows: usize,
+    begun: bool,
+}
+
+impl Pages {
+    pub(crate) fn new(columns: Vec<Column>, style: Style) -> Self {
+        let names: Vec<String> = columns.iter().map(|column| one_line(&column.name)).collect();
+        let widths = names.iter().map(|name| places(name)).collect();
+        Self { columns, names, style, widths, rows: 0, begun: false }
+    }
+
+    /// The next rows, the first below the names of their columns.
+    pub(crate) fn page(&mut self, rows: &[Vec<Value>]) -> String {
+        let out = if self.style.expanded { self.expanded(rows) } else { self.table(rows) };
+        self.rows += rows.len();
+        self.begun = true;
+        out
+    }
+
+    /// As [`Pages::page`]; without a row only if there were some before.
+    pub(crate) fn last_page(&mut self, rows: &[Vec<Value>]) -> String {
+        if rows.is_empty() && self.begun { String::new() } else { self.page(rows) }
+    }
+
+    fn table(&mut self, rows: &[Vec<Value>]) -> String {
+        let Self { columns, names, .. } = self;
+        let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        for row in &cells {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(places(cell));
+            }
         }
+        let mut widths = self.widths.clone();
+        if let Some(places) = self.style.width {
+            let may_be_cut: Vec<bool> = columns.iter().map(|column| !column.numeric).collect();
+            narrow(&mut widths, &may_be_cut, places);
+        }
+        let mut out = String::new();
+        if !self.begun {
+            push_row(&mut out, columns, names, &widths);
+            let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+            push_row(&mut out, columns, &rules, &widths);
+        }
+        for row in &cells {
+            push_row(&mut out, columns, row, &widths);
+        }
+        out
     }
-    if let Some(places) = style.width {
-        let may_be_cut: Vec<bool> = columns.iter().map(|column| !column.numeric).collect();
-        narrow(&mut widths, &may_be_cut, places);
+
+    fn expanded(&self, rows: &[Vec<Value>]) -> String {
+        let widest = self.names.iter().map(|name| places(name)).max().unwrap_or(0);
+        let room = self.style.width.map(|places| places.saturating_sub(widest + GAP).max(CUT_PLACES_MIN));
+        let mut out = String::new();
+        for (number, row) in (self.rows + 1..).zip(rows) {
+            out.push_str(&format!("── row {number} ──\n"));
+            for (name, value) in self.names.iter().zip(row) {
+                let value = cell(value);
+                let value = room.map_or_else(|| value.clone(), |room| cut(&value, room));
+                let line = format!("{name}{}{value}", " ".repeat(widest - places(name) + GAP));
+                out.push_str(line.trim_end_matches(' '));
+                out.push('\n');
+            }
+        }
+        out
     }
-    let mut out = String::new();
-    push_row(&mut out, columns, &names, &widths);
-    let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-    push_row(&mut out, columns, &rules, &widths);
-    for row in &cells {
-        push_row(&mut out, columns, row, &widths);
-    }
-    out
 }
 
 fn push_row(out: &mut String, columns: &[Column], cells: &[String], widths: &[usize]) {
@@ -69,24 +122,6 @@ fn push_row(out: &mut String, columns: &[Column], cells: &[String], widths: &[us
     }
     out.truncate(start + out[start..].trim_end_matches(' ').len());
     out.push('\n');
-}
-
-fn expanded(columns: &[Column], rows: &[Vec<Value>], style: Style) -> String {
-    let names: Vec<String> = columns.iter().map(|column| one_line(&column.name)).collect();
-    let widest = names.iter().map(|name| places(name)).max().unwrap_or(0);
-    let room = style.width.map(|places| places.saturating_sub(widest + GAP).max(CUT_PLACES_MIN));
-    let mut out = String::new();
-    for (number, row) in (1..).zip(rows) {
-        out.push_str(&format!("── row {number} ──\n"));
-        for (name, value) in names.iter().zip(row) {
-            let value = cell(value);
-            let value = room.map_or_else(|| value.clone(), |room| cut(&value, room));
-            let line = format!("{name}{}{value}", " ".repeat(widest - places(name) + GAP));
-            out.push_str(line.trim_end_matches(' '));
-            out.push('\n');
-        }
-    }
-    out
 }
 
 /// Takes places from the widest columns that may be cut, until all fit or none has more than it must keep.
@@ -159,7 +194,7 @@ fn is_direction(c: char) -> bool {
 }
 
 /// `3 rows`, and how long it took when that is wanted.
-pub(crate) fn footer(rows: usize, elapsed: Option<std::time::Duration>) -> String {
+pub(crate) fn footer(rows: u64, elapsed: Option<std::time::Duration>) -> String {
     let plural = if rows == 1 { "row" } else { "rows" };
     match elapsed {
         Some(elapsed) => format!("{rows} {plural} in {}", time(elapsed)),

@@ -10,7 +10,7 @@ Statements end with `;` and may have several lines. Ctrl-C cancels a running que
   \\d TABLE         the columns of one
   \\x [on|off]      a line for each value instead of a line for each row
   \\timing [on|off] how long each query took
-  \\format [NAME]   table, json, csv or ndjson
+  \\format [NAME]   table, json, csv, ndjson or arrow
   \\set [NAME VALUE]  give $NAME a value; without a name, show what is set
   \\unset NAME      take it back
   \\?               this
@@ -97,7 +97,7 @@ fn switch(name: &str, word: &str) -> Result<Switch, String> {
 fn format(word: &str) -> Result<OutputFormat, String> {
     use clap::ValueEnum as _;
     OutputFormat::from_str(word, true)
-        .map_err(|_| format!("there is no format `{word}`; there are table, json, csv and ndjson"))
+        .map_err(|_| format!("there is no format `{word}`; there are table, json, csv, ndjson and arrow"))
 }
 
 fn set(rest: &str) -> Result<Meta, String> {

@@ -13,10 +13,11 @@ use crate::backend::Backend;
 use crate::interrupts::Interrupts;
 use crate::line_editor;
 use crate::say;
-use crate::sql::ask::{NoAnswer, ask};
+use crate::sql::ask::{NoAnswer, ask, hand_on};
 use crate::sql::layout::{self, Column, Style};
 use crate::sql::meta::{self, Meta};
 use crate::sql::params;
+use crate::sql::print::Printer;
 
 /// What commands change.
 #[derive(Debug)]
@@ -70,8 +71,20 @@ impl Session {
         let mut request = SqlRequest::new(sql);
         request.params = self.settings.params.clone();
         request.timeout = self.settings.timeout;
-        let answer = self.answer(request).await?;
-        self.print(&answer)
+        let Settings { format, expanded, timing, .. } = self.settings;
+        let on_terminal = std::io::stdout().is_terminal();
+        if format == OutputFormat::Arrow && on_terminal {
+            let said = "an Arrow stream is nothing for a terminal; send it to a file (`> answer.arrows`) or a program";
+            return Err(Stop::Failed(anyhow::Error::msg(said)));
+        }
+        self.interrupts.forget();
+        let style = Style { width: width(), expanded };
+        let printer = |schema: &_| Printer::new(format, schema, style, timing);
+        let done = hand_on(&self.backend, request, &mut self.interrupts, printer).await.map_err(stop)?;
+        if timing && format != OutputFormat::Table && on_terminal {
+            tell(&layout::footer(done.rows, Some(done.elapsed)));
+        }
+        Ok(())
     }
 
     /// Runs a line that begins with a backslash.
@@ -122,10 +135,7 @@ impl Session {
 
     async fn answer(&mut self, request: SqlRequest) -> Result<SqlAnswer, Stop> {
         self.interrupts.forget();
-        ask(&self.backend, request, &mut self.interrupts).await.map_err(|why| match why {
-            NoAnswer::Refused(error) => Stop::Failed(error.into()),
-            NoAnswer::Interrupted => Stop::Interrupted,
-        })
+        ask(&self.backend, request, &mut self.interrupts).await.map_err(stop)
     }
 
     async fn tables(&mut self) -> Result<(), Stop> {
@@ -159,45 +169,18 @@ impl Session {
         self.print_text(&layout::lay_out(&columns, rows, Style { width: width(), expanded: false }))
     }
 
-    fn print(&self, answer: &SqlAnswer) -> Result<(), Stop> {
-        let Settings { format, expanded, timing, .. } = self.settings;
-        let style = Style { width: width(), expanded };
-        let text = text(answer, format, style, timing).map_err(Stop::Failed)?;
-        self.print_text(&text)?;
-        if timing && format != OutputFormat::Table && std::io::stdout().is_terminal() {
-            tell(&layout::footer(answer.row_count(), Some(answer.stats.elapsed)));
-        }
-        Ok(())
-    }
-
     fn print_text(&self, text: &str) -> Result<(), Stop> {
-        let all = say::text_while(text, || !self.interrupts.waiting()).map_err(Stop::Output)?;
+        let all = say::bytes_while(text.as_bytes(), || !self.interrupts.waiting()).map_err(Stop::Output)?;
         if all { Ok(()) } else { Err(Stop::Interrupted) }
     }
 }
 
-/// An answer as it is printed.
-pub(crate) fn text(
-    answer: &SqlAnswer,
-    format: OutputFormat,
-    style: Style,
-    timing: bool,
-) -> anyhow::Result<String> {
-    Ok(match format {
-        OutputFormat::Table => {
-            let columns: Vec<Column> = answer
-                .schema
-                .fields()
-                .iter()
-                .map(|field| Column { name: field.name().clone(), numeric: field.data_type().is_numeric() })
-                .collect();
-            let footer = layout::footer(answer.row_count(), timing.then_some(answer.stats.elapsed));
-            layout::lay_out(&columns, &output::to_rows(answer)?, style) + &footer + "\n"
-        }
-        OutputFormat::Json => output::to_json(answer)?.to_string() + "\n",
-        OutputFormat::Csv => output::to_csv(answer)?,
-        OutputFormat::Ndjson => output::to_ndjson(answer)?,
-    })
+fn stop(why: NoAnswer) -> Stop {
+    match why {
+        NoAnswer::Refused(error) => Stop::Failed(error.into()),
+        NoAnswer::Interrupted => Stop::Interrupted,
+        NoAnswer::Unprintable(error) => Stop::Output(error),
+    }
 }
 
 fn first_column(answer: &SqlAnswer) -> Result<Vec<String>, Stop> {

@@ -33,11 +33,13 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
         histogram::quantile(),
         histogram::at_most(),
         histogram::subtract(),
+        histogram::exp_subtract(),
         text::udf(),
     ] {
         state.register_udf(Arc::new(function))?;
     }
-    let histograms = histogram::merges().into_iter().chain([histogram::increase()]);
+    let histograms =
+        histogram::merges().into_iter().chain([histogram::increase(), histogram::exp_increase()]);
     for function in rate::udafs().into_iter().chain(percentile::udafs()).chain(histograms) {
         state.register_udaf(Arc::new(function))?;
     }

@@ -121,6 +121,11 @@ impl Encoder {
         bytes.map_err(|source| self.format.fault(source))
     }
 
+    /// Rows so far.
+    pub fn row_count(&self) -> u64 {
+        self.rows
+    }
+
     fn arrays(&self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let columns = batch.columns().iter().map(|column| cells(column)).collect::<Result<Vec<_>, _>>()?;
         let mut out = Vec::new();

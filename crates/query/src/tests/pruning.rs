@@ -7,6 +7,7 @@ use hindsight_model::{LogicalClock, SqlRequest, SqlSource, SqlStats, timestamp_f
 use super::fixture::TEN;
 use super::layout::{Layout, lay};
 use crate::QueryOptions;
+use crate::output::to_json;
 
 async fn stats(sql: &str) -> (usize, SqlStats) {
     let now = timestamp_from_micros(TEN + 60_000_000).unwrap();
@@ -47,6 +48,30 @@ async fn functions_and_default_parameters_rule_out_blocks_too() {
     check("SELECT span_id FROM trace_tree('a0')", 1, 1, 1).await;
     check("SELECT span_id FROM critical_path('a1')", 3, 1, 1).await;
     check("SELECT name FROM spans WHERE timestamp >= $from AND timestamp < $to", 3, 1, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_was_ruled_out_also_when_nothing_is_left() {
+    for (layout, sql, told) in [
+        (Layout::Blocks, "WHERE timestamp < '2026-05-04'", "blocks=1 of 2 (bounds ruled out 1)"),
+        (Layout::Blocks, "WHERE timestamp < '2020-01-01'", "blocks=0 of 2 (bounds ruled out 2)"),
+        (Layout::Half, "WHERE timestamp < '2020-01-01'", "blocks=0 of 2 (bounds ruled out 2)"),
+        (Layout::Blocks, "WHERE timestamp < '2020-01-01' ORDER BY timestamp DESC LIMIT 5", "blocks=0 of 2"),
+    ] {
+        for verb in ["EXPLAIN", "EXPLAIN FORMAT INDENT", "EXPLAIN ANALYZE"] {
+            for columns in ["name, duration_nano", "upper(name)", "time_unix_nano + 1"] {
+                let laid = lay(layout, QueryOptions::default());
+                let sql = format!("{verb} SELECT {columns} FROM spans {sql}");
+                let answer = laid.engine.sql(SqlRequest::new(&sql)).await.unwrap();
+                let plan = to_json(&answer).unwrap().to_string();
+                assert!(plan.contains(told), "{sql}\n{plan}");
+            }
+        }
+    }
+    let all_in_memory = lay(Layout::Head, QueryOptions::default());
+    let sql = "EXPLAIN SELECT name FROM spans WHERE timestamp < '2020-01-01'";
+    let answer = all_in_memory.engine.sql(SqlRequest::new(sql)).await.unwrap();
+    assert!(!to_json(&answer).unwrap().to_string().contains("blocks="), "there is none to rule out");
 }
 
 #[tokio::test(flavor = "multi_thread")]

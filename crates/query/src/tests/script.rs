@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::layout::{Layout, lay};
 use crate::{QueryEngine, QueryOptions, output};
 
-struct Record {
+pub(super) struct Record {
     line: usize,
-    kind: String,
-    sql: String,
+    pub(super) kind: String,
+    pub(super) sql: String,
     expected: String,
 }
 
@@ -32,7 +32,7 @@ async fn scripts_answer_the_same_from_blocks_and_head() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-fn scripts() -> Vec<PathBuf> {
+pub(super) fn scripts() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
     let mut scripts: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     scripts.retain(|path| path.extension().is_some_and(|extension| extension == "slt"));
@@ -73,7 +73,7 @@ async fn run(engine: &QueryEngine, layout: Layout, script: &Path, failures: &mut
     }
 }
 
-fn records(text: &str) -> Vec<Record> {
+pub(super) fn records(text: &str) -> Vec<Record> {
     let mut records = Vec::new();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut line = 1;

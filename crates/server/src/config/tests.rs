@@ -80,6 +80,56 @@ fn texts_are_indexed_by_table() {
 }
 
 #[test]
+fn limits_of_queries_are_set_shown_and_checked() {
+    let config = with_file(
+        "[query]\nrows_max = 10\nstream_rows_max = 20\npage_rows_max = 30\nconcurrency_wait = \"1500ms\"\n\
+         timeout = \"5s\"\nmemory_bytes = 16777216\nspill_bytes_max = 0\nfooter_bytes_max = 7\n",
+    )
+    .unwrap();
+    let options = config.query.options(Path::new("data"));
+    assert_eq!((options.rows_max, options.stream_rows_max, options.footer_bytes), (10, 20, 7));
+    assert_eq!((options.timeout, options.memory_bytes), (Duration::from_secs(5), 16 * MIB));
+    assert_eq!((options.concurrency, options.concurrency_wait), (8, Duration::from_millis(1_500)));
+    assert!(options.spill.is_none());
+    let shown: Vec<_> = config.describe().into_iter().filter(|row| row.0.starts_with("query.")).collect();
+    assert_eq!(shown.len(), 9);
+    for row in [
+        ("query.stream_rows_max", "20".to_owned(), ConfigSource::File),
+        ("query.concurrency_wait", "1500ms".to_owned(), ConfigSource::File),
+        ("query.timeout", "5s".to_owned(), ConfigSource::File),
+        ("query.concurrency", "8".to_owned(), ConfigSource::Default),
+    ] {
+        assert!(shown.contains(&row), "{row:?} is not in {shown:?}");
+    }
+    let spill = with_file("").unwrap().query.options(Path::new("data")).spill.unwrap();
+    assert_eq!(spill.dir, Path::new("data/spill"));
+    for wrong in ["rows_max = 0", "stream_rows_max = 0", "page_rows_max = 10001", "timeout = \"0s\""] {
+        let error = with_file(&format!("[query]\n{wrong}\n")).unwrap_err().to_string();
+        assert!(error.contains(wrong.split(' ').next().unwrap()), "{wrong}: {error}");
+    }
+    assert!(matches!(with_file("[query]\nstream_rows = 1\n"), Err(ConfigError::Parse { .. })));
+}
+
+#[test]
+fn merging_is_set_shown_and_checked() {
+    let config =
+        with_file("[compaction]\ninterval = \"100ms\"\nfan_in = 4\nbytes_per_second_max = 5\n").unwrap();
+    let options = crate::store_options(&config).maintenance;
+    assert_eq!((options.interval, options.fan_in), (Some(Duration::from_millis(100)), 4));
+    assert_eq!(options.bytes_per_second_max, Some(5));
+    let shown = |key: &str| config.describe().into_iter().find(|row| row.0 == key).unwrap().1;
+    assert_eq!(shown("compaction.interval"), "100ms");
+    assert_eq!(shown("compaction.removal_grace"), "900s");
+    assert_eq!(crate::store_options(&with_file("").unwrap()).maintenance.bytes_per_second_max, None);
+    for wrong in ["interval = \"1ms\"", "fan_in = 1", "fan_in = 65", "target_bytes = 1"] {
+        assert!(
+            matches!(with_file(&format!("[compaction]\n{wrong}\n")), Err(ConfigError::Invalid { .. })),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn who_is_told_is_checked_at_the_start() {
     let receiver = "[[receivers]]\nname = \"ops\"\ntype = \"file\"\npath = \"told.jsonl\"\n";
     let config =

@@ -17,8 +17,6 @@ use super::frame::{Frame, PageError, html};
 use super::range::{Range, RangeQuery};
 use crate::app::App;
 
-/// Rows printed; the API gives them all.
-const ROWS_SHOWN_MAX: usize = 500;
 /// Characters of a cell printed.
 const CELL_CHARS_MAX: usize = 300;
 /// Distinct lines drawn before the chart is left out.
@@ -106,18 +104,15 @@ pub(crate) async fn show(
         }
     }
     match app.query.sql(request).await {
-        Ok(answer) => page.answer = Some(view(&answer, &page.query, &range, app.addresses.web)?),
+        Ok(answer) => page.answer = Some(view(&answer, &page.query, &range, &app)?),
         Err(error) => page.error = Some(error.to_string()),
     }
     Ok(html(&page))
 }
 
-fn view(
-    answer: &SqlAnswer,
-    query: &str,
-    range: &Range,
-    web: std::net::SocketAddr,
-) -> Result<AnswerView, PageError> {
+fn view(answer: &SqlAnswer, query: &str, range: &Range, app: &App) -> Result<AnswerView, PageError> {
+    // The API gives them all.
+    let rows_shown_max = app.config.query.page_rows_max.value;
     let rows = answer.rows().map_err(|error| PageError::internal(&error))?;
     let total = rows.len();
     let columns: Vec<&str> = answer.columns();
@@ -127,8 +122,8 @@ fn view(
         Some(SqlValue::Int(_) | SqlValue::Double(_)) => "num",
         _ => "",
     };
-    let shown = if total > ROWS_SHOWN_MAX {
-        format!("first {ROWS_SHOWN_MAX} of {total} rows")
+    let shown = if total > rows_shown_max {
+        format!("first {rows_shown_max} of {total} rows")
     } else {
         format!("{total} rows")
     };
@@ -146,9 +141,9 @@ fn view(
             stats.files_scanned,
             stats.files_pruned
         ),
-        rows: rows.iter().take(ROWS_SHOWN_MAX).map(|row| row.iter().map(cell).collect()).collect(),
+        rows: rows.iter().take(rows_shown_max).map(|row| row.iter().map(cell).collect()).collect(),
         chart,
-        curl: curl(query, range, web),
+        curl: curl(query, range, app.addresses.web),
     })
 }
 

@@ -180,6 +180,16 @@ pub(super) fn exponential_column(histogram: Option<&Exponential>) -> Result<Stru
     Ok(StructArray::try_new(fields(exponential_types()), columns, None)?)
 }
 
+/// A column of a row each; null where there is none.
+pub(super) fn exponential_rows(histograms: &[Option<Exponential>]) -> Result<ArrayRef> {
+    let rows = histograms.iter().map(|one| exponential_column(one.as_ref())).collect::<Result<Vec<_>>>()?;
+    if rows.is_empty() {
+        return Ok(Arc::new(StructArray::new_null(fields(exponential_types()), 0)));
+    }
+    let rows: Vec<&dyn Array> = rows.iter().map(|row| row as &dyn Array).collect();
+    Ok(arrow::compute::concat(&rows)?)
+}
+
 /// All of `values` as the one list of one row.
 pub(in crate::functions) fn list(values: ArrayRef) -> Result<ArrayRef> {
     let item = Arc::new(Field::new("item", values.data_type().clone(), true));

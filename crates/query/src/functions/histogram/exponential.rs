@@ -43,6 +43,41 @@ impl Exponential {
         self.zero_threshold = self.zero_threshold.max(other.zero_threshold);
     }
 
+    /// What came after an earlier snapshot of the same cumulative histogram, at the coarser of the two scales; all of
+    /// it when some count fell, for then it began anew.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let (mut later, mut before) = (self.clone(), earlier.clone());
+        let scale = self.scale.min(earlier.scale);
+        later.coarsen(scale);
+        before.coarsen(scale);
+        before.widen_zero(self.zero_threshold);
+        let kept = later.positive.holds(&before.positive) && later.negative.holds(&before.negative);
+        if !kept || later.zero_count < before.zero_count {
+            return self.clone();
+        }
+        later.positive.take(&before.positive);
+        later.negative.take(&before.negative);
+        later.zero_count = later.zero_count.saturating_sub(before.zero_count);
+        later
+    }
+
+    /// A sender whose zero bucket grew has put in it what lay in the buckets below.
+    fn widen_zero(&mut self, threshold: f64) {
+        let place = self.place(threshold);
+        if threshold <= self.zero_threshold || place.is_nan() {
+            return;
+        }
+        for buckets in [&mut self.positive, &mut self.negative] {
+            let offset = buckets.offset;
+            for (index, count) in (offset..).zip(&mut buckets.counts) {
+                if whole(index) + 1.0 <= place {
+                    self.zero_count = self.zero_count.saturating_add(std::mem::take(count));
+                }
+            }
+        }
+        self.zero_threshold = threshold;
+    }
+
     fn coarsen(&mut self, scale: i32) {
         let steps = i64::from(self.scale) - i64::from(scale);
         let shift = u32::try_from(steps.clamp(0, 63)).unwrap_or(63);
@@ -180,6 +215,28 @@ impl Buckets {
         (self.offset, self.counts) = (offset, counts);
     }
 
+    /// Where a bucket of the same scale is among ours.
+    fn slot(&self, index: i64) -> Option<usize> {
+        let place = usize::try_from(index.checked_sub(self.offset)?).ok()?;
+        (place < self.counts.len()).then_some(place)
+    }
+
+    /// Whether no bucket of the other has more than ours.
+    fn holds(&self, other: &Self) -> bool {
+        (other.offset..).zip(&other.counts).all(|(index, count)| {
+            *count <= 0 || self.slot(index).is_some_and(|place| self.counts[place] >= *count)
+        })
+    }
+
+    /// Takes away what the other has, none of it more than ours.
+    fn take(&mut self, other: &Self) {
+        for (index, count) in (other.offset..).zip(&other.counts) {
+            if let Some(place) = self.slot(index) {
+                self.counts[place] = self.counts[place].saturating_sub(*count);
+            }
+        }
+    }
+
     /// Adds buckets of the same scale.
     fn add(&mut self, other: &Self) {
         if other.counts.is_empty() {
@@ -272,6 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn what_came_between_two_snapshots_is_found_at_any_scale() {
+        let earlier = of(1, 0, &[1, 2, 3]);
+        assert_eq!(of(1, 0, &[1, 5, 3, 4]).since(&earlier).positive.counts, [0, 3, 0, 4]);
+        // The sender halved its buckets: (1, 2] had three and has ten.
+        let coarser = of(0, 0, &[10, 3]).since(&earlier);
+        assert_eq!((coarser.scale, coarser.positive.counts), (0, vec![7, 0]));
+        // It began anew.
+        assert_eq!(of(1, 0, &[1, 1]).since(&earlier), of(1, 0, &[1, 1]));
+        assert_eq!(of(1, 5, &[9]).since(&earlier), of(1, 5, &[9]));
+        // Its zero bucket grew over the first bucket of base 2.
+        let mut wider = of(0, 1, &[4]);
+        (wider.zero_count, wider.zero_threshold) = (6, 2.0);
+        let got = wider.since(&of(0, 0, &[5, 1]));
+        assert_eq!((got.zero_count, got.positive.counts), (1, vec![3]));
+        let extreme = of(i32::MAX, i64::MAX, &[1, 1]);
+        assert_eq!(extreme.since(&of(i32::MIN, i64::MIN, &[1])).positive.counts.iter().sum::<i64>(), 2);
+    }
+
+    #[test]
     fn merging_takes_the_coarser_scale_and_bounds_the_buckets() {
         let mut sum = of(1, 0, &[1, 2, 3, 4]);
         sum.add(&of(0, 1, &[10]));
@@ -300,6 +376,22 @@ mod tests {
             prop_assert_eq!(count(&forth), parts.iter().map(count).sum::<i64>());
             prop_assert_eq!(count(&forth), count(&back));
             prop_assert_eq!(forth.scale, back.scale);
+        }
+
+        /// What is added comes out again, count for count, whatever the scales.
+        #[test]
+        fn a_sum_since_one_part_is_the_other(
+            first in (-3_i32..8, -200_i64..200, proptest::collection::vec(0_i64..9, 1..20)),
+            more in (-3_i32..8, -200_i64..200, proptest::collection::vec(0_i64..9, 1..20)),
+        ) {
+            let first = of(first.0, first.1, &first.2);
+            let more = of(more.0, more.1, &more.2);
+            let mut sum = first.clone();
+            sum.add(&more);
+            let since = sum.since(&first);
+            let count = |one: &Exponential| one.positive.counts.iter().sum::<i64>();
+            prop_assert_eq!(count(&since), count(&more));
+            prop_assert_eq!(since.scale, sum.scale);
         }
 
         /// A quantile is at most one bucket away from the value itself.
