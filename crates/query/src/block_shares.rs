@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetRowSelection};
 use datafusion::physical_expr::PhysicalExpr;
@@ -19,11 +19,16 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion_datasource::morsel::{MorselPlan, MorselPlanner, Morselizer};
 use hindsight_model::{RowSet, TextIndex, Wanted};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::file::metadata::ParquetMetaData;
 use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
+use crate::series_cuts;
 use crate::signal_table::is_dear;
+
+/// With fewer groups of rows for each share, those of series are evened out by pages.
+const EVEN_GROUPS_MIN: usize = 16;
 
 /// One of the equal parts in which a block is read.
 #[derive(Clone, Copy, Debug)]
@@ -108,12 +113,15 @@ pub(crate) struct Opening {
     pub(crate) lookup: Option<Arc<Lookup>>,
     /// Which rows are wanted first, when those that come first rule out others.
     pub(crate) first: Option<First>,
+    /// The order that the block is in, when no series may be in two shares.
+    pub(crate) by_series: Option<&'static [&'static str]>,
     pub(crate) execution: Arc<Execution>,
 }
 
 impl Morselizer for Opening {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        if self.lookup.is_none() && self.first.is_none() && file.extension::<Share>().is_none() {
+        let is_plain = self.lookup.is_none() && self.first.is_none() && self.by_series.is_none();
+        if is_plain && file.extension::<Share>().is_none() {
             return self.files.plan_file(file);
         }
         Ok(Box::new(Look { file, opening: self.clone() }))
@@ -141,7 +149,7 @@ impl Opening {
                 let mut known = self.execution.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(known.entry(block).or_default())
             }
-            None if self.first.is_some() => Arc::default(),
+            None if self.first.is_some() || self.by_series.is_some() => Arc::default(),
             None => {
                 return match self.worth_reading(&file).await {
                     Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
@@ -157,6 +165,13 @@ impl Opening {
         let outlook = block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
         if outlook.pages.is_some() {
             return Ok(Box::new(ByPage { file, block: Arc::clone(&block), opening: self }));
+        }
+        if let Some(parts) = &outlook.parts {
+            let part = parts.get(share.number).and_then(|part| outlook.rows_of(part));
+            return match part {
+                Some(rows) => self.files.plan_file(file.with_extension(rows)),
+                None => Ok(Box::new(Nothing)),
+            };
         }
         if let Some(ranges) = &outlook.ranges {
             return match outlook.rows_of(share.of(ranges)) {
@@ -201,7 +216,9 @@ impl Opening {
             outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
             outlook.rows = Some(rows);
         }
-        if let Some(first) = self.first {
+        if let Some(key) = self.by_series {
+            outlook.parts = Some(self.series(file, &footer, &outlook, key, shares).await?);
+        } else if let Some(first) = self.first {
             let schema = Arc::clone(&self.schema);
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
         } else if outlook.groups.len() < shares && self.schema.fields().iter().any(|field| is_dear(field)) {
@@ -210,6 +227,32 @@ impl Opening {
             outlook.ranges = Pages::ranges(footer, schema, groups, self.filter.as_ref())?;
         }
         Ok(outlook)
+    }
+
+    /// What each share reads of a block when no series may be in two.
+    async fn series(
+        &self,
+        file: &PartitionedFile,
+        footer: &Arc<ParquetMetaData>,
+        outlook: &Outlook,
+        key: &[&str],
+        shares: usize,
+    ) -> Result<Vec<Vec<Range<u64>>>> {
+        if !series_cuts::is_in_order(footer, key) {
+            let path = &file.object_meta.location;
+            return exec_err!(
+                "{path} does not say that its rows lie in the order of {key:?}; run `hindsight verify`"
+            );
+        }
+        let pages = if outlook.groups.len() < EVEN_GROUPS_MIN * shares {
+            let (schema, groups) = (Arc::clone(&self.schema), outlook.groups.clone());
+            Pages::ranges(Arc::clone(footer), schema, groups, self.filter.as_ref())?
+        } else {
+            None
+        };
+        let ranges =
+            pages.unwrap_or_else(|| outlook.groups.iter().map(|group| outlook.group(*group)).collect());
+        series_cuts::parts(&self.readers, file, footer, &ranges, shares).await
     }
 }
 
@@ -226,13 +269,20 @@ pub(crate) struct Outlook {
     pages: Option<Pages>,
     /// The rows of the pages that may have something, where there are too few groups to deal out.
     ranges: Option<Vec<Range<u64>>>,
+    /// The rows of each share, where no series may be in two.
+    parts: Option<Vec<Vec<Range<u64>>>>,
 }
 
 impl Outlook {
     /// The places in `rows` of those that lie in a group.
     fn within(&self, rows: &RowSet, group: usize) -> Range<usize> {
+        places(rows, &self.group(group))
+    }
+
+    /// The rows of a group, from the block's first.
+    fn group(&self, group: usize) -> Range<u64> {
         let first = group.checked_sub(1).map_or(0, |previous| self.ends[previous]);
-        places(rows, &(first..self.ends[group]))
+        first..self.ends[group]
     }
 
     /// The rows of some pages, in order; `None` when none is worth reading.

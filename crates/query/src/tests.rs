@@ -9,6 +9,7 @@ mod layout;
 mod pruning;
 mod runs;
 mod script;
+mod series;
 mod store;
 mod streams;
 mod text_index;

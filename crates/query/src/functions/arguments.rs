@@ -82,6 +82,28 @@ impl<'a> Counting<'a> {
         })
     }
 
+    /// Whether all rows are deltas, or none; `None` where that is not plain to see.
+    pub(super) fn all_are_delta(&self) -> Option<bool> {
+        let Some(texts) = self.temporality else { return Some(false) };
+        if texts.null_count() == texts.len() {
+            return Some(false);
+        }
+        // Equal views of valid rows are equal texts.
+        let first = *texts.views().first()?;
+        let alike = texts.null_count() == 0 && texts.views().iter().all(|view| *view == first);
+        alike.then(|| texts.value(0) == "delta")
+    }
+
+    /// From when on each row counts, in microseconds, where all rows say so; no times where none does. `None` where
+    /// some do.
+    pub(super) fn starts(&self) -> Option<Option<&[i64]>> {
+        match &self.start {
+            Some(start) if start.null_count() == 0 => Some(Some(start.values())),
+            Some(start) => (start.null_count() == start.len()).then_some(None),
+            None => Some(None),
+        }
+    }
+
     /// Whether the row tells what came since the row before, not since the start.
     pub(super) fn is_delta(&self, row: usize) -> bool {
         self.temporality.is_some_and(|texts| texts.is_valid(row) && texts.value(row) == "delta")

@@ -14,6 +14,7 @@ mod subtract;
 pub(super) use at_most::udf as at_most;
 pub(super) use columns::list;
 pub(super) use increase::udaf as increase;
+pub(super) use increment::increments;
 pub(super) use increment::udwf as increment;
 pub(super) use merge::udafs as merges;
 pub(super) use quantile::udf as quantile;
