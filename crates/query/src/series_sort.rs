@@ -368,7 +368,7 @@ fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result
     let column = |column: usize| {
         let columns: Vec<_> = used.iter().map(|batch| batches[*batch as usize].column(column)).collect();
         let room = room(&columns, runs, &sources, rows);
-        let data: Vec<_> = columns.iter().map(|column| column.to_data()).collect();
+        let data: Vec<_> = columns.iter().map(Array::to_data).collect();
         let mut gathered = MutableArrayData::with_capacities(data.iter().collect(), false, room);
         for (run, source) in runs.iter().zip(&sources) {
             let (start, end) = (run.start as usize, (run.start + run.rows) as usize);

@@ -52,7 +52,8 @@ impl OpenSeries {
         }
         let Some(last) = begins.pop().filter(|last| *last > 0 || !goes_on) else {
             // All of it is the open series.
-            return Ok(self.hold(batch, Vec::new()));
+            self.hold(batch, Vec::new());
+            return Ok(());
         };
         let mut said = Vec::new();
         let mut from = 0;
@@ -69,7 +70,8 @@ impl OpenSeries {
             said.iter_mut().zip(more).for_each(|(said, more)| said.push(more));
         }
         self.begin = last;
-        Ok(self.hold(batch, said))
+        self.hold(batch, said);
+        Ok(())
     }
 
     /// The open series has ended.
@@ -97,7 +99,7 @@ impl OpenSeries {
             let before = std::mem::replace(&mut first.batch, whole);
             if begin > 0 {
                 let said = std::mem::take(&mut first.said);
-                self.finish(Held { batch: before.slice(0, begin), said })?;
+                self.finish(&Held { batch: before.slice(0, begin), said })?;
             }
         }
         Ok(open.into_iter().map(|held| held.batch).collect())
@@ -134,11 +136,11 @@ impl OpenSeries {
             held.said.iter_mut().zip(part).for_each(|(said, part)| said.push(part));
         }
         let of_rest = rows.get(open.len()).map(|rest| next(rest.num_rows())).unwrap_or_default();
-        open.into_iter().try_for_each(|held| self.finish(held))?;
+        open.iter().try_for_each(|held| self.finish(held))?;
         Ok(of_rest.into_iter().map(|said| vec![said]).collect())
     }
 
-    fn finish(&mut self, held: Held) -> Result<()> {
+    fn finish(&mut self, held: &Held) -> Result<()> {
         let mut columns = held.batch.columns().to_vec();
         for said in &held.said {
             columns.push(match said.as_slice() {

@@ -65,7 +65,7 @@ fn input(batches: &[RecordBatch]) -> Arc<dyn ExecutionPlan> {
     let schema = batches[0].schema();
     let order = ["series", "time"]
         .map(|name| PhysicalSortExpr::new_default(col(name, &schema).unwrap()).nulls_last());
-    let rows = stream::iter(batches.to_vec().into_iter().map(Ok));
+    let rows = stream::iter(batches.to_vec()).map(Ok);
     once(Box::pin(RecordBatchStreamAdapter::new(schema, rows)), LexOrdering::new(order)).unwrap()
 }
 

@@ -23,11 +23,21 @@ impl Explicit {
             (self.bounds, self.counts) = (bounds.to_vec(), counts.to_vec());
             return Ok(());
         }
-        if self.bounds != bounds || self.counts.len() != counts.len() {
+        let bounds_differ = self.bounds.iter().zip(bounds).fold(false, |differ, (a, b)| differ | (a != b));
+        if bounds_differ || self.bounds.len() != bounds.len() || self.counts.len() != counts.len() {
             return Err(OtherBounds);
         }
+        // Negative once a sum does not fit.
+        let mut odd = 0;
         for (sum, count) in self.counts.iter_mut().zip(counts) {
-            *sum = sum.saturating_add(*count);
+            let more = sum.wrapping_add(*count);
+            odd |= (*sum ^ more) & (count ^ more);
+            *sum = more;
+        }
+        if odd < 0 {
+            for (sum, count) in self.counts.iter_mut().zip(counts) {
+                *sum = sum.wrapping_sub(*count).saturating_add(*count);
+            }
         }
         Ok(())
     }
@@ -172,6 +182,19 @@ mod tests {
             sum.add(&bounds, &before).unwrap();
             sum.add(&bounds, &more).unwrap();
             prop_assert_eq!(difference(&sum.counts, &before), more);
+        }
+
+        #[test]
+        fn sums_stop_at_the_largest_and_the_smallest(
+            pairs in proptest::collection::vec((any::<i64>(), any::<i64>()), 2..5), small in any::<bool>(),
+        ) {
+            let fit = |n: i64| if small { n >> 2 } else { n };
+            let (one, other): (Vec<i64>, Vec<i64>) = pairs.into_iter().map(|(a, b)| (fit(a), fit(b))).unzip();
+            let bounds = vec![1.0; one.len() - 1];
+            let mut sum = Explicit { bounds: bounds.clone(), counts: one.clone() };
+            sum.add(&bounds, &other).unwrap();
+            let expected: Vec<i64> = one.iter().zip(&other).map(|(a, b)| a.saturating_add(*b)).collect();
+            prop_assert_eq!(sum.counts, expected);
         }
 
         #[test]

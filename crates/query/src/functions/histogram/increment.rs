@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanBufferBuilder, Int64Array, ListArray};
+use arrow::array::{ArrayRef, BooleanBufferBuilder, Int64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, Window
 
 use super::explicit::push_difference;
 use crate::functions::OverSeries;
-use crate::functions::arguments::{Counting, list_type, lists, numbers};
+use crate::functions::arguments::{Counting, ListRows, list_type, lists};
 
 const NAME: &str = "histogram_increment";
 
@@ -70,23 +70,14 @@ pub(in crate::functions) fn increments(function: &dyn Any) -> Option<OverSeries>
 /// What each snapshot adds to the one before it in its series, for several series side by side.
 fn over_series(columns: &[ArrayRef], rows: usize, begins: &[usize]) -> Result<ArrayRef> {
     let [snapshots, rest @ ..] = columns else { return exec_err!("{NAME} was given no counts") };
-    let snapshots = lists(snapshots, NAME)?;
-    let numbers: &[i64] = numbers::<Int64Type>(snapshots.values(), NAME)?.values();
+    let snapshots = ListRows::<Int64Type>::of(lists(snapshots, NAME)?, NAME)?;
     let counting = Counting::of(rest)?;
     let (alike, starts) = (counting.all_are_delta(), counting.starts());
     let start = |row: usize| match starts {
         Some(starts) => starts.map(|starts| starts[row]),
         None => counting.start(row),
     };
-    let all_valid = snapshots.null_count() == 0;
-    let ends = snapshots.value_offsets();
-    let counts = |row: usize| -> &[i64] {
-        let range = usize::try_from(ends[row]).ok().zip(usize::try_from(ends[row + 1]).ok());
-        let counts = range.and_then(|(from, to)| numbers.get(from..to));
-        counts.filter(|_| all_valid || snapshots.is_valid(row)).unwrap_or_default()
-    };
-    let room = ends.first().zip(ends.last()).and_then(|(from, to)| usize::try_from(to - from).ok());
-    let mut items = Vec::with_capacity(room.unwrap_or(0));
+    let mut items = Vec::with_capacity(snapshots.numbers());
     let (mut lengths, mut valid) = (Vec::with_capacity(rows), BooleanBufferBuilder::new(rows));
     let mut begins = begins.iter().copied().peekable();
     let mut before: Option<(&[i64], Option<i64>)> = None;
@@ -95,7 +86,7 @@ fn over_series(columns: &[ArrayRef], rows: usize, begins: &[usize]) -> Result<Ar
             before = None;
         }
         let held = items.len();
-        let later = counts(row);
+        let later = snapshots.row(row);
         if !later.is_empty() {
             let start = start(row);
             match before {
@@ -119,11 +110,12 @@ fn over_series(columns: &[ArrayRef], rows: usize, begins: &[usize]) -> Result<Ar
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{StringViewArray, TimestampMicrosecondArray};
+    use arrow::array::{Array, StringViewArray, TimestampMicrosecondArray};
     use proptest::prelude::*;
 
     use super::super::explicit::difference;
     use super::*;
+    use crate::functions::arguments::numbers;
 
     /// Counts, whether it is a delta, when it began to count.
     type Row = (Option<Vec<i64>>, bool, Option<i64>);
