@@ -35,10 +35,13 @@ impl BlockReaders {
 
     /// What the block's end says of it, with its page index.
     pub(crate) async fn footer(&self, file: &PartitionedFile) -> Result<Arc<ParquetMetaData>> {
-        // The scan itself counts what it reads and what it leaves out.
+        Ok(self.open(file)?.get_metadata(None).await?)
+    }
+
+    /// Reads a block for what is found out before the scan, which counts itself what it reads and what it leaves out.
+    pub(crate) fn open(&self, file: &PartitionedFile) -> Result<BlockReader> {
         let uncounted = ExecutionPlanMetricsSet::new();
-        let mut reader = self.create_reader(0, file.clone(), None, &uncounted)?;
-        Ok(reader.get_metadata(None).await?)
+        Ok(BlockReader(self.0.create_reader(0, file.clone(), None, &uncounted)?))
     }
 }
 
@@ -126,7 +129,7 @@ impl ParquetFileReaderFactory for BlockReaders {
 }
 
 /// Reads one block.
-struct BlockReader(Box<dyn AsyncFileReader + Send>);
+pub(crate) struct BlockReader(Box<dyn AsyncFileReader + Send>);
 
 impl AsyncFileReader for BlockReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {

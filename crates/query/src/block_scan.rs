@@ -26,6 +26,7 @@ use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
 use crate::block_shares::{Execution, Executions, Lookup, Opening};
 use crate::page_counts::PageCounts;
+use crate::series_cuts::SERIES;
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
@@ -67,6 +68,12 @@ pub(crate) struct BlockScan {
     first: Option<First>,
     /// What its pages are counted by, where their bounds tell.
     counts: Option<Arc<PageCounts>>,
+    /// The order that the rows of its only block lie in, where a series' rows are side by side.
+    series_order: Option<&'static [&'static str]>,
+    /// Whether groups of rows may be read in another order than they lie in.
+    is_reordered: bool,
+    /// Whether no series may be read in two shares.
+    by_series: bool,
     executions: Arc<Executions<Execution>>,
 }
 
@@ -77,13 +84,38 @@ impl BlockScan {
         index: Option<Arc<dyn TextIndex>>,
         pruned: Pruned,
     ) -> Self {
-        Self { files, readers, index, pruned, first: None, counts: None, executions: Arc::default() }
+        Self {
+            files,
+            readers,
+            index,
+            pruned,
+            first: None,
+            counts: None,
+            series_order: None,
+            is_reordered: false,
+            by_series: false,
+            executions: Arc::default(),
+        }
     }
 
     /// The same scan without the pages that `counts` takes; `None` where it does more than read columns.
     pub(crate) fn counting(&self, counts: Arc<PageCounts>) -> Option<Self> {
-        let is_plain = self.filter().is_none() && self.counts.is_none();
+        let is_plain = self.filter().is_none() && self.counts.is_none() && !self.by_series;
         is_plain.then(|| Self { counts: Some(counts), executions: Arc::default(), ..self.clone() })
+    }
+
+    /// Of one block whose rows lie in the order of a key with the series in it.
+    pub(crate) fn with_series_order(mut self, key: Option<&'static [&'static str]>) -> Self {
+        self.series_order = key;
+        self
+    }
+
+    /// The same, each share with all rows of its series, one series after the other and each in the order of time;
+    /// `None` where it cannot be read so.
+    pub(crate) fn by_series(&self) -> Option<Self> {
+        let is_plain = !self.is_reordered && self.counts.is_none() && self.asked().is_none();
+        let can = self.series_order.is_some() && is_plain;
+        can.then(|| Self { by_series: true, executions: Arc::default(), ..self.clone() })
     }
 
     fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -125,6 +157,7 @@ impl FileSource for BlockScan {
             schema: Arc::clone(self.files.table_schema().file_schema()),
             filter: self.files.filter(),
             first: self.first.filter(|_| self.files.filter().as_ref().is_some_and(narrows)),
+            by_series: self.series_order.filter(|_| self.by_series),
             lookup: lookup.map(Arc::new),
             counts: self.counts.as_ref().map(|counts| counts.begin(partition)),
             execution: self.executions.begin(partition),
@@ -159,7 +192,8 @@ impl FileSource for BlockScan {
         let asked = self.asked().map(|_| "text_index=asked");
         let counted = self.counts.as_ref().map(|_| "pages=counted by their bounds where they tell");
         let blocks = format!("blocks={}", self.pruned);
-        for fact in [Some(blocks.as_str()), asked, counted].into_iter().flatten() {
+        let by_series = self.by_series.then_some("by=series");
+        for fact in [Some(blocks.as_str()), asked, counted, by_series].into_iter().flatten() {
             match t {
                 DisplayFormatType::TreeRender => writeln!(f, "{fact}")?,
                 _ => write!(f, ", {fact}")?,
@@ -189,7 +223,13 @@ impl FileSource for BlockScan {
         properties: &EquivalenceProperties,
     ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
         use SortOrderPushdownResult::{Exact, Inexact, Unsupported};
-        let ordered = |files| Arc::new(Self { files, first: wanted_first(order), ..self.clone() }) as _;
+        // A window sorts by series what the block has side by side: nothing is gained by reading it in another order.
+        if self.series_order.is_some() && begins_with(order, SERIES) {
+            return Ok(Unsupported);
+        }
+        let ordered = |files| {
+            Arc::new(Self { files, first: wanted_first(order), is_reordered: true, ..self.clone() }) as _
+        };
         Ok(match self.files.try_pushdown_sort(order, properties)? {
             Exact { inner } => Exact { inner: self.around(inner) },
             Inexact { inner } => Inexact { inner: ordered(inner) },
@@ -213,10 +253,14 @@ impl FileSource for BlockScan {
     }
 }
 
+fn begins_with(order: &[PhysicalSortExpr], name: &str) -> bool {
+    let first = order.first().and_then(|key| key.expr.downcast_ref::<Column>());
+    first.is_some_and(|column| column.name() == name)
+}
+
 fn wanted_first(order: &[PhysicalSortExpr]) -> Option<First> {
-    let key = order.first()?;
-    let by_time = key.expr.downcast_ref::<Column>().is_some_and(|column| column.name() == "timestamp");
-    by_time.then_some(if key.options.descending { First::Newest } else { First::Oldest })
+    let key = order.first().filter(|_| begins_with(order, "timestamp"))?;
+    Some(if key.options.descending { First::Newest } else { First::Oldest })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, ParquetRowSelection};
 use datafusion::physical_expr::PhysicalExpr;
@@ -19,12 +19,17 @@ use datafusion::physical_plan::metrics::Count;
 use datafusion_datasource::morsel::{MorselPlan, MorselPlanner, Morselizer};
 use hindsight_model::{RowSet, TextIndex, Wanted};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::file::metadata::ParquetMetaData;
 use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
 use crate::page_counts::Counting;
+use crate::series_cuts;
 use crate::signal_table::is_dear;
+
+/// With fewer groups of rows for each share, those of series are evened out by pages.
+const EVEN_GROUPS_MIN: usize = 16;
 
 /// One of the equal parts in which a block is read.
 #[derive(Clone, Copy, Debug)]
@@ -117,12 +122,15 @@ pub(crate) struct Opening {
     pub(crate) first: Option<First>,
     /// Where pages go that are counted by their bounds.
     pub(crate) counts: Option<Counting>,
+    /// The order that the block is in, when no series may be in two shares.
+    pub(crate) by_series: Option<&'static [&'static str]>,
     pub(crate) execution: Arc<Execution>,
 }
 
 impl Morselizer for Opening {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let is_plain = self.lookup.is_none() && self.first.is_none() && self.counts.is_none();
+        let is_whole = self.first.is_none() && self.counts.is_none() && self.by_series.is_none();
+        let is_plain = self.lookup.is_none() && is_whole;
         if is_plain && file.extension::<Share>().is_none() {
             return self.files.plan_file(file);
         }
@@ -151,7 +159,9 @@ impl Opening {
                 let mut known = self.execution.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(known.entry(block).or_default())
             }
-            None if self.first.is_some() || self.counts.is_some() => Arc::default(),
+            None if self.first.is_some() || self.counts.is_some() || self.by_series.is_some() => {
+                Arc::default()
+            }
             None => {
                 return match self.worth_reading(&file).await {
                     Some(rows) if rows.rows.is_empty() => Ok(Box::new(Nothing)),
@@ -167,6 +177,13 @@ impl Opening {
         let outlook = block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
         if outlook.pages.is_some() {
             return Ok(Box::new(ByPage { file, block: Arc::clone(&block), opening: self }));
+        }
+        if let Some(parts) = &outlook.parts {
+            let part = parts.get(share.number).and_then(|part| outlook.rows_of(part));
+            return match part {
+                Some(rows) => self.files.plan_file(file.with_extension(rows)),
+                None => Ok(Box::new(Nothing)),
+            };
         }
         if let Some(ranges) = &outlook.ranges {
             return match outlook.rows_of(share.of(ranges)) {
@@ -212,7 +229,9 @@ impl Opening {
             outlook.rows = Some(rows);
         }
         let schema = Arc::clone(&self.schema);
-        if let Some(counting) = &self.counts {
+        if let Some(key) = self.by_series {
+            outlook.parts = Some(self.series(file, &footer, &outlook, key, shares).await?);
+        } else if let Some(counting) = &self.counts {
             outlook.ranges = counting.left_to_read(footer, schema, outlook.groups.clone());
         } else if let Some(first) = self.first {
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
@@ -221,6 +240,32 @@ impl Opening {
             outlook.ranges = Pages::ranges(footer, schema, outlook.groups.clone(), self.filter.as_ref())?;
         }
         Ok(outlook)
+    }
+
+    /// What each share reads of a block when no series may be in two.
+    async fn series(
+        &self,
+        file: &PartitionedFile,
+        footer: &Arc<ParquetMetaData>,
+        outlook: &Outlook,
+        key: &[&str],
+        shares: usize,
+    ) -> Result<Vec<Vec<Range<u64>>>> {
+        if !series_cuts::is_in_order(footer, key) {
+            let path = &file.object_meta.location;
+            return exec_err!(
+                "{path} does not say that its rows lie in the order of {key:?}; run `hindsight verify`"
+            );
+        }
+        let pages = if outlook.groups.len() < EVEN_GROUPS_MIN * shares {
+            let (schema, groups) = (Arc::clone(&self.schema), outlook.groups.clone());
+            Pages::ranges(Arc::clone(footer), schema, groups, self.filter.as_ref())?
+        } else {
+            None
+        };
+        let ranges =
+            pages.unwrap_or_else(|| outlook.groups.iter().map(|group| outlook.group(*group)).collect());
+        series_cuts::parts(&self.readers, file, footer, &ranges, shares).await
     }
 }
 
@@ -237,13 +282,20 @@ pub(crate) struct Outlook {
     pages: Option<Pages>,
     /// The rows of the pages that may have something, where there are too few groups to deal out.
     ranges: Option<Vec<Range<u64>>>,
+    /// The rows of each share, where no series may be in two.
+    parts: Option<Vec<Vec<Range<u64>>>>,
 }
 
 impl Outlook {
     /// The places in `rows` of those that lie in a group.
     fn within(&self, rows: &RowSet, group: usize) -> Range<usize> {
+        places(rows, &self.group(group))
+    }
+
+    /// The rows of a group, from the block's first.
+    fn group(&self, group: usize) -> Range<u64> {
         let first = group.checked_sub(1).map_or(0, |previous| self.ends[previous]);
-        places(rows, &(first..self.ends[group]))
+        first..self.ends[group]
     }
 
     /// The rows of some pages, in order; `None` when none is worth reading.

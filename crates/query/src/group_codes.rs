@@ -31,7 +31,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use self::codes::{Codes, is_known};
-use crate::rest_of_input;
+use crate::once::once;
 
 /// More groups than this are left to the engine.
 const GROUPS_MAX: usize = 1 << 16;
@@ -287,7 +287,7 @@ impl Work {
             step.group_expr().clone(),
             step.aggr_expr().to_vec(),
             step.filter_expr().to_vec(),
-            rest_of_input::plan_of(self.input)?,
+            once(self.input, None)?,
             step.input_schema(),
         )?);
         if let Ok(mut engines) = self.engines.lock() {

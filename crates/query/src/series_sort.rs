@@ -28,18 +28,18 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::memory::SERIES_NAME;
+use crate::once::once;
 
 use self::runs::{Keys, Run, Series, in_order};
 
 /// Most rows that are handed on at once; between two such pieces others get a turn.
-const PIECE_ROWS_MAX: usize = 1 << 17;
+const PIECE_ROWS_MAX: usize = 1 << 15;
 /// And the least, however little memory there is.
 const PIECE_ROWS_MIN: usize = 1 << 12;
 /// Of the memory that a query may have, a piece takes no more than this part.
@@ -88,7 +88,7 @@ fn keys(sort: &SortExec) -> Option<(usize, usize)> {
 
 /// A sort by a series and a time.
 #[derive(Debug)]
-struct SeriesSortExec {
+pub(crate) struct SeriesSortExec {
     /// The engine's own, of which everything but the execution is taken.
     sort: Arc<dyn ExecutionPlan>,
     keys: (usize, usize),
@@ -102,6 +102,11 @@ type Spilling = Mutex<Vec<Arc<SortExec>>>;
 impl SeriesSortExec {
     fn new(sort: Arc<dyn ExecutionPlan>, keys: (usize, usize)) -> Self {
         Self { sort, keys, metrics: ExecutionPlanMetricsSet::new(), spilling: Arc::default() }
+    }
+
+    /// The places of the series and the time.
+    pub(crate) fn keys(&self) -> (usize, usize) {
+        self.keys
     }
 }
 
@@ -288,12 +293,8 @@ impl Work {
             memory.shrink(bytes);
             batch
         });
-        let all = Once {
-            schema: Arc::clone(&schema),
-            rows: Mutex::new(Some(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), all)))),
-        };
-        let all = StreamingTableExec::try_new(schema, vec![Arc::new(all)], None, [], false, None)?;
-        let sort = Arc::new(SortExec::new(ordering, Arc::new(all)));
+        let all = once(Box::pin(RecordBatchStreamAdapter::new(schema, all)), None)?;
+        let sort = Arc::new(SortExec::new(ordering, all));
         if let Ok(mut spilling) = spilling.lock() {
             spilling.push(Arc::clone(&sort));
         }
@@ -311,29 +312,6 @@ fn ordered<'a, S: Series>(
         time: batch.column(time).as_primitive::<TimestampMicrosecondType>(),
     });
     in_order(&keys.collect::<Vec<_>>())
-}
-
-/// Rows that can be read one time.
-struct Once {
-    schema: SchemaRef,
-    rows: Mutex<Option<SendableRecordBatchStream>>,
-}
-
-impl fmt::Debug for Once {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once").finish_non_exhaustive()
-    }
-}
-
-impl PartitionStream for Once {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().ok().and_then(|mut rows| rows.take());
-        rows.unwrap_or_else(|| Box::pin(EmptyRecordBatchStream::new(Arc::clone(&self.schema))))
-    }
 }
 
 /// Sorted rows on their way.
@@ -381,13 +359,20 @@ impl Pieces {
 /// The rows of some runs as one batch.
 fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result<RecordBatch> {
     let rows = runs.iter().map(|run| run.rows as usize).sum();
+    // Of many batches, a piece has rows of few.
+    let mut used: Vec<u32> = runs.iter().map(|run| run.batch).collect();
+    used.sort_unstable();
+    used.dedup();
+    let source = |run: &Run| used.partition_point(|batch| *batch < run.batch);
+    let sources: Vec<usize> = runs.iter().map(source).collect();
     let column = |column: usize| {
-        let sources: Vec<_> = batches.iter().map(|batch| batch.column(column).to_data()).collect();
-        let room = room(batches.iter().map(|batch| batch.column(column)), runs, rows);
-        let mut gathered = MutableArrayData::with_capacities(sources.iter().collect(), false, room);
-        for run in runs {
+        let columns: Vec<_> = used.iter().map(|batch| batches[*batch as usize].column(column)).collect();
+        let room = room(&columns, runs, &sources, rows);
+        let data: Vec<_> = columns.iter().map(Array::to_data).collect();
+        let mut gathered = MutableArrayData::with_capacities(data.iter().collect(), false, room);
+        for (run, source) in runs.iter().zip(&sources) {
             let (start, end) = (run.start as usize, (run.start + run.rows) as usize);
-            gathered.try_extend(run.batch as usize, start, end)?;
+            gathered.try_extend(*source, start, end)?;
         }
         Ok(make_array(gathered.freeze()))
     };
@@ -397,11 +382,11 @@ fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result
 }
 
 /// How much a column of the runs takes, so that nothing has to move while it grows.
-fn room<'a>(columns: impl Iterator<Item = &'a ArrayRef>, runs: &[Run], rows: usize) -> Capacities {
-    let lists: Option<Vec<_>> = columns.map(|column| column.as_list_opt::<i32>()).collect();
+fn room(columns: &[&ArrayRef], runs: &[Run], sources: &[usize], rows: usize) -> Capacities {
+    let lists: Option<Vec<_>> = columns.iter().map(|column| column.as_list_opt::<i32>()).collect();
     let Some(lists) = lists.filter(|lists| !lists.is_empty()) else { return Capacities::Array(rows) };
-    let items = runs.iter().map(|run| {
-        let offsets = lists[run.batch as usize].value_offsets();
+    let items = runs.iter().zip(sources).map(|(run, source)| {
+        let offsets = lists[*source].value_offsets();
         let (start, end) = (run.start as usize, (run.start + run.rows) as usize);
         usize::try_from(offsets[end] - offsets[start]).unwrap_or(0)
     });

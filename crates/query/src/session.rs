@@ -30,6 +30,7 @@ use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
 use crate::series_sort::SortSeries;
+use crate::series_window::WindowSeries;
 use crate::signal_table::{ScanCounts, SignalTable};
 use crate::source::Snapshot;
 use crate::spill::sort_reservation;
@@ -73,6 +74,7 @@ pub(crate) fn base(
         .with_runtime_env(runtime(store, footers)?)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(SortSeries))
+        .with_physical_optimizer_rule(Arc::new(WindowSeries))
         .with_physical_optimizer_rule(Arc::new(CollapseRuns))
         .with_physical_optimizer_rule(Arc::new(GroupByCodes))
         .with_physical_optimizer_rule(Arc::new(FilterByView))

@@ -28,6 +28,7 @@ use crate::block_scan::{BlockScan, Pruned};
 use crate::block_shares::Share;
 use crate::head_scan::HeadScan;
 use crate::prune::{self, Survivors};
+use crate::series_cuts::SERIES;
 use crate::signal_schema::{TIME_UNIX_NANO, marked};
 use crate::source::TableSnapshot;
 
@@ -115,7 +116,8 @@ impl SignalTable {
             .with_parquet_file_reader_factory(Arc::clone(&readers) as _)
             .with_pushdown_filters(columns.iter().any(|column| is_dear(self.schema.field(*column))));
         let pruned = Pruned { of: self.blocks.len(), left: blocks.len(), by_id: *ruled_out_by_id };
-        let source = BlockScan::new(Arc::new(source), readers, self.text_index.clone(), pruned);
+        let source = BlockScan::new(Arc::new(source), readers, self.text_index.clone(), pruned)
+            .with_series_order(series_order(self.table, blocks));
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(group.split_files(workers))
             .with_statistics(total_statistics(blocks, whole.fields().len()))
@@ -237,6 +239,13 @@ impl SignalTable {
 /// filtered while they are read, and these columns are read for the rows that are left.
 pub(crate) fn is_dear(field: &Field) -> bool {
     field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
+}
+
+/// The order of the rows, where they lie in one block that this program wrote and each of a series.
+fn series_order(table: Table, blocks: &[Arc<BlockFile>]) -> Option<&'static [&'static str]> {
+    let [block] = blocks else { return None };
+    let key = table.sort_key();
+    (block.wal_position > 0 && key.contains(&SERIES)).then_some(key)
 }
 
 /// Blocks beyond this size are opened in shares while there are too few of them to keep every worker busy. The blocks

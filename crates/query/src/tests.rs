@@ -12,6 +12,7 @@ mod page_counts;
 mod pruning;
 mod runs;
 mod script;
+mod series;
 mod small_pages;
 mod store;
 mod streams;

@@ -1,6 +1,7 @@
 //! What several functions do with their arguments.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, PrimitiveArray, StringViewArray};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Int64Type, TimeUnit};
 use datafusion::common::{Result, exec_err};
@@ -41,7 +42,41 @@ pub(super) fn lists<'a>(column: &'a ArrayRef, function: &str) -> Result<&'a List
     }
 }
 
-/// The numbers of one row's list; a null among them is whatever stands in its place, nought in what we write.
+/// A column of lists of numbers, row by row.
+pub(super) struct ListRows<'a, T: ArrowPrimitiveType> {
+    values: &'a [T::Native],
+    /// Where each row's numbers begin; one more for where the last row's end.
+    offsets: &'a [i32],
+    valid: Option<&'a NullBuffer>,
+}
+
+impl<'a, T: ArrowPrimitiveType> ListRows<'a, T> {
+    /// # Errors
+    /// When they are of another type.
+    pub(super) fn of(lists: &'a ListArray, function: &str) -> Result<Self> {
+        let values = numbers::<T>(lists.values(), function)?.values();
+        let valid = lists.nulls().filter(|nulls| nulls.null_count() > 0);
+        Ok(Self { values, offsets: lists.value_offsets(), valid })
+    }
+
+    /// The numbers of one row; none where it is null. A null among them is whatever stands in its place, nought in what
+    /// we write.
+    pub(super) fn row(&self, row: usize) -> &'a [T::Native] {
+        let ends = self.offsets.get(row).zip(self.offsets.get(row + 1));
+        let range =
+            ends.and_then(|(from, to)| Some(usize::try_from(*from).ok()?..usize::try_from(*to).ok()?));
+        let held = range.and_then(|range| self.values.get(range));
+        held.filter(|_| self.valid.is_none_or(|valid| valid.is_valid(row))).unwrap_or_default()
+    }
+
+    /// How many numbers all rows have together, at most.
+    pub(super) fn numbers(&self) -> usize {
+        let ends = self.offsets.first().zip(self.offsets.last());
+        ends.and_then(|(from, to)| usize::try_from(to - from).ok()).unwrap_or(0)
+    }
+}
+
+/// The numbers of one row's list, as [`ListRows`] gives them.
 ///
 /// # Errors
 /// When they are of another type.
@@ -50,12 +85,7 @@ pub(super) fn row_of<'a, T: ArrowPrimitiveType>(
     row: usize,
     function: &str,
 ) -> Result<&'a [T::Native]> {
-    let values = numbers::<T>(lists.values(), function)?.values();
-    let offsets = lists.value_offsets();
-    let ends = offsets.get(row).zip(offsets.get(row + 1));
-    let range = ends.and_then(|(from, to)| Some(usize::try_from(*from).ok()?..usize::try_from(*to).ok()?));
-    let held = range.and_then(|range| values.get(range)).filter(|_| lists.is_valid(row));
-    Ok(held.unwrap_or_default())
+    Ok(ListRows::<T>::of(lists, function)?.row(row))
 }
 
 /// What the columns `[temporality[, start_timestamp]]` say of how each row counts; nothing where they were not given.
@@ -80,6 +110,28 @@ impl<'a> Counting<'a> {
             temporality: columns.first().and_then(|column| column.as_string_view_opt()),
             start: columns.get(1).map(micros).transpose()?,
         })
+    }
+
+    /// Whether all rows are deltas, or none; `None` where that is not plain to see.
+    pub(super) fn all_are_delta(&self) -> Option<bool> {
+        let Some(texts) = self.temporality else { return Some(false) };
+        if texts.null_count() == texts.len() {
+            return Some(false);
+        }
+        // Equal views of valid rows are equal texts.
+        let first = *texts.views().first()?;
+        let alike = texts.null_count() == 0 && texts.views().iter().all(|view| *view == first);
+        alike.then(|| texts.value(0) == "delta")
+    }
+
+    /// From when on each row counts, in microseconds, where all rows say so; no times where none does. `None` where
+    /// some do.
+    pub(super) fn starts(&self) -> Option<Option<&[i64]>> {
+        match &self.start {
+            Some(start) if start.null_count() == 0 => Some(Some(start.values())),
+            Some(start) => (start.null_count() == start.len()).then_some(None),
+            None => Some(None),
+        }
     }
 
     /// Whether the row tells what came since the row before, not since the start.

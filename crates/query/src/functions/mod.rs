@@ -15,14 +15,17 @@ mod time_bucket;
 mod time_buckets;
 mod trace;
 
+use std::any::Any;
 use std::sync::Arc;
 
 pub(crate) use text::text_wanted;
 
+use arrow::array::ArrayRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::WindowUDF;
 
 /// Makes the functions known that are the same for every query.
 pub(crate) fn register(state: &mut SessionState) -> Result<()> {
@@ -48,6 +51,24 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     }
     state.register_udtf("time_buckets", Arc::new(time_buckets::TimeBuckets));
     Ok(())
+}
+
+/// What a window function says of rows of several series side by side: given its arguments, how many rows, and the
+/// first row of each series, of which the first is nought.
+pub(crate) type OverSeries = fn(&[ArrayRef], usize, &[usize]) -> Result<ArrayRef>;
+
+/// The window function as one over many series at once, where it is one of ours that can.
+pub(crate) fn over_series(function: &WindowUDF) -> Option<OverSeries> {
+    let function: &dyn Any = function.inner().as_ref();
+    if function.is::<increment::Increment>() {
+        return Some(increment::over_series);
+    }
+    histogram::increments(function)
+}
+
+#[cfg(test)]
+pub(crate) fn increment() -> WindowUDF {
+    increment::udwf()
 }
 
 /// Makes the functions known that read this query's spans.

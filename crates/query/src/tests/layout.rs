@@ -12,6 +12,7 @@ use hindsight_store::{BlockFile, BlockList, ColumnStats, StatValue};
 use jiff::tz::TimeZone;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -85,6 +86,17 @@ fn seal(dir: &DiskPath, table: Table, tenant: &Tenant, rows: impl Iterator<Item 
 }
 
 pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: &RecordBatch) -> BlockFile {
+    write_block_with(dir, table, tenant, batch, None)
+}
+
+/// A file as another program would write it.
+pub(super) fn write_block_with(
+    dir: &DiskPath,
+    table: Table,
+    tenant: &Tenant,
+    batch: &RecordBatch,
+    properties: Option<WriterProperties>,
+) -> BlockFile {
     let in_file: Vec<usize> = (0..batch.num_columns())
         .filter(|column| !["tenant", "date"].contains(&batch.schema().field(*column).name().as_str()))
         .collect();
@@ -96,7 +108,7 @@ pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: 
     let file = dir.join(&path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let mut writer =
-        ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), in_file.schema(), None).unwrap();
+        ArrowWriter::try_new(std::fs::File::create(&file).unwrap(), in_file.schema(), properties).unwrap();
     writer.write(&in_file).unwrap();
     writer.close().unwrap();
     BlockFile {
@@ -109,7 +121,7 @@ pub(super) fn write_block(dir: &DiskPath, table: Table, tenant: &Tenant, batch: 
         min_timestamp: Some(min),
         max_timestamp: Some(max),
         columns: column_stats(&in_file),
-        wal_position: 1,
+        wal_position: 0,
         checksum: None,
         all_promoted: false,
     }

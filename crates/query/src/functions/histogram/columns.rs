@@ -9,7 +9,7 @@ use datafusion::common::{Result, exec_err};
 
 use super::explicit::Explicit;
 use super::exponential::{Buckets, Exponential};
-use crate::functions::arguments::{list_type, lists, numbers, row_of};
+use crate::functions::arguments::{ListRows, list_type, lists, numbers, row_of};
 
 /// The columns of `metric_histograms` that make a histogram.
 pub(super) fn explicit_types() -> [(&'static str, DataType); 2] {
@@ -77,19 +77,20 @@ fn is_null(histogram: &StructArray) -> arrow::array::BooleanArray {
 
 /// Columns of bounds and counts, row by row.
 pub(super) struct ExplicitRows<'a> {
-    bounds: &'a ListArray,
-    counts: &'a ListArray,
+    bounds: ListRows<'a, Float64Type>,
+    counts: ListRows<'a, Int64Type>,
     function: &'static str,
 }
 
 impl<'a> ExplicitRows<'a> {
     /// # Errors
-    /// When there are not two columns of lists.
+    /// When there are not two columns of lists of numbers.
     pub(super) fn of(parts: &'a [ArrayRef], function: &'static str) -> Result<Self> {
         let [bounds, counts] = parts else {
             return exec_err!("{function} takes bounds and counts");
         };
-        Ok(Self { bounds: lists(bounds, function)?, counts: lists(counts, function)?, function })
+        let bounds = ListRows::of(lists(bounds, function)?, function)?;
+        Ok(Self { bounds, counts: ListRows::of(lists(counts, function)?, function)?, function })
     }
 
     /// One row's bounds and counts.
@@ -97,8 +98,7 @@ impl<'a> ExplicitRows<'a> {
     /// # Errors
     /// When there is not one count more than bounds.
     pub(super) fn row(&self, row: usize) -> Result<(&'a [f64], &'a [i64])> {
-        let bounds = row_of::<Float64Type>(self.bounds, row, self.function)?;
-        let counts = row_of::<Int64Type>(self.counts, row, self.function)?;
+        let (bounds, counts) = (self.bounds.row(row), self.counts.row(row));
         if !counts.is_empty() && counts.len() != bounds.len() + 1 {
             return exec_err!(
                 "{} needs one count more than bounds; a row has {} bounds and {} counts",

@@ -23,11 +23,21 @@ impl Explicit {
             (self.bounds, self.counts) = (bounds.to_vec(), counts.to_vec());
             return Ok(());
         }
-        if self.bounds != bounds || self.counts.len() != counts.len() {
+        let bounds_differ = self.bounds.iter().zip(bounds).fold(false, |differ, (a, b)| differ | (a != b));
+        if bounds_differ || self.bounds.len() != bounds.len() || self.counts.len() != counts.len() {
             return Err(OtherBounds);
         }
+        // Negative once a sum does not fit.
+        let mut odd = 0;
         for (sum, count) in self.counts.iter_mut().zip(counts) {
-            *sum = sum.saturating_add(*count);
+            let more = sum.wrapping_add(*count);
+            odd |= (*sum ^ more) & (count ^ more);
+            *sum = more;
+        }
+        if odd < 0 {
+            for (sum, count) in self.counts.iter_mut().zip(counts) {
+                *sum = sum.wrapping_sub(*count).saturating_add(*count);
+            }
         }
         Ok(())
     }
@@ -35,12 +45,32 @@ impl Explicit {
 
 /// What came between two snapshots of a cumulative histogram; the later one whole when the counts began anew.
 pub(super) fn difference(later: &[i64], earlier: &[i64]) -> Vec<i64> {
-    let fell =
-        later.len() != earlier.len() || later.iter().zip(earlier).any(|(later, earlier)| later < earlier);
-    if fell {
-        return later.to_vec();
+    let mut between = Vec::with_capacity(later.len());
+    push_difference(&mut between, later, earlier);
+    between
+}
+
+/// Appends what [`difference`] gives.
+pub(super) fn push_difference(between: &mut Vec<i64>, later: &[i64], earlier: &[i64]) {
+    let held = between.len();
+    if later.len() == earlier.len() {
+        // Negative once a count fell, or the difference does not fit.
+        let mut odd = 0;
+        between.extend(later.iter().zip(earlier).map(|(later, earlier)| {
+            let more = later.wrapping_sub(*earlier);
+            odd |= more | ((later ^ earlier) & (later ^ more));
+            more
+        }));
+        if odd >= 0 {
+            return;
+        }
+        between.truncate(held);
+        if later.iter().zip(earlier).all(|(later, earlier)| later >= earlier) {
+            between.extend(later.iter().zip(earlier).map(|(later, earlier)| later.saturating_sub(*earlier)));
+            return;
+        }
     }
-    later.iter().zip(earlier).map(|(later, earlier)| later.saturating_sub(*earlier)).collect()
+    between.extend_from_slice(later);
 }
 
 /// The value under which the share `q` of what was counted lies, as Prometheus computes it: straight lines within a
@@ -152,6 +182,32 @@ mod tests {
             sum.add(&bounds, &before).unwrap();
             sum.add(&bounds, &more).unwrap();
             prop_assert_eq!(difference(&sum.counts, &before), more);
+        }
+
+        #[test]
+        fn sums_stop_at_the_largest_and_the_smallest(
+            pairs in proptest::collection::vec((any::<i64>(), any::<i64>()), 2..5), small in any::<bool>(),
+        ) {
+            let fit = |n: i64| if small { n >> 2 } else { n };
+            let (one, other): (Vec<i64>, Vec<i64>) = pairs.into_iter().map(|(a, b)| (fit(a), fit(b))).unzip();
+            let bounds = vec![1.0; one.len() - 1];
+            let mut sum = Explicit { bounds: bounds.clone(), counts: one.clone() };
+            sum.add(&bounds, &other).unwrap();
+            let expected: Vec<i64> = one.iter().zip(&other).map(|(a, b)| a.saturating_add(*b)).collect();
+            prop_assert_eq!(sum.counts, expected);
+        }
+
+        #[test]
+        fn a_count_that_fell_makes_the_later_counts_whole(
+            pairs in proptest::collection::vec((-2_i64..5, -2_i64..5), 0..4),
+            far in prop_oneof![Just(None), (any::<i64>(), any::<i64>()).prop_map(Some)],
+        ) {
+            let pairs: Vec<_> = pairs.into_iter().chain(far).collect();
+            let (later, earlier): (Vec<i64>, Vec<i64>) = pairs.iter().copied().unzip();
+            let fell = pairs.iter().any(|(later, earlier)| later < earlier);
+            let rose = pairs.iter().map(|(later, earlier)| later.saturating_sub(*earlier)).collect();
+            prop_assert_eq!(difference(&later, &earlier), if fell { later.clone() } else { rose });
+            prop_assert_eq!(difference(&later, &[&earlier[..], &[0]].concat()), later);
         }
     }
 }

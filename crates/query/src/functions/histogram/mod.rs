@@ -19,6 +19,7 @@ pub(super) use columns::list;
 pub(super) use exp_increase::udaf as exp_increase;
 pub(super) use exp_subtract::udf as exp_subtract;
 pub(super) use increase::udaf as increase;
+pub(super) use increment::increments;
 pub(super) use increment::udwf as increment;
 pub(super) use merge::udafs as merges;
 pub(super) use quantile::udf as quantile;

@@ -1,4 +1,4 @@
-//! What is left of a stream as a plan, for the engine's own step to go on where one of ours gives up.
+//! Rows on their way, as the input of an operator of the engine that takes over from one of ours.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -6,21 +6,25 @@ use std::sync::{Arc, Mutex};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::EmptyRecordBatchStream;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-
-/// A plan of one partition that hands on `rows`, the first time it is executed, and nothing after.
-pub(crate) fn plan_of(rows: SendableRecordBatchStream) -> Result<Arc<dyn ExecutionPlan>> {
-    let schema = rows.schema();
-    let once = Once { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) };
-    Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(once)], None, [], false, None)?))
-}
 
 /// Rows that can be read one time.
 struct Once {
     schema: SchemaRef,
     rows: Mutex<Option<SendableRecordBatchStream>>,
+}
+
+/// A plan of one partition, which can run one time.
+pub(crate) fn once(
+    rows: SendableRecordBatchStream,
+    order: Option<LexOrdering>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = rows.schema();
+    let once = Once { schema: Arc::clone(&schema), rows: Mutex::new(Some(rows)) };
+    Ok(Arc::new(StreamingTableExec::try_new(schema, vec![Arc::new(once)], None, order, false, None)?))
 }
 
 impl fmt::Debug for Once {
