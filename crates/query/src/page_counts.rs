@@ -91,15 +91,14 @@ impl Counting {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left: Vec<Range<u64>> = Vec::new();
         for (rows, values) in pages {
-            match values {
-                Some(values) => {
-                    found.push((values, i64::try_from(rows.end - rows.start).unwrap_or(i64::MAX)))
-                }
-                None => match left.last_mut() {
+            let Some(values) = values else {
+                match left.last_mut() {
                     Some(last) if last.end == rows.start => last.end = rows.end,
                     _ => left.push(rows),
-                },
-            }
+                }
+                continue;
+            };
+            found.push((values, i64::try_from(rows.end - rows.start).unwrap_or(i64::MAX)));
         }
         Some(left)
     }
