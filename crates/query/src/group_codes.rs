@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -21,17 +21,15 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, InputOrderMode,
-    PlanProperties,
-};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, InputOrderMode};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use self::codes::{Codes, is_known};
 use crate::once::once;
+use crate::stand_in::stands_in_for;
 
 /// More groups than this are left to the engine.
 const GROUPS_MAX: usize = 1 << 16;
@@ -113,28 +111,7 @@ impl ExecutionPlan for CodedGroupsExec {
         "CodedGroupsExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.step.properties()
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.step.input_distribution_requirements()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        self.step.maintains_input_order()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.step.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.step.apply_expressions(f)
-    }
+    stands_in_for!(step);
 
     fn replace_children(
         self: Arc<Self>,
@@ -143,13 +120,6 @@ impl ExecutionPlan for CodedGroupsExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let step = Arc::clone(&self.step).replace_children(children, options)?;
         Ok(Arc::new(Self::new(step)))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -232,13 +202,12 @@ impl Work {
     async fn run(mut self) -> Result<SendableRecordBatchStream> {
         while let Some(batch) = self.input.next().await {
             if !self.add(&batch?)? {
-                let grouped = stream::iter(self.grouped()?).map(Ok);
                 let schema = Arc::clone(&self.schema);
-                let all = grouped.chain(self.rest()?);
+                let all = self.grouped()?.chain(self.rest()?);
                 return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)));
             }
         }
-        let grouped = stream::iter(self.grouped()?).map(Ok);
+        let grouped = self.grouped()?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema, grouped)))
     }
 
@@ -259,22 +228,28 @@ impl Work {
         Ok(!are_many && total <= GROUPS_MAX && self.memory.try_resize(bytes).is_ok())
     }
 
-    /// What was grouped so far.
-    fn grouped(&mut self) -> Result<Vec<RecordBatch>> {
+    /// What was grouped so far; it counts as memory until the last of it is taken.
+    fn grouped(&mut self) -> Result<impl Stream<Item = Result<RecordBatch>> + use<>> {
         let _timer = self.metrics.elapsed_compute().timer();
-        if self.codes.len() == 0 {
-            return Ok(Vec::new());
-        }
-        let mut columns = self.codes.columns()?;
-        for call in &mut self.calls {
-            columns.extend(call.state.state(EmitTo::All)?);
-        }
-        let all = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        self.memory.try_resize(0)?;
+        let schema = Arc::clone(&self.schema);
+        let all = if self.codes.len() == 0 {
+            RecordBatch::new_empty(schema)
+        } else {
+            let mut columns = self.codes.columns()?;
+            for call in &mut self.calls {
+                columns.extend(call.state.state(EmitTo::All)?);
+            }
+            RecordBatch::try_new(schema, columns)?
+        };
         self.metrics.record_output(all.num_rows());
+        let held = self.memory.split(all.get_array_memory_size().min(self.memory.size()));
+        self.memory.free();
         let rows = self.context.session_config().batch_size().max(1);
-        let starts = (0..all.num_rows()).step_by(rows);
-        Ok(starts.map(|start| all.slice(start, rows.min(all.num_rows() - start))).collect())
+        let pieces = (0..all.num_rows()).step_by(rows).map(move |start| {
+            let _held = &held;
+            Ok(all.slice(start, rows.min(all.num_rows() - start)))
+        });
+        Ok(stream::iter(pieces))
     }
 
     /// The engine's own step over what is to come.

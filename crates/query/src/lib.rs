@@ -57,6 +57,7 @@ mod signal_schema;
 mod signal_table;
 mod source;
 mod spill;
+mod stand_in;
 mod statement;
 mod suggest;
 mod system;
