@@ -2,8 +2,8 @@
 //! those that can do with less divide most of it evenly, so that nobody is left without room to begin.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -51,16 +51,7 @@ impl EngineMemory {
 
     /// The pool of one query; `can_spill` when there is somewhere to spill to.
     pub(crate) fn query_pool(self: &Arc<Self>, can_spill: bool) -> Arc<QueryMemory> {
-        Arc::new(QueryMemory {
-            engine: Arc::clone(self),
-            can_spill,
-            spillers: Kind::default(),
-            merges: Kind::default(),
-            series: Kind::default(),
-            rest: Kind::default(),
-            used: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-        })
+        Arc::new(QueryMemory { engine: Arc::clone(self), can_spill, held: Mutex::default() })
     }
 
     fn beyond_share(&self, used: usize) -> usize {
@@ -73,81 +64,102 @@ impl EngineMemory {
 pub(crate) struct QueryMemory {
     engine: Arc<EngineMemory>,
     can_spill: bool,
+    /// The engine's `common_used` has what this is beyond the share whenever it is not locked.
+    held: Mutex<Held>,
+}
+
+/// What the consumers of a query hold.
+#[derive(Debug, Default)]
+struct Held {
     spillers: Kind,
     merges: Kind,
     series: Kind,
     rest: Kind,
-    used: AtomicUsize,
-    peak: AtomicUsize,
+    used: usize,
+    peak: usize,
 }
 
 /// Consumers that are treated alike.
 #[derive(Debug, Default)]
 struct Kind {
-    count: AtomicUsize,
-    used: AtomicUsize,
+    count: usize,
+    used: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Spillers,
+    Merges,
+    Series,
+    Rest,
 }
 
 impl Kind {
     /// The fair part of one of them.
     fn share(&self, room: usize, (part, whole): (usize, usize)) -> usize {
-        room / whole * part / self.count.load(Ordering::Acquire).max(1)
+        room / whole * part / self.count.max(1)
+    }
+}
+
+impl Held {
+    fn of(&mut self, name: Name) -> &mut Kind {
+        match name {
+            Name::Spillers => &mut self.spillers,
+            Name::Merges => &mut self.merges,
+            Name::Series => &mut self.series,
+            Name::Rest => &mut self.rest,
+        }
     }
 
-    fn used(&self) -> usize {
-        self.used.load(Ordering::Acquire)
+    fn grow(&mut self, name: Name, bytes: usize) {
+        self.of(name).used += bytes;
+        self.used += bytes;
+        self.peak = self.peak.max(self.used);
+    }
+
+    /// What a consumer may hold of `room`.
+    fn bound(&self, name: Name, room: usize) -> usize {
+        if name == Name::Rest {
+            return room;
+        }
+        let room = room.saturating_sub(self.rest.used);
+        if name == Name::Merges {
+            return self.merges.share(room.saturating_sub(self.series.used), MERGES_PART);
+        }
+        let room = room.saturating_sub(self.merges.used);
+        if name == Name::Series {
+            let (part, whole) = SPILLERS_PART;
+            let spillers = self.spillers.count * SPILLER_BYTES_MIN / part * whole;
+            let left = self.series.share(room.saturating_sub(spillers), (1, 1));
+            return self.series.share(room, SERIES_PART).min(left);
+        }
+        self.spillers.share(room.saturating_sub(self.series.used), SPILLERS_PART)
     }
 }
 
 impl QueryMemory {
     /// The most bytes held at a time so far.
     pub(crate) fn peak(&self) -> usize {
-        self.peak.load(Ordering::Relaxed)
+        self.held().peak
     }
 
-    fn held(&self, bytes: usize) {
-        self.peak.fetch_max(bytes, Ordering::Relaxed);
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kind(&self, consumer: &MemoryConsumer) -> &Kind {
+    fn name_of(&self, consumer: &MemoryConsumer) -> Name {
         match consumer {
-            _ if !self.can_spill => &self.rest,
-            consumer if consumer.name().starts_with(MERGE_NAME) => &self.merges,
-            consumer if consumer.name().starts_with(SERIES_NAME) => &self.series,
-            consumer if consumer.can_spill() => &self.spillers,
-            _ => &self.rest,
+            _ if !self.can_spill => Name::Rest,
+            consumer if consumer.name().starts_with(MERGE_NAME) => Name::Merges,
+            consumer if consumer.name().starts_with(SERIES_NAME) => Name::Series,
+            consumer if consumer.can_spill() => Name::Spillers,
+            _ => Name::Rest,
         }
     }
 
-    /// What a consumer may hold, of what the other queries leave.
-    fn bound(&self, kind: &Kind) -> usize {
-        let common = self.engine.common_used.load(Ordering::Acquire);
-        let others = common.saturating_sub(self.engine.beyond_share(self.reserved()));
-        let room = (self.engine.share + self.engine.common).saturating_sub(others);
-        if std::ptr::eq(kind, &self.rest) {
-            return room;
-        }
-        let room = room.saturating_sub(self.rest.used());
-        if std::ptr::eq(kind, &self.merges) {
-            return kind.share(room.saturating_sub(self.series.used()), MERGES_PART);
-        }
-        let room = room.saturating_sub(self.merges.used());
-        if std::ptr::eq(kind, &self.series) {
-            let (part, whole) = SPILLERS_PART;
-            let spillers = self.spillers.count.load(Ordering::Acquire) * SPILLER_BYTES_MIN / part * whole;
-            return kind.share(room, SERIES_PART).min(kind.share(room.saturating_sub(spillers), (1, 1)));
-        }
-        kind.share(room.saturating_sub(self.series.used()), SPILLERS_PART)
-    }
-
-    fn take(&self, additional: usize) -> usize {
-        let before = self.used.fetch_add(additional, Ordering::AcqRel);
-        self.engine.beyond_share(before.saturating_add(additional)) - self.engine.beyond_share(before)
-    }
-
-    fn give_back(&self, bytes: usize) -> usize {
-        let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
-        self.engine.beyond_share(before) - self.engine.beyond_share(before.saturating_sub(bytes))
+    /// What of the common half `additional` bytes more take.
+    fn common(&self, held: &Held, additional: usize) -> usize {
+        self.engine.beyond_share(held.used.saturating_add(additional)) - self.engine.beyond_share(held.used)
     }
 }
 
@@ -157,47 +169,48 @@ impl MemoryPool for QueryMemory {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.kind(consumer).count.fetch_add(1, Ordering::AcqRel);
+        self.held().of(self.name_of(consumer)).count += 1;
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        self.kind(consumer).count.fetch_sub(1, Ordering::AcqRel);
+        self.held().of(self.name_of(consumer)).count -= 1;
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.kind(reservation.consumer()).used.fetch_add(additional, Ordering::AcqRel);
-        let common = self.take(additional);
-        self.engine.common_used.fetch_add(common, Ordering::AcqRel);
-        self.held(self.reserved());
+        let mut held = self.held();
+        self.engine.common_used.fetch_add(self.common(&held, additional), Ordering::AcqRel);
+        held.grow(self.name_of(reservation.consumer()), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, bytes: usize) {
-        self.kind(reservation.consumer()).used.fetch_sub(bytes, Ordering::AcqRel);
-        let common = self.give_back(bytes);
-        self.engine.common_used.fetch_sub(common, Ordering::AcqRel);
+        let mut held = self.held();
+        held.of(self.name_of(reservation.consumer())).used -= bytes;
+        held.used -= bytes;
+        self.engine.common_used.fetch_sub(self.common(&held, bytes), Ordering::AcqRel);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let kind = self.kind(reservation.consumer());
-        let is_fair = reservation.size().saturating_add(additional) <= self.bound(kind);
-        if is_fair {
-            let common = self.take(additional);
-            let room = |used: usize| used.checked_add(common).filter(|after| *after <= self.engine.common);
-            if common == 0
-                || self.engine.common_used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
-            {
-                kind.used.fetch_add(additional, Ordering::AcqRel);
-                self.held(self.reserved());
-                return Ok(());
-            }
-            self.give_back(additional);
+        let name = self.name_of(reservation.consumer());
+        let mut held = self.held();
+        let engine = &self.engine;
+        let others =
+            engine.common_used.load(Ordering::Acquire).saturating_sub(engine.beyond_share(held.used));
+        let bound = held.bound(name, (engine.share + engine.common).saturating_sub(others));
+        let common = self.common(&held, additional);
+        let room = |used: usize| used.checked_add(common).filter(|after| *after <= engine.common);
+        if reservation.size().saturating_add(additional) <= bound
+            && (common == 0
+                || engine.common_used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok())
+        {
+            held.grow(name, additional);
+            return Ok(());
         }
         let who = reservation.consumer().name();
         Err(DataFusionError::ResourcesExhausted(format!("{who} asked for {additional} more bytes")))
     }
 
     fn reserved(&self) -> usize {
-        self.used.load(Ordering::Acquire)
+        self.held().used
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -261,6 +274,24 @@ mod tests {
         for other in others {
             other.try_grow(SPILLER_BYTES_MIN).unwrap();
         }
+    }
+
+    #[test]
+    fn what_many_take_and_give_back_at_once_adds_up() {
+        let engine = EngineMemory::new(1_000, 5);
+        let pool: Arc<dyn MemoryPool> = engine.query_pool(false);
+        std::thread::scope(|threads| {
+            for bytes in [60, 90, 130, 170] {
+                let ours = MemoryConsumer::new("one of many").register(&pool);
+                threads.spawn(move || {
+                    for _ in 0..100_000 {
+                        ours.try_grow(bytes).unwrap();
+                        ours.free();
+                    }
+                });
+            }
+        });
+        assert_eq!((pool.reserved(), engine.common_used.load(Ordering::Acquire)), (0, 0));
     }
 
     #[test]
