@@ -38,7 +38,7 @@ QUESTIONS = {
         None, NEWEST, 0),
     "logs: top 10 of 50 k users, an attribute": (
         "SELECT attributes->>'enduser.id' AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
-        f"SELECT {attribute('enduser.id')} AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
+        "SELECT enduser_id AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
         True, 0),
     "spans: a trace by its id": (
         "SELECT timestamp, span_id, parent_span_id, service_name, name, duration_nano, attributes FROM spans"

@@ -40,7 +40,14 @@ pub(crate) fn bodies(start: u64, rounds: u64) -> Vec<Body> {
     for round in 0..rounds {
         let at = start + round * 1_000_000_000 + 123_456_789;
         let service = format!("shop-{}", round % 3);
-        let marks = |n: u64| vec![otlp::text("round", &round.to_string()), otlp::text("n", &n.to_string())];
+        let marks = |n: u64| {
+            let session = format!("s-{}", round % 2);
+            vec![
+                otlp::text("round", &round.to_string()),
+                otlp::text("n", &n.to_string()),
+                otlp::text("session.id", &session),
+            ]
+        };
         let named = [("open the door", marks(0)), ("ring the bell", marks(1)), ("türe", marks(2))];
         let mut spans = otlp::spans(&service, at, &named);
         if round % 4 == 3 {
@@ -78,6 +85,7 @@ fn log(service: &str, at: u64, round: u64) -> Value {
         "attributes": [
             {"key": "exception.type", "value": {"stringValue": "Locked"}},
             {"key": "half", "value": {"doubleValue": 0.5}},
+            {"key": "user.id", "value": {"stringValue": format!("u-{}", round % 3)}},
             {"key": "list", "value": {"arrayValue": {"values": [{"boolValue": true}, {"bytesValue": "AQI="}]}}},
         ],
         "traceId": format!("{:032x}", round + 1),

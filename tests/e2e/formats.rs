@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
@@ -13,11 +14,12 @@ use crate::binary;
 use crate::every_table::{self, TABLES, summary};
 use crate::server::{Home, Server, text};
 
-/// When the fixture's telemetry begins, as time and as nanoseconds.
+/// When the server of a fixture begins, and in nanoseconds when its telemetry does.
 const START: &str = "2026-05-04T14:30:00Z";
-const START_NANOS: u64 = 1_777_905_000_000_000_000;
+const FIRST_NANOS: u64 = 1_777_904_980_000_000_000;
 /// The clock that fixtures are opened with: what is kept or forgotten by age must not depend on today.
 const LATER: &str = "2026-05-04T15:00:00Z";
+const LATER_STILL: &str = "2026-05-04T15:10:00Z";
 /// A fixture is kept for ever, so it is small.
 const BYTES_MAX: u64 = 300_000;
 /// Larger files of it are kept compressed.
@@ -67,6 +69,57 @@ async fn check(fixture: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Attributes are promoted one day; rows from before are found by them as those after are, also side by side in a file.
+#[tokio::test]
+async fn tables_of_an_older_program_get_todays_columns() -> anyhow::Result<()> {
+    let home = Home::new("[compaction]\ninterval = \"1h\"\n")?;
+    let fixture = fixtures().join("v2");
+    unpack(&fixture.join("data"), &home.data_dir())?;
+    let expected: Value = serde_json::from_slice(&fs::read(fixture.join("expected.json"))?)?;
+    // What is in the fixture's log becomes a block of its own.
+    ensure!(home.serve_with(&["--logical-clock", LATER])?.terminate()?.success());
+    let server = home.serve_with(&["--logical-clock", LATER])?;
+    let minute_later = FIRST_NANOS + 60_000_000_000;
+    for (start, rounds) in PARTS {
+        every_table::send(&server, &every_table::bodies(minute_later + start, rounds)).await?;
+    }
+    ensure!(server.terminate()?.success());
+    let configs = ["[compaction]\ninterval = \"1h\"\n", MERGE_AT_ONCE];
+    for (config, blocks) in configs.into_iter().zip([json!(3), json!(1)]) {
+        fs::write(home.workspace().join("hindsight.toml"), config)?;
+        let server = home.serve_with(&["--logical-clock", LATER])?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while server.sql(BLOCKS).await?.rows[0][0] != blocks {
+            ensure!(
+                Instant::now() < deadline,
+                "{blocks} blocks of logs, not {:?}",
+                server.sql(BLOCKS).await?.rows
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            advance(&server, LATER_STILL).await?;
+        }
+        for sql in [SESSIONS, USERS] {
+            let mut twice = expected["answers"][sql].clone();
+            for row in twice.as_array_mut().context("the fixture has an answer")? {
+                row[1] = json!(row[1].as_u64().unwrap_or(0) * 2);
+            }
+            let found = json!(server.sql(sql).await?.rows);
+            ensure!(found == twice, "{blocks} blocks: {sql}\ngave {found}\nexpected {twice}");
+        }
+        let columns =
+            server.sql("SELECT count(user_id), count(attributes->>'user.id') FROM logs").await?.rows;
+        ensure!(json!(columns) == json!([[20, 30]]), "{blocks} blocks: {columns:?}");
+        ensure!(server.terminate()?.success());
+        let verdict = binary::run_well(&["verify", "--data-dir", text(&home.data_dir()), "--json"])?;
+        let verdict: Value = serde_json::from_str(&verdict)?;
+        ensure!(verdict["clean"] == true && verdict["warnings"] == 0, "{blocks} blocks: {verdict}");
+    }
+    let log = files(&home.data_dir().join("tables/logs/_delta_log"))?;
+    let commits = log.iter().map(fs::read_to_string).collect::<Result<Vec<_>, _>>()?.concat();
+    ensure!(commits.matches("ADD COLUMN").count() == 1, "{commits}");
+    Ok(())
+}
+
 /// Not a check: makes a fixture when asked to, and says so when not.
 #[tokio::test]
 async fn a_fixture_is_made_when_asked_for() -> anyhow::Result<()> {
@@ -108,14 +161,14 @@ async fn make(target: &Path) -> anyhow::Result<()> {
     fs::create_dir(home.workspace().join("rules"))?;
     fs::write(home.workspace().join("rules/doors.yaml"), RULES)?;
     let server = home.serve_with(&["--logical-clock", START])?;
-    every_table::send(&server, &every_table::bodies(START_NANOS - 20_000_000_000, 10)).await?;
+    every_table::send(&server, &every_table::bodies(FIRST_NANOS + PARTS[0].0, PARTS[0].1)).await?;
     // The first beat makes the schedule, later ones keep it.
     advance(&server, "2026-05-04T14:30:01Z").await?;
     advance(&server, "2026-05-04T14:31:00Z").await?;
     ensure!(server.terminate()?.success());
 
     let server = home.serve_with(&["--logical-clock", "2026-05-04T14:31:00Z"])?;
-    every_table::send(&server, &every_table::bodies(START_NANOS + 30_000_000_000, 5)).await?;
+    every_table::send(&server, &every_table::bodies(FIRST_NANOS + PARTS[1].0, PARTS[1].1)).await?;
     advance(&server, "2026-05-04T14:31:01Z").await?;
     advance(&server, "2026-05-04T14:33:00Z").await?;
     let url = format!("http://{}", server.web);
@@ -146,12 +199,26 @@ async fn make(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+const BLOCKS: &str = "SELECT count(*) FROM blocks WHERE table_name = 'logs'";
+const MERGE_AT_ONCE: &str =
+    "[compaction]\ninterval = \"20ms\"\nfan_in = 2\nquiet_after = \"0s\"\nremoval_grace = \"0s\"\n";
+/// What a fixture has: nanoseconds after its beginning, and rounds.
+const PARTS: [(u64, u64); 2] = [(0, 10), (50_000_000_000, 5)];
+
+/// By attributes that got columns after the second fixture.
+const SESSIONS: &str =
+    "SELECT attributes->>'session.id' AS session, count(*) FROM spans GROUP BY 1 ORDER BY 1";
+const USERS: &str = "SELECT attributes->>'user.id' AS who, count(*), bool_and(attributes ? 'user.id') FROM logs GROUP BY 1 ORDER BY 1";
+
 fn questions() -> Vec<String> {
     let mut all: Vec<String> = TABLES.iter().map(|(table, summed)| summary(table, summed)).collect();
     all.extend(
         [
             "SELECT service_name, body, body_type, attributes, timestamp_nanos FROM logs ORDER BY timestamp, timestamp_nanos, body LIMIT 8",
             "SELECT trace_id, name, attributes->>'n', status_code FROM spans ORDER BY timestamp, name LIMIT 8",
+            SESSIONS,
+            USERS,
+            "SELECT DISTINCT key FROM (SELECT unnest(json_object_keys(attributes)) AS key FROM logs) ORDER BY 1",
             "SELECT rule, labels, state FROM alert_states ORDER BY labels",
             "SELECT count(*) FROM alert_transitions",
             "SELECT id, title, severity, services FROM incidents ORDER BY id",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hindsight_model::{IncidentId, IncidentSeverity, Table};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -99,8 +99,23 @@ pub struct Block {
     pub rows: u64,
     /// Bounds of its columns, as the statistics of a file in a Delta log: JSON text.
     pub stats: String,
-    /// Whether every promoted attribute is in its column.
-    pub all_promoted: bool,
+    /// By which list every promoted attribute is in its column ([`Table::promoted_mark`]); `None` when one is not.
+    /// Programs that knew one list only wrote whether.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "mark_or_whether")]
+    pub all_promoted: Option<String>,
+}
+
+fn mark_or_whether<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Whether(bool),
+        Mark(String),
+    }
+    Ok(match Told::deserialize(value)? {
+        Told::Whether(whether) => whether.then(|| whether.to_string()),
+        Told::Mark(mark) => Some(mark),
+    })
 }
 
 impl Manifest {

@@ -21,7 +21,7 @@ pub(crate) fn manifest(files: &[(&str, Vec<u8>)]) -> Manifest {
         let block = matches!(path.kind(), Kind::Block { .. }).then(|| Block {
             rows: 3,
             stats: r#"{"numRecords":3}"#.to_owned(),
-            all_promoted: false,
+            all_promoted: None,
         });
         FileEntry { path, size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)), block }
     };

@@ -44,10 +44,7 @@ pub use incident::{
     Closing, Incident, IncidentResponse, IncidentRole, IncidentSeverity, IncidentStatus, IncidentTimes,
     Milestone, Reason, Suspect,
 };
-pub use promoted::{
-    PROMOTED_LOGS, PROMOTED_METRICS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED,
-    promoted_column,
-};
+pub use promoted::{Promoted, PromotedKind, PromotedList, RESOURCE_PROMOTED, promoted_column};
 pub use rows::{Cell, Owner, Owners, Place, Rows, dates, default_array};
 pub use schema::{exemplar_fields, span_event_fields, span_link_fields, summary_quantile_fields};
 pub use severity::severity_word;

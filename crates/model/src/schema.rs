@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
-use crate::{RESOURCE_PROMOTED, Table, promoted};
+use crate::{RESOURCE_PROMOTED, Table};
 
 pub(crate) fn of(table: Table) -> SchemaRef {
     static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| Table::ALL.map(build));
@@ -27,7 +27,7 @@ fn build(table: Table) -> SchemaRef {
         Table::Spans => fields.extend(span_fields()),
         _ => fields.extend(metric_fields(table)),
     }
-    fields.extend(promoted::of(table).iter().map(|p| optional(p.column, p.kind.data_type())));
+    fields.extend(table.promoted().iter().map(|p| optional(p.column, p.kind.data_type())));
     fields.push(required("attributes", DataType::Utf8));
     fields.push(required("dropped_attributes_count", DataType::Int64));
     fields.extend(shared_fields());

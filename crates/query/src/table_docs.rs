@@ -157,6 +157,10 @@ fn of_promoted(column: &str) -> &'static str {
         "exception_type" => "attribute exception.type",
         "exception_message" => "attribute exception.message",
         "exception_stacktrace" => "attribute exception.stacktrace",
+        "client_address" => "who called, attribute client.address",
+        "enduser_id" => "the user as the application knows them, attribute enduser.id",
+        "user_id" => "the user, attribute user.id",
+        "session_id" => "the user's session, attribute session.id",
         _ => "",
     }
 }

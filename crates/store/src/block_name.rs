@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use hindsight_model::Table;
 use parquet::file::metadata::KeyValue;
 
 /// The format of the files that this program writes: columns, sort order, encodings. Absent means 1.
@@ -32,21 +33,26 @@ pub(crate) fn block_file_name(wal_position: u64, bytes: &[u8]) -> String {
 /// The tag of a file's entry in the table's log that has the checksum of its bytes, for names chosen before them.
 const CHECKSUM_TAG: &str = "hindsight.crc32c";
 
-/// The tag that a file has when every promoted attribute of its rows is in its column.
+/// The tag that a file has when every promoted attribute of its rows is in its column: by which list they were.
 const ALL_PROMOTED_TAG: &str = "hindsight.all_promoted";
 
 /// The tags of a file's entry, if it has any: its checksum when its name does not carry it, and whether every promoted
 /// attribute is in its column.
-pub(crate) fn tags(checksum: Option<u32>, all_promoted: bool) -> Option<HashMap<String, Option<String>>> {
+pub(crate) fn tags(
+    table: Table,
+    checksum: Option<u32>,
+    all_promoted: bool,
+) -> Option<HashMap<String, Option<String>>> {
     let checksum = checksum.map(|checksum| (CHECKSUM_TAG.to_owned(), Some(format!("{checksum:08x}"))));
-    let all_promoted = all_promoted.then(|| (ALL_PROMOTED_TAG.to_owned(), Some("true".to_owned())));
+    let all_promoted = all_promoted.then(|| (ALL_PROMOTED_TAG.to_owned(), Some(table.promoted_mark())));
     let tags: HashMap<_, _> = checksum.into_iter().chain(all_promoted).collect();
     (!tags.is_empty()).then_some(tags)
 }
 
 /// Whether an entry's tags say that every promoted attribute is in its column.
-pub(crate) fn all_promoted_in_tags(tags: &HashMap<String, Option<String>>) -> bool {
-    tags.get(ALL_PROMOTED_TAG).is_some_and(|value| value.as_deref() == Some("true"))
+pub(crate) fn all_promoted_in_tags(table: Table, tags: &HashMap<String, Option<String>>) -> bool {
+    let mark = tags.get(ALL_PROMOTED_TAG).and_then(Option::as_deref);
+    mark.is_some_and(|mark| table.is_promoted_by(mark))
 }
 
 /// The checksum in an entry's tags; `None` when they have none, as those of other programs and of older ones.
@@ -102,17 +108,21 @@ mod tests {
 
     #[test]
     fn a_tag_reads_back_and_its_absence_or_nonsense_says_nothing() {
-        assert_eq!(tags(None, false), None);
+        let table = Table::Logs;
+        assert_eq!(tags(table, None, false), None);
         for all_promoted in [false, true] {
-            let both = tags(Some(0x0123_abcd), all_promoted).unwrap();
+            let both = tags(table, Some(0x0123_abcd), all_promoted).unwrap();
             assert_eq!(
-                (checksum_in_tags(&both), all_promoted_in_tags(&both)),
+                (checksum_in_tags(&both), all_promoted_in_tags(table, &both)),
                 (Some(0x0123_abcd), all_promoted)
             );
         }
-        let one = tags(None, true).unwrap();
-        assert_eq!((checksum_in_tags(&one), all_promoted_in_tags(&one)), (None, true));
-        assert!(!all_promoted_in_tags(&HashMap::from([(ALL_PROMOTED_TAG.to_owned(), None)])));
+        let one = tags(table, None, true).unwrap();
+        assert_eq!((checksum_in_tags(&one), all_promoted_in_tags(table, &one)), (None, true));
+        for mark in [None, Some("true"), Some("1"), Some("yes")] {
+            let tags = HashMap::from([(ALL_PROMOTED_TAG.to_owned(), mark.map(str::to_owned))]);
+            assert!(!all_promoted_in_tags(table, &tags), "{mark:?} is of an earlier list, or of none");
+        }
         assert_eq!(checksum_in_tags(&HashMap::new()), None);
         for text in ["", "123", "0123abcg", "+123abcd", "0123abcd0"] {
             let tags = HashMap::from([(CHECKSUM_TAG.to_owned(), Some(text.to_owned()))]);

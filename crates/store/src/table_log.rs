@@ -99,7 +99,7 @@ impl TableLog {
             let tags = tags_of(&file).unwrap_or_default();
             blocks.push(BlockFile {
                 checksum: checksum_in_tags(&tags).filter(|_| checksum_in_name(&path).is_none()),
-                all_promoted: all_promoted_in_tags(&tags),
+                all_promoted: all_promoted_in_tags(self.table, &tags),
                 ..block
             });
         }
@@ -121,6 +121,7 @@ impl TableLog {
         }
         self.attempts.push(blocks.clone());
         for retries_left in (0..CONFLICT_RETRIES_MAX).rev() {
+            self.upgrade().await?;
             let state = match self.state.take() {
                 Some(state) => state,
                 None => self.create().await?,
@@ -211,12 +212,7 @@ impl TableLog {
     async fn create(&self) -> Result<DeltaTableState> {
         let failed =
             |source| Error::Delta { operation: "create", table: self.table, source: Box::new(source) };
-        let schema: StructType = self
-            .table
-            .schema()
-            .as_ref()
-            .try_into_kernel()
-            .map_err(|error: arrow::error::ArrowError| failed(error.into()))?;
+        let schema = self.columns().map_err(failed)?;
         let created = CreateBuilder::new()
             .with_log_store(Arc::clone(&self.log_store))
             .with_table_name(self.table.name())
@@ -231,6 +227,11 @@ impl TableLog {
         };
         // Another node may have made it meanwhile, or our own answer was lost: then it is there.
         self.read_state().await?.ok_or_else(|| failed(error))
+    }
+
+    /// The table's columns, as Delta writes them.
+    fn columns(&self) -> Result<StructType, DeltaTableError> {
+        self.table.schema().as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| error.into())
     }
 
     async fn reload(&mut self) -> Result<()> {
@@ -297,7 +298,7 @@ fn add_action(block: &BlockFile, now_millis: i64, data_change: bool) -> Add {
         modification_time: now_millis,
         data_change,
         stats: Some(stats.to_json()),
-        tags: tags(block.checksum, block.all_promoted),
+        tags: tags(block.table, block.checksum, block.all_promoted),
         deletion_vector: None,
         base_row_id: None,
         default_row_commit_version: None,

@@ -1,8 +1,6 @@
 //! The telemetry of a rule test as OTLP requests: what a stock exporter would have sent.
 
-use hindsight_model::{
-    Labels, PROMOTED_LOGS, PROMOTED_SPANS, Promoted, PromotedKind, RESOURCE_PROMOTED, Signal,
-};
+use hindsight_model::{Labels, Promoted, PromotedKind, RESOURCE_PROMOTED, Signal, Table};
 use hindsight_rules::{Fixture, Metric, MetricKind, Occurrences};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -120,8 +118,8 @@ struct Maker {
 impl Maker {
     fn new(of: &Occurrences, index: usize, signal: Signal) -> anyhow::Result<Self> {
         let (fields, promoted): (&[&str], _) = match signal {
-            Signal::Logs => (&["severity", "body", "event_name"], PROMOTED_LOGS),
-            _ => (&["name", "kind", "status_code", "status_message", "duration"], PROMOTED_SPANS),
+            Signal::Logs => (&["severity", "body", "event_name"], Table::Logs.promoted()),
+            _ => (&["name", "kind", "status_code", "status_message", "duration"], Table::Spans.promoted()),
         };
         let (resource, attributes) = split(&of.labels, fields, promoted);
         let duration =

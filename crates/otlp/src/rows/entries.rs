@@ -3,15 +3,11 @@
 //! The usual list (each key once, plain values within the limits) is written straight from the request's bytes.
 //! Any other goes through [`crate::attributes`], which knows all the rules.
 
-use std::sync::LazyLock;
-
 use arrow::array::StringBuilder;
 use arrow::datatypes::Int64Type;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hindsight_model::{
-    AnyValue, Attributes, PROMOTED_LOGS, PROMOTED_SPANS, Promoted, PromotedKind, attributes_to_json,
-};
+use hindsight_model::{AnyValue, Attributes, Promoted, PromotedKind, PromotedList, attributes_to_json};
 use opentelemetry_proto::tonic::common::v1::{AnyValue as ProtoAny, KeyValue};
 use prost::Message as _;
 
@@ -201,34 +197,9 @@ fn general(entries: &[Entry<'_>], tally: &mut Tally<'_>) -> Result<Attributes, S
     Ok(read_attributes(list.map_err(|_| Odd)?, tally)?)
 }
 
-/// Which of the promoted attributes has this name.
-fn promoted_index(list: &'static [Promoted], key: &str) -> Option<usize> {
-    static SPANS: LazyLock<ByLength> = LazyLock::new(|| by_length(PROMOTED_SPANS));
-    static LOGS: LazyLock<ByLength> = LazyLock::new(|| by_length(PROMOTED_LOGS));
-    let by_length: &ByLength = match list.len() {
-        0 => return None,
-        count if count == PROMOTED_SPANS.len() => &SPANS,
-        _ => &LOGS,
-    };
-    let candidates = by_length.get(key.len())?;
-    candidates.iter().copied().find(|index| list[*index].attribute == key)
-}
-
-/// Indices of a promoted list by the length of the name: most names are ruled out by that alone.
-type ByLength = Vec<Vec<usize>>;
-
-fn by_length(list: &[Promoted]) -> ByLength {
-    let longest = list.iter().map(|promoted| promoted.attribute.len()).max().unwrap_or(0);
-    let mut lengths = vec![Vec::new(); longest + 1];
-    for (index, promoted) in list.iter().enumerate() {
-        lengths[promoted.attribute.len()].push(index);
-    }
-    lengths
-}
-
 /// The attributes of a table's records: promoted columns, and JSON for the rest.
 pub(super) struct AttributeColumns {
-    promoted: &'static [Promoted],
+    promoted: &'static PromotedList,
     columns: Vec<Column>,
     json: Texts,
     rest: String,
@@ -242,7 +213,7 @@ enum Column {
 }
 
 impl AttributeColumns {
-    pub(super) fn new(promoted: &'static [Promoted], room: Room) -> Self {
+    pub(super) fn new(promoted: &'static PromotedList, room: Room) -> Self {
         let column = |promoted: &Promoted| match promoted.kind {
             PromotedKind::String => Column::Text(room.texts(16)),
             PromotedKind::Int => Column::Int(room.numbers()),
@@ -280,7 +251,7 @@ impl AttributeColumns {
             return false;
         }
         for entry in promoted {
-            let column = promoted_index(self.promoted, entry.key).map(|index| &mut self.columns[index]);
+            let column = self.promoted.position(entry.key).map(|index| &mut self.columns[index]);
             match (column, entry.value) {
                 (Some(Column::Text(texts)), Value::Text(text)) => texts.set(row, text),
                 (Some(Column::Int(numbers)), Value::Int(number)) => numbers.set(row, number),
@@ -298,7 +269,7 @@ impl AttributeColumns {
     fn set_promoted_aside(&self, entries: &mut [Entry<'_>]) -> Option<usize> {
         let (mut kept, mut taken) = (0, 0_u64);
         for at in 0..entries.len() {
-            let Some(index) = promoted_index(self.promoted, entries[at].key) else {
+            let Some(index) = self.promoted.position(entries[at].key) else {
                 entries.swap(kept, at);
                 kept += 1;
                 continue;

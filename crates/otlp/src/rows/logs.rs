@@ -161,7 +161,7 @@ impl LogRows {
             trace_id: room.texts(32),
             span_id: room.texts(16),
             flags: Counts::default(),
-            attributes: AttributeColumns::new(Table::Logs.promoted(), room),
+            attributes: AttributeColumns::new(Table::Logs.promoted_list(), room),
             dropped_attributes: Counts::default(),
         }
     }

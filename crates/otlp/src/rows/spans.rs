@@ -215,7 +215,7 @@ impl SpanRows {
             dropped_events: Counts::default(),
             links: Links::default(),
             dropped_links: Counts::default(),
-            attributes: AttributeColumns::new(Table::Spans.promoted(), room),
+            attributes: AttributeColumns::new(Table::Spans.promoted_list(), room),
             dropped_attributes: Counts::default(),
         }
     }

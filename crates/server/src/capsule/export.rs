@@ -281,7 +281,8 @@ async fn telemetry(
             hasher.update(&piece);
             size += piece.len() as u64;
         }
-        let block = Block { rows: file.rows, stats: file.stats.clone(), all_promoted: file.all_promoted };
+        let all_promoted = file.all_promoted.then(|| file.table.promoted_mark());
+        let block = Block { rows: file.rows, stats: file.stats.clone(), all_promoted };
         let entry = FileEntry { path, size, sha256: hex::encode(hasher.finalize()), block: Some(block) };
         if size != file.size_bytes {
             return Err(if size < file.size_bytes { shrunk(&entry) } else { grown(&entry) });

@@ -98,7 +98,7 @@ fn plants(manifest: &Manifest, unpacked: &Path) -> Vec<Plant> {
             file: unpacked.join(entry.path.as_str()),
             rows: block.rows,
             stats: block.stats.clone(),
-            all_promoted: block.all_promoted,
+            all_promoted: block.all_promoted.as_deref().is_some_and(|mark| table.is_promoted_by(mark)),
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake::kernel::{Action, MetadataExt, Remove};
+use deltalake::kernel::{Action, Metadata, MetadataExt, Remove, StructField, StructType};
 use deltalake::protocol::DeltaOperation;
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTableError, TableProperty};
@@ -66,9 +66,7 @@ impl TableLog {
         if let Some(missing) = removed.iter().find(|block| !active.contains(block.path_in_table())) {
             return Err(self.out_of_step(missing));
         }
-        if change == Change::Expire {
-            self.upgrade().await?;
-        }
+        self.upgrade().await?;
         let Some(state) = self.state.take() else { return Ok(()) };
         let millis = now.as_millisecond();
         let removes = removed.iter().map(|block| Action::Remove(remove_action(block, change, millis)));
@@ -110,41 +108,48 @@ impl TableLog {
         found.try_collect().await.map_err(Error::delta("read the removed files of", self.table))
     }
 
-    /// Brings the properties of a table that an older program made up to date, in a commit of its own: the protocol
-    /// judges a commit by the properties before it.
-    async fn upgrade(&mut self) -> Result<()> {
-        let Some(state) = self.state.take() else { return Ok(()) };
+    /// Brings columns and properties of a table that an older program made up to date, in a commit of its own: the
+    /// protocol judges a commit by the metadata before it.
+    pub(super) async fn upgrade(&mut self) -> Result<()> {
+        let failed = |error| Error::delta("change the metadata of", self.table)(error);
+        let Some(state) = &self.state else { return Ok(()) };
+        let Some((metadata, operation)) = self.newer_metadata(state).map_err(failed)? else { return Ok(()) };
+        match self.try_change(state, vec![Action::Metadata(metadata)], operation).await {
+            Ok(state) => {
+                self.committed(state).await;
+                Ok(())
+            }
+            Err(error) => {
+                self.reload().await?;
+                Err(Error::delta("change the metadata of", self.table)(error))
+            }
+        }
+    }
+
+    /// What the table's metadata ought to be and how that is called; `None` when it is. Columns are added only: those that
+    /// we do not know are a newer program's.
+    fn newer_metadata(
+        &self,
+        state: &DeltaTableState,
+    ) -> Result<Option<(Metadata, DeltaOperation)>, DeltaTableError> {
         let mut metadata = state.metadata().clone();
         let mut changed = HashMap::new();
         for (key, value) in properties(self.table) {
-            let Some(value) = value.filter(|value| metadata.configuration().get(&key) != Some(value)) else {
-                continue;
-            };
-            let set = metadata.add_config_key(key.clone(), value.clone());
-            metadata = match set {
-                Ok(metadata) => metadata,
-                Err(error) => {
-                    self.state = Some(state);
-                    return Err(Error::delta("change the properties of", self.table)(error.into()));
-                }
-            };
-            changed.insert(key, value);
-        }
-        if changed.is_empty() {
-            self.state = Some(state);
-            return Ok(());
-        }
-        let operation = DeltaOperation::SetTableProperties { properties: changed };
-        let result = self.try_change(&state, vec![Action::Metadata(metadata)], operation).await;
-        self.state = Some(state);
-        match result {
-            Ok(state) => self.committed(state).await,
-            Err(error) => {
-                self.reload().await?;
-                return Err(Error::delta("change the properties of", self.table)(error));
+            if let Some(value) = value.filter(|value| metadata.configuration().get(&key) != Some(value)) {
+                metadata = metadata.add_config_key(key.clone(), value.clone())?;
+                changed.insert(key, value);
             }
         }
-        Ok(())
+        let found = state.schema();
+        let lacking: Vec<StructField> =
+            self.columns()?.fields().filter(|field| found.field(field.name()).is_none()).cloned().collect();
+        if !lacking.is_empty() {
+            let all = found.fields().chain(&lacking).cloned();
+            metadata = metadata.with_schema(&StructType::try_new(all)?)?;
+            return Ok(Some((metadata, DeltaOperation::AddColumn { fields: lacking })));
+        }
+        let operation = DeltaOperation::SetTableProperties { properties: changed.clone() };
+        Ok((!changed.is_empty()).then_some((metadata, operation)))
     }
 
     async fn try_change(
