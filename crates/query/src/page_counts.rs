@@ -79,8 +79,8 @@ pub(crate) struct Counting {
 }
 
 impl Counting {
-    /// Counts what the bounds of a block's pages tell, once for the block. The rows that are left, from the block's
-    /// first; `None` for all of the groups.
+    /// Counts what the bounds of a block's pages tell, once for the block. The rows of the pages that are left, from the
+    /// block's first; `None` for all of the groups.
     pub(crate) fn left_to_read(
         &self,
         footer: Arc<ParquetMetaData>,
@@ -89,16 +89,14 @@ impl Counting {
     ) -> Option<Vec<Range<u64>>> {
         let pages = Pages::constant(footer, schema, groups, &self.counts.columns)?;
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left: Vec<Range<u64>> = Vec::new();
+        let mut left = Vec::new();
         for (rows, values) in pages {
-            let Some(values) = values else {
-                match left.last_mut() {
-                    Some(last) if last.end == rows.start => last.end = rows.end,
-                    _ => left.push(rows),
+            match values {
+                Some(values) => {
+                    found.push((values, i64::try_from(rows.end - rows.start).unwrap_or(i64::MAX)));
                 }
-                continue;
-            };
-            found.push((values, i64::try_from(rows.end - rows.start).unwrap_or(i64::MAX)));
+                None => left.push(rows),
+            }
         }
         Some(left)
     }

@@ -51,3 +51,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_left_is_read_by_all_workers() {
+    // Two pages.
+    let rows: Vec<_> = (0..6)
+        .map(|number: i64| {
+            json!({"timestamp": TEN + number, "timestamp_source": "time", "body": "", "tenant": "default",
+                "service_name": "a", "severity_number": 9, "enduser_id": format!("user {number}")})
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let options = QueryOptions { threads: 2, ..QueryOptions::default() };
+    let engine = QueryEngine::new(Arc::new(small_pages(dir.path(), &rows)), Vec::new(), options).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sql = "EXPLAIN ANALYZE SELECT enduser_id, count(*) FROM logs GROUP BY 1";
+    let answer = runtime.block_on(engine.sql(SqlRequest::new(sql))).unwrap().rows().unwrap();
+    let plan = answer.iter().map(|row| row[1].to_string()).collect::<String>();
+    let scan = plan.lines().find(|line| line.contains("counted by their bounds")).unwrap();
+    assert!(scan.contains("output_rows=6, "), "{scan}");
+    assert!(!scan.contains("output_rows_skew=100%"), "one worker read it all: {scan}");
+}
