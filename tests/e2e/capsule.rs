@@ -55,7 +55,7 @@ impl Demo {
 }
 
 /// `hindsight open`, running; killed when dropped.
-struct Opened {
+pub(crate) struct Opened {
     child: Child,
     web: SocketAddr,
     client: reqwest::Client,
@@ -63,7 +63,7 @@ struct Opened {
 
 impl Opened {
     /// Opens it where there is nothing else: an empty folder, no settings.
-    fn start(capsule: &Path, elsewhere: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(capsule: &Path, elsewhere: &Path) -> anyhow::Result<Self> {
         let mut command = binary::command()?;
         command.current_dir(elsewhere).env("TMPDIR", elsewhere);
         command.args(["open", text(capsule), "--listen-web", "127.0.0.1:0"]);
@@ -96,13 +96,13 @@ impl Opened {
         Ok(response.text().await?)
     }
 
-    async fn sql(&self, sql: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn sql(&self, sql: &str) -> anyhow::Result<Answer> {
         let asked = self.client.post(self.url("/api/v1/sql")).json(&json!({"sql": sql})).send().await?;
         Answer::from_json(&asked.text().await?)
     }
 
     /// SIGTERM; it ends well.
-    fn terminate(mut self) -> anyhow::Result<()> {
+    pub(crate) fn terminate(mut self) -> anyhow::Result<()> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(self.child.wait()?.success());
         Ok(())

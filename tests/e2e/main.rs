@@ -41,6 +41,7 @@ mod postmortem_cli;
 mod postmortem_walk;
 mod pressure;
 mod printed;
+mod promote;
 mod python_sdk;
 mod rca;
 mod restricted;

@@ -33,6 +33,10 @@ fn resource(service: &str) -> Option<Resource> {
 }
 
 /// Spans named as given, of one service.
+pub(crate) fn number(key: &str, value: i64) -> KeyValue {
+    KeyValue { value: Some(AnyValue { value: Some(Value::IntValue(value)) }), ..text(key, "") }
+}
+
 pub(crate) fn spans(service: &str, at: u64, named: &[(&str, Vec<KeyValue>)]) -> ExportTraceServiceRequest {
     let spans = named.iter().zip(1_u64..).map(|((name, attributes), number)| Span {
         trace_id: [at.to_be_bytes(), number.to_be_bytes()].concat(),

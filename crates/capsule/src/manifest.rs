@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hindsight_model::{IncidentId, IncidentSeverity, Table};
+use hindsight_model::{IncidentId, IncidentSeverity, Promotion, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -41,6 +41,9 @@ pub struct Manifest {
     pub postmortems: Vec<String>,
     /// Whether one of them is restricted: then the capsule is, too.
     pub restricted: bool,
+    /// By table the attributes that have columns beside those of every table of this program ([`Promotion`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub promoted: BTreeMap<String, Vec<String>>,
     /// What it holds of each table; tables without rows are not named.
     pub tables: BTreeMap<String, TableCounts>,
     /// Every file beside the manifest, in the order of the archive.
@@ -119,6 +122,23 @@ fn mark_or_whether<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>
 }
 
 impl Manifest {
+    /// The attributes that [`Self::promoted`] names.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] when it names something else.
+    pub fn promotions(&self) -> Result<Vec<Promotion>> {
+        let refuse = |reason: String| Error::Manifest { reason };
+        let mut all = Vec::new();
+        for (name, attributes) in &self.promoted {
+            let table =
+                Table::from_name(name).ok_or_else(|| refuse(format!("promotes in the table `{name}`")))?;
+            for attribute in attributes {
+                all.push(Promotion::parse(table, attribute).map_err(|error| refuse(error.to_string()))?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Counts the files of each table.
     pub fn count(files: &[FileEntry]) -> BTreeMap<String, TableCounts> {
         let mut tables: BTreeMap<String, TableCounts> = BTreeMap::new();

@@ -1,5 +1,7 @@
 //! A small capsule for tests.
 
+use std::collections::BTreeMap;
+
 use hindsight_model::{IncidentId, IncidentSeverity};
 use sha2::{Digest as _, Sha256};
 
@@ -42,6 +44,7 @@ pub(crate) fn manifest(files: &[(&str, Vec<u8>)]) -> Manifest {
         },
         postmortems: vec!["PM-2026-001".to_owned()],
         restricted: false,
+        promoted: BTreeMap::new(),
         tables: Manifest::count(&files),
         files,
     }

@@ -21,6 +21,7 @@ mod clock;
 mod ids;
 mod incident;
 mod promoted;
+mod promotion;
 mod rows;
 mod schema;
 mod severity;
@@ -44,7 +45,8 @@ pub use incident::{
     Closing, Incident, IncidentResponse, IncidentRole, IncidentSeverity, IncidentStatus, IncidentTimes,
     Milestone, Reason, Suspect,
 };
-pub use promoted::{Promoted, PromotedKind, PromotedList, RESOURCE_PROMOTED, promoted_column};
+pub use promoted::{Promoted, PromotedKind, PromotedList, RESOURCE_PROMOTED, Since, promoted_column};
+pub use promotion::{Promotion, PromotionError, check_promotions, promote};
 pub use rows::{Cell, Owner, Owners, Place, Rows, dates, default_array};
 pub use schema::{exemplar_fields, span_event_fields, span_link_fields, summary_quantile_fields};
 pub use severity::severity_word;

@@ -1,12 +1,13 @@
 //! Attributes that have a typed column of their own (DESIGN §7): a fixed list, which grows from one version of the
-//! program to the next and never loses a name.
+//! program to the next and never loses a name, and behind it what the operator [promotes](crate::promote).
 
 use std::ops::Deref;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use arrow::datatypes::DataType;
 
 use crate::Table;
+use crate::promotion::{self, Promotion, PromotionError};
 
 /// The type that a promoted attribute's column has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +41,37 @@ pub struct Promoted {
     /// Column type.
     pub kind: PromotedKind,
     /// The version of the list that has it first.
-    pub since: u32,
+    pub since: Since,
+}
+
+/// When an attribute was promoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// In this version of the fixed list.
+    Version(u32),
+    /// By the operator; what the documentation of tables says of the column.
+    Operator(&'static str),
 }
 
 const fn text(attribute: &'static str, column: &'static str) -> Promoted {
-    Promoted { attribute, column, kind: PromotedKind::String, since: 1 }
+    Promoted { attribute, column, kind: PromotedKind::String, since: Since::Version(1) }
 }
 
 const fn int(attribute: &'static str, column: &'static str) -> Promoted {
-    Promoted { attribute, column, kind: PromotedKind::Int, since: 1 }
+    Promoted { attribute, column, kind: PromotedKind::Int, since: Since::Version(1) }
 }
 
 impl Promoted {
-    const fn since(self, since: u32) -> Self {
-        Self { since, ..self }
+    const fn since(self, version: u32) -> Self {
+        Self { since: Since::Version(version), ..self }
+    }
+
+    /// For as long as the process lives.
+    pub(crate) fn of_operator(attribute: &str, column: &str, kind: PromotedKind) -> Self {
+        let keep = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+        let doc = keep(format!("attribute {attribute}, promoted by your configuration"));
+        let (attribute, column) = (keep(attribute.to_owned()), keep(column.to_owned()));
+        Self { attribute, column, kind, since: Since::Operator(doc) }
     }
 }
 
@@ -113,17 +131,26 @@ const LOGS: &[Promoted] = &[
     text("session.id", "session_id").since(2),
 ];
 
+/// The list of a table that every process has.
+pub(crate) fn fixed(table: Table) -> &'static [Promoted] {
+    match table {
+        Table::Spans => SPANS,
+        Table::Logs => LOGS,
+        _ => &[],
+    }
+}
+
 /// The promoted attributes of a table's records, in the order of their columns. Of metrics' points there are none:
 /// labels of series are too varied to guess.
 #[derive(Debug)]
 pub struct PromotedList {
-    all: &'static [Promoted],
+    all: Vec<Promoted>,
     /// Positions by the length of the name: most names are ruled out by that alone.
     by_length: Vec<Vec<usize>>,
 }
 
 impl PromotedList {
-    fn new(all: &'static [Promoted]) -> Self {
+    fn new(all: Vec<Promoted>) -> Self {
         let longest = all.iter().map(|promoted| promoted.attribute.len()).max().unwrap_or(0);
         let mut by_length = vec![Vec::new(); longest + 1];
         for (position, promoted) in all.iter().enumerate() {
@@ -137,14 +164,53 @@ impl PromotedList {
         let candidates = self.by_length.get(attribute.len())?;
         candidates.iter().copied().find(|position| self.all[*position].attribute == attribute)
     }
+
+    fn mark(&self) -> String {
+        let is_first = |promoted: &Promoted| promoted.since == Since::Version(1);
+        if self.all.iter().all(is_first) {
+            return MARK_OF_1.to_owned();
+        }
+        let operators = self.all.iter().filter(|promoted| matches!(promoted.since, Since::Operator(_)));
+        operators.fold(VERSION.to_string(), |mark, promoted| format!("{mark} {}", promoted.attribute))
+    }
+
+    fn is_within(&self, mark: &str) -> bool {
+        let mut words = mark.split(' ');
+        let version =
+            words.next().and_then(|word| if word == MARK_OF_1 { Some(1) } else { word.parse().ok() });
+        let names: Vec<&str> = words.collect();
+        let is_within = |promoted: &Promoted| match promoted.since {
+            Since::Version(since) => version.is_some_and(|version: u32| since <= version),
+            Since::Operator(_) => false,
+        };
+        version.is_some()
+            && self.all.iter().all(|promoted| is_within(promoted) || names.contains(&promoted.attribute))
+    }
 }
 
 impl Deref for PromotedList {
     type Target = [Promoted];
 
     fn deref(&self) -> &[Promoted] {
-        self.all
+        &self.all
     }
+}
+
+type Lists = [PromotedList; Table::ALL.len()];
+
+static LISTS: OnceLock<Lists> = OnceLock::new();
+
+/// The lists of this process: the fixed ones with these behind them, unless they are settled.
+///
+/// # Errors
+/// When one cannot have a column.
+pub(crate) fn settle(more: &[Promotion]) -> Result<&'static Lists, PromotionError> {
+    let mut lists = Vec::with_capacity(Table::ALL.len());
+    for table in Table::ALL {
+        lists.push(PromotedList::new(promotion::with(table, more)?));
+    }
+    let lists = lists.try_into().expect("one list was pushed for each table");
+    Ok(LISTS.get_or_init(|| lists))
 }
 
 impl Table {
@@ -155,31 +221,31 @@ impl Table {
 
     /// The same, with a quick way to find one by its name.
     pub fn promoted_list(self) -> &'static PromotedList {
-        static LISTS: LazyLock<[PromotedList; Table::ALL.len()]> = LazyLock::new(|| {
-            Table::ALL.map(|table| {
-                PromotedList::new(match table {
-                    Table::Spans => SPANS,
-                    Table::Logs => LOGS,
-                    _ => &[],
-                })
-            })
-        });
-        &LISTS[self.index()]
+        let fixed = || Self::ALL.map(|table| PromotedList::new(fixed(table).to_vec()));
+        &LISTS.get_or_init(fixed)[self.index()]
     }
 
-    /// The mark of files none of whose rows has a promoted attribute in the JSON (see [`crate::Rows::all_promoted`]). It
-    /// names the version of the list, since a later one may have more.
+    /// What the operator has promoted of it.
+    pub fn promotions(self) -> Vec<Promotion> {
+        let operators =
+            self.promoted().iter().filter(|promoted| matches!(promoted.since, Since::Operator(_)));
+        let promotion = |promoted: &Promoted| Promotion {
+            table: self,
+            attribute: promoted.attribute.to_owned(),
+            kind: promoted.kind,
+        };
+        operators.map(promotion).collect()
+    }
+
+    /// The mark of files none of whose rows has a promoted attribute in the JSON (see [`crate::Rows::all_promoted`]):
+    /// the version of the list, and behind it what the operator had promoted.
     pub fn promoted_mark(self) -> String {
-        match self.promoted().iter().map(|promoted| promoted.since).max() {
-            Some(2..) => VERSION.to_string(),
-            _ => MARK_OF_1.to_owned(),
-        }
+        self.promoted_list().mark()
     }
 
     /// Whether a file with this mark has no attribute in the JSON that is promoted now.
     pub fn is_promoted_by(self, mark: &str) -> bool {
-        let version = if mark == MARK_OF_1 { Some(1) } else { mark.parse().ok() };
-        version.is_some_and(|version: u32| self.promoted().iter().all(|promoted| promoted.since <= version))
+        self.promoted_list().is_within(mark)
     }
 }
 
@@ -209,7 +275,8 @@ mod tests {
             for (position, promoted) in list.iter().enumerate() {
                 assert_eq!(list.position(promoted.attribute), Some(position));
                 assert_eq!(promoted.column, promoted.attribute.replace('.', "_"));
-                assert!(promoted.since <= VERSION, "{}", promoted.attribute);
+                let Since::Version(since) = promoted.since else { panic!("{} is fixed", promoted.attribute) };
+                assert!((1..=VERSION).contains(&since), "{}", promoted.attribute);
             }
             assert_eq!(list.position(""), None);
             assert_eq!(list.position("http.rouge"), None);
@@ -221,11 +288,28 @@ mod tests {
         for table in Table::ALL {
             assert!(table.is_promoted_by(&table.promoted_mark()), "{table}");
             assert!(table.is_promoted_by("7"), "a later list has all of ours");
-            for mark in ["false", "", "-1", "true "] {
+            for mark in ["false", "", "-1", " 2"] {
                 assert!(!table.is_promoted_by(mark), "{table} {mark}");
             }
         }
         let by_the_first = Table::ALL.map(|table| table.is_promoted_by("true"));
         assert_eq!(by_the_first, Table::ALL.map(|table| !matches!(table, Table::Logs | Table::Spans)));
+    }
+
+    #[test]
+    fn a_mark_names_what_the_operator_promoted() {
+        let list = |texts: &[&str]| {
+            let more: Vec<_> =
+                texts.iter().map(|text| Promotion::parse(Table::Logs, text).unwrap()).collect();
+            PromotedList::new(promotion::with(Table::Logs, &more).unwrap())
+        };
+        let (none, one, two) = (list(&[]), list(&["a.b"]), list(&["c:int", "a.b"]));
+        assert_eq!([none.mark(), one.mark(), two.mark()], ["2", "2 a.b", "2 c a.b"]);
+        for (list, marks) in
+            [(&none, [true, true, true]), (&one, [false, true, true]), (&two, [false, false, true])]
+        {
+            assert_eq!(["2", "2 a.b", "2 c a.b"].map(|mark| list.is_within(mark)), marks, "{list:?}");
+        }
+        assert!(!none.is_within("1 enduser.id"));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 
-use crate::{RESOURCE_PROMOTED, Table};
+use crate::{Promoted, RESOURCE_PROMOTED, Table};
 
 pub(crate) fn of(table: Table) -> SchemaRef {
     static SCHEMAS: LazyLock<[SchemaRef; 6]> = LazyLock::new(|| Table::ALL.map(build));
@@ -16,6 +16,11 @@ pub(crate) fn of(table: Table) -> SchemaRef {
 }
 
 fn build(table: Table) -> SchemaRef {
+    Arc::new(Schema::new(fields(table, table.promoted())))
+}
+
+/// The columns of a table whose records have these attributes promoted.
+pub(crate) fn fields(table: Table, promoted: &[Promoted]) -> Vec<Field> {
     let mut fields = vec![
         required("tenant", DataType::Utf8),
         required("date", DataType::Date32),
@@ -27,11 +32,11 @@ fn build(table: Table) -> SchemaRef {
         Table::Spans => fields.extend(span_fields()),
         _ => fields.extend(metric_fields(table)),
     }
-    fields.extend(table.promoted().iter().map(|p| optional(p.column, p.kind.data_type())));
+    fields.extend(promoted.iter().map(|p| optional(p.column, p.kind.data_type())));
     fields.push(required("attributes", DataType::Utf8));
     fields.push(required("dropped_attributes_count", DataType::Int64));
     fields.extend(shared_fields());
-    Arc::new(Schema::new(fields))
+    fields
 }
 
 /// Resource and scope columns, on every table.

@@ -1,7 +1,7 @@
 //! What the tables, views and their columns hold, in words: one sentence for each, for `\d`, the relation
 //! `documentation` and `docs/tables.md`.
 
-use hindsight_model::Table;
+use hindsight_model::{Since, Table};
 
 use crate::views::VIEWS;
 
@@ -161,8 +161,18 @@ fn of_promoted(column: &str) -> &'static str {
         "enduser_id" => "the user as the application knows them, attribute enduser.id",
         "user_id" => "the user, attribute user.id",
         "session_id" => "the user's session, attribute session.id",
-        _ => "",
+        _ => of_operators(column),
     }
+}
+
+/// What the operator has promoted.
+fn of_operators(column: &str) -> &'static str {
+    let all = Table::ALL.into_iter().flat_map(Table::promoted);
+    let docs = all.filter(|promoted| promoted.column == column).find_map(|promoted| match promoted.since {
+        Since::Operator(doc) => Some(doc),
+        Since::Version(_) => None,
+    });
+    docs.unwrap_or("")
 }
 
 fn of_viewed(view: &str, column: &str) -> &'static str {

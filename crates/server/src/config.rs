@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hindsight_model::{Table, Tenant, parse_duration};
+use hindsight_model::{Promotion, Table, Tenant, parse_duration};
 use hindsight_notify::{NotifyConfig, ReceiverConfig};
 use hindsight_store::{RetentionRule, TablesLocation, TablesUrl};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::access::{self, NamedToken, TokenFile, TokenSetting};
 use crate::compaction::CompactionFile;
 use crate::limits::LimitsFile;
+use crate::promote::{self, PromoteFile};
 use crate::query_settings::QueryFile;
 use crate::search::SearchFile;
 use crate::{CompactionSettings, LimitSettings, NotifySettings, Overrides, QuerySettings, SearchSettings};
@@ -175,6 +176,8 @@ pub struct Config {
     pub query: QuerySettings,
     /// When small files become large ones.
     pub compaction: CompactionSettings,
+    /// Attributes with columns of their own.
+    pub promote: Setting<Vec<Promotion>>,
     /// Full-text indexes.
     pub search: SearchSettings,
     /// Who is told of alerts.
@@ -203,6 +206,8 @@ struct File {
     query: QueryFile,
     #[serde(default)]
     compaction: CompactionFile,
+    #[serde(default)]
+    promote: PromoteFile,
     #[serde(default)]
     search: SearchFile,
     #[serde(default)]
@@ -306,6 +311,7 @@ impl Config {
             limits: LimitSettings::load(&file.limits)?,
             query: QuerySettings::load(&file.query)?,
             compaction: CompactionSettings::load(&file.compaction)?,
+            promote: promote::load(&file.promote)?,
             search: SearchSettings::load(&file.search)?,
             notify: NotifySettings::load(&file.notify, &file.receivers, &workspace.value)?,
             workspace,
@@ -389,6 +395,7 @@ impl Config {
             ),
             row("ingest.retention", &self.retention, span_text(self.retention.value)),
             row("retention", &self.retention_rules, describe_rules(&self.retention_rules.value)),
+            row("promote", &self.promote, promote::describe(&self.promote.value)),
         ];
         rows.extend(self.compaction.describe());
         rows.extend(self.limits.describe());
@@ -397,6 +404,15 @@ impl Config {
         rows.extend(self.notify.describe());
         rows
     }
+}
+
+/// What the `hindsight.toml` of a workspace promotes, whatever else it says.
+///
+/// # Errors
+/// When the file cannot be read or asks for what cannot be.
+pub fn promoted_in(workspace: &Path) -> Result<Vec<Promotion>, ConfigError> {
+    let file = read_file(&workspace.join("hindsight.toml"))?;
+    Ok(promote::load(&file.promote)?.value)
 }
 
 /// The nearest folder upward that has a `hindsight.toml`, else the current one.

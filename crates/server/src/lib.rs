@@ -36,6 +36,7 @@ mod overrides;
 mod pages;
 mod pg;
 mod pressure;
+mod promote;
 mod query_settings;
 mod search;
 mod server;
@@ -49,7 +50,7 @@ pub use capsule::{
     unpack_capsule,
 };
 pub use compaction::CompactionSettings;
-pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting};
+pub use config::{Config, ConfigError, ConfigSource, PgTls, Setting, promoted_in};
 pub use error::{Error, Result};
 pub use limits::LimitSettings;
 pub use notifications::NotifySettings;

@@ -306,6 +306,7 @@ fn dead_notifications(state: &State) -> DeadNotifications {
 pub fn store_options(config: &Config) -> StoreOptions {
     let mut options = StoreOptions::new(config.data_dir.value.clone());
     options.tables = config.tables.value.clone();
+    options.promote.clone_from(&config.promote.value);
     options.seal_bytes = config.seal_bytes.value;
     options.seal_age = config.seal_age.value;
     options.head_bytes_max = config.head_bytes_max.value;

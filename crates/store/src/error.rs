@@ -118,6 +118,9 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// An attribute cannot have the column that the configuration or a table asks for.
+    #[error("promote: {0}")]
+    Promotion(#[from] hindsight_model::PromotionError),
     /// The catalogue lists a file that the Delta log does not: it is read again before the next attempt.
     #[error("the log of the table {table} does not list {path} any more")]
     OutOfStep {

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hindsight_model::Promotion;
 use hindsight_otlp::Limits;
 use hindsight_wal::{Files, StdFiles};
 
@@ -24,6 +25,9 @@ pub struct StoreOptions {
     pub data_dir: PathBuf,
     /// Where the tables are. Default [`TablesLocation::Local`].
     pub tables: TablesLocation,
+    /// Attributes that get columns, beside those of every table and those that were promoted in a table before. Default
+    /// none.
+    pub promote: Vec<Promotion>,
     /// The head is sealed when it holds this many bytes of memory. Default 64 MiB.
     pub seal_bytes: usize,
     /// The head is sealed when its oldest row has been in it this long. Default 60 s.
@@ -67,6 +71,7 @@ impl StoreOptions {
         Self {
             data_dir: data_dir.into(),
             tables: TablesLocation::default(),
+            promote: Vec::new(),
             seal_bytes: 64 * 1024 * 1024,
             seal_age: Duration::from_secs(60),
             seal_retry: Duration::from_secs(5),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hindsight_model::{Clock, SystemTable, Table, Tenant};
+use hindsight_model::{Clock, Promotion, SystemTable, Table, Tenant};
 use hindsight_otlp::Interner;
 use hindsight_wal::{Options, Position, Wal};
 use jiff::Timestamp;
@@ -116,7 +116,7 @@ impl Store {
             remove_unfinished(&dir).map_err(Error::io("clean up the directory", &dir))?;
         }
         let live = Arc::new(Live::default());
-        let sealer = open_tables(&tables, node_id(&data_dir)?, &live).await?;
+        let sealer = open_tables(&tables, node_id(&data_dir)?, &options.promote, &live).await?;
         let covered = sealer.covered().await?;
         let counters = Arc::new(Counters::default());
         let interner = Arc::new(Interner::new());
@@ -373,15 +373,25 @@ impl Sealer {
     }
 }
 
-/// Reads all Delta logs at once, since each may be far away.
-async fn open_tables(tables: &TablesStorage, node: hindsight_model::NodeId, live: &Live) -> Result<Sealer> {
-    let opened = Table::ALL.map(|table| async move {
-        let log = TableLog::open(table, tables, node).await?;
-        let blocks = log.blocks()?;
-        Ok::<_, Error>((log, blocks))
-    });
+/// Reads all Delta logs at once, since each may be far away. They tell which columns the tables have beside those of every
+/// table of ours; only then can anything be said of their files.
+async fn open_tables(
+    tables: &TablesStorage,
+    node: hindsight_model::NodeId,
+    promote: &[Promotion],
+    live: &Live,
+) -> Result<Sealer> {
+    let opened = Table::ALL.map(|table| TableLog::open(table, tables, node));
+    let opened = futures::future::try_join_all(opened).await?;
+    let mut promotions = Vec::new();
+    for log in &opened {
+        promotions.extend(log.promotions()?);
+    }
+    promotions.extend_from_slice(promote);
+    hindsight_model::promote(&promotions)?;
     let mut logs = Vec::with_capacity(Table::ALL.len());
-    for (log, blocks) in futures::future::try_join_all(opened).await? {
+    for log in opened {
+        let blocks = log.blocks()?;
         let mut state = live.write();
         for block in &blocks {
             state.raise_watermark(&block.tenant, block.max_timestamp);

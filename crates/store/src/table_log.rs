@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, FieldRef, Schema};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
-use deltalake::kernel::{Action, Add, LogicalFileView, StructType, Transaction};
+use deltalake::kernel::{Action, Add, LogicalFileView, MetadataValue, StructType, Transaction};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError};
-use hindsight_model::{NodeId, Table, Tenant, timestamp_from_micros};
+use hindsight_model::{NodeId, Promotion, Table, Tenant, timestamp_from_micros};
 use jiff::Timestamp;
 use object_store::path::Path;
 
@@ -52,6 +53,9 @@ impl std::fmt::Debug for TableLog {
             .finish()
     }
 }
+
+/// In a column's metadata: the attribute that an operator has promoted to it, as a [`Promotion`] is written.
+const PROMOTED_KEY: &str = "hindsight.promoted";
 
 impl TableLog {
     /// Opens the log of `table`; the table need not exist.
@@ -229,9 +233,32 @@ impl TableLog {
         self.read_state().await?.ok_or_else(|| failed(error))
     }
 
-    /// The table's columns, as Delta writes them.
+    /// The table's columns, as Delta writes them: those of the operator say which attribute they hold.
     fn columns(&self) -> Result<StructType, DeltaTableError> {
-        self.table.schema().as_ref().try_into_kernel().map_err(|error: arrow::error::ArrowError| error.into())
+        let promotions = self.table.promotions();
+        let field = |field: &FieldRef| {
+            let promotion = promotions.iter().find(|promotion| promotion.column() == *field.name())?;
+            let attribute = HashMap::from([(PROMOTED_KEY.to_owned(), promotion.to_string())]);
+            Some(Field::clone(field).with_metadata(attribute))
+        };
+        let schema = self.table.schema();
+        let fields = schema.fields().iter().map(|plain| field(plain).map_or(Arc::clone(plain), Arc::new));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        (&schema).try_into_kernel().map_err(|error: arrow::error::ArrowError| error.into())
+    }
+
+    /// What an operator has promoted in this table, by whatever configuration.
+    ///
+    /// # Errors
+    /// [`Error::Promotion`] when the table says something that no program of ours has written.
+    pub(crate) fn promotions(&self) -> Result<Vec<Promotion>> {
+        let Some(state) = &self.state else { return Ok(Vec::new()) };
+        let schema = state.schema();
+        let texts = schema.fields().filter_map(|field| match field.metadata().get(PROMOTED_KEY)? {
+            MetadataValue::String(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.map(|text| Promotion::parse(self.table, text).map_err(Error::from)).collect()
     }
 
     async fn reload(&mut self) -> Result<()> {

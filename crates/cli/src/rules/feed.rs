@@ -76,6 +76,8 @@ async fn open(workspace: &Path, fixture: &Fixture, start: Timestamp) -> anyhow::
     let clock = Arc::new(LogicalClock::starting_at(start));
     let mut options = StoreOptions::new(folder.path().to_owned());
     options.durability = Durability::Flush;
+    // A rule may name the columns that it has where it runs.
+    options.promote = hindsight_server::promoted_in(workspace)?;
     // Ten years: a test may look at any day, and the store is gone when it ends.
     options.retention = std::time::Duration::from_secs(10 * 366 * 86_400);
     let store = Store::open(options, Arc::<LogicalClock>::clone(&clock) as Arc<dyn Clock>).await?;

@@ -117,12 +117,20 @@ pub async fn export_capsule(
         window,
         postmortems: documents,
         restricted,
+        promoted: promoted(),
         tables: Manifest::count(&files),
         files,
     };
     let export = CapsuleExport { layout: Layout::of(&manifest)?, manifest, parts, excerpt };
     state.audit(&audited(&export), now).await?;
     Ok(export)
+}
+
+/// What the operator has promoted, by table.
+fn promoted() -> BTreeMap<String, Vec<String>> {
+    let tables = Table::ALL.map(|table| (table.name().to_owned(), table.promotions()));
+    let named = tables.into_iter().filter(|(_, promotions)| !promotions.is_empty());
+    named.map(|(table, all)| (table, all.iter().map(ToString::to_string).collect())).collect()
 }
 
 impl CapsuleExport {

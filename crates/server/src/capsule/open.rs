@@ -62,6 +62,8 @@ pub async fn unpack_capsule(
         Ok::<_, CapsuleError>((manifest, sha256, incident))
     });
     let (manifest, sha256, incident) = unpacking.await.map_err(CapsuleError::Stopped)??;
+    // Before anything asks for a table's columns.
+    hindsight_model::promote(&manifest.promotions()?).map_err(hindsight_store::Error::from)?;
     plant(&data_dir, &Tenant::default(), plants(&manifest, &unpacked), manifest.exported_at).await?;
     let state = State::open(data_dir.join("state.db")).await?;
     let put = state.put_record(&Tenant::default(), &incident.record).await;
