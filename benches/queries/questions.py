@@ -40,6 +40,10 @@ QUESTIONS = {
         "SELECT attributes->>'enduser.id' AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
         "SELECT enduser_id AS who, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
         True, 0),
+    "logs: top 10 of an attribute without a column": (
+        "SELECT attributes->>'thread.name' AS thread, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
+        f"SELECT {attribute('thread.name')} AS thread, count(*) AS n FROM logs GROUP BY 1 ORDER BY 2 DESC NULLS LAST, 1 LIMIT 10",
+        True, 0),
     "spans: a trace by its id": (
         "SELECT timestamp, span_id, parent_span_id, service_name, name, duration_nano, attributes FROM spans"
         " WHERE trace_id = '{trace}'", None, False, 0),

@@ -42,6 +42,9 @@ pub(crate) fn narrows(filter: &Arc<dyn PhysicalExpr>) -> bool {
 /// A text or null for each of some columns.
 pub(crate) type Values = Vec<Option<String>>;
 
+/// The rows of a page, and what they have in some columns where that is the same for all.
+pub(crate) type Constant = (Range<u64>, Option<Values>);
+
 /// The pages of some groups of rows that are left to read.
 #[derive(Debug)]
 pub(crate) struct Pages {
@@ -82,20 +85,39 @@ impl Pages {
         Ok(Some(kept.map(|(_, rows)| rows).collect()))
     }
 
-    /// The pages of `groups` as rows from the block's first, those of one value in each of some columns of texts with
-    /// these; pages of the first column. `None` when the block does not say where they begin.
+    /// The pages of `groups` that may have a row for which `filter` is true, as rows from the block's first; those of one
+    /// value in each of some columns of texts, and without a row for which `but` is true, with these values. Pages of the
+    /// first column; `None` when the block does not say where they begin.
     pub(crate) fn constant(
         footer: Arc<ParquetMetaData>,
         schema: SchemaRef,
         groups: Vec<usize>,
         columns: &[String],
-    ) -> Option<Vec<(Range<u64>, Option<Values>)>> {
-        let (base, _) = bounds_of(&footer, &schema, columns.first()?)?;
-        let pages = Self::over(footer, schema, groups, base)?;
-        let columns = columns.iter().map(|column| pages.values(column)).collect::<Option<Vec<_>>>()?;
-        let values =
-            |page: usize| columns.iter().map(|column| column[page].clone()).collect::<Option<Values>>();
-        Some(pages.rows.iter().cloned().enumerate().map(|(page, rows)| (rows, values(page))).collect())
+        filter: Option<&Arc<dyn PhysicalExpr>>,
+        but: Option<&Arc<dyn PhysicalExpr>>,
+    ) -> Result<Option<Vec<Constant>>> {
+        let base = columns.first().and_then(|first| Some(bounds_of(&footer, &schema, first)?.0));
+        let Some(pages) = base.and_then(|base| Self::over(footer, schema, groups, base)) else {
+            return Ok(None);
+        };
+        let Some(columns) = columns.iter().map(|column| pages.values(column)).collect::<Option<Vec<_>>>()
+        else {
+            return Ok(None);
+        };
+        let kept = filter.map(|filter| pages.keep(filter)).transpose()?.flatten();
+        let has_other = match but {
+            // Without an answer every page may have one.
+            Some(but) => Some(pages.keep(but)?.unwrap_or_else(|| vec![true; pages.rows.len()])),
+            None => None,
+        };
+        let values = |page: usize| {
+            let is_whole = has_other.as_ref().is_none_or(|has_other| !has_other[page]);
+            let values = columns.iter().map(|column| column[page].clone());
+            if is_whole { values.collect::<Option<Values>>() } else { None }
+        };
+        let pages = pages.rows.iter().cloned().enumerate();
+        let pages = pages.filter(|(page, _)| kept.as_ref().is_none_or(|kept| kept[*page]));
+        Ok(Some(pages.map(|(page, rows)| (rows, values(page))).collect()))
     }
 
     /// For each page the value that all its rows have in a column of texts, when the bounds say so.

@@ -98,9 +98,10 @@ impl BlockScan {
         }
     }
 
-    /// The same scan without the pages that `counts` takes; `None` where it does more than read columns.
+    /// The same scan without the pages that `counts` takes; `None` where it does more than read columns. Whether its
+    /// filter allows that is for `counts` to know.
     pub(crate) fn counting(&self, counts: Arc<PageCounts>) -> Option<Self> {
-        let is_plain = self.filter().is_none() && self.counts.is_none() && !self.by_series;
+        let is_plain = self.counts.is_none() && !self.by_series && self.first.is_none();
         is_plain.then(|| Self { counts: Some(counts), executions: Arc::default(), ..self.clone() })
     }
 

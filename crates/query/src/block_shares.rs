@@ -232,7 +232,8 @@ impl Opening {
         if let Some(key) = self.by_series {
             outlook.parts = Some(self.series(file, &footer, &outlook, key, shares).await?);
         } else if let Some(counting) = &self.counts {
-            outlook.ranges = counting.left_to_read(footer, schema, outlook.groups.clone());
+            let (groups, filter) = (outlook.groups.clone(), self.filter.as_ref());
+            outlook.ranges = counting.left_to_read(footer, schema, groups, filter)?;
         } else if let Some(first) = self.first {
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
         } else if outlook.groups.len() < shares && self.schema.fields().iter().any(|field| is_dear(field)) {

@@ -68,6 +68,7 @@ mod usage;
 mod view_equality;
 mod views;
 mod wanted;
+mod whole_pages;
 mod yielding;
 
 pub mod output;

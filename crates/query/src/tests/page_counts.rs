@@ -52,6 +52,82 @@ proptest! {
     }
 }
 
+type Passes = Box<dyn Fn(i64) -> bool>;
+
+/// Filters of which bounds tell, and some of which they do not, with what each says of the row of that number.
+fn filters(from: i64, to: i64) -> Vec<(String, Passes)> {
+    let time = |number: i64| format!("to_timestamp_micros({})", TEN + number);
+    let (begin, end) = (time(from), time(to));
+    vec![
+        (
+            format!("timestamp >= {begin} AND timestamp < {end}"),
+            Box::new(move |row| (from..to).contains(&row)),
+        ),
+        (format!("{begin} < timestamp"), Box::new(move |row| row > from)),
+        (format!("timestamp <= {end} AND severity_number >= 9"), Box::new(move |row| row <= to)),
+        (format!("timestamp = {begin}"), Box::new(move |row| row == from)),
+        (format!("timestamp > {begin} AND severity_number > 9"), Box::new(|_| false)),
+        (format!("timestamp > {begin} OR timestamp < {end}"), Box::new(move |row| row > from || row < to)),
+        (format!("timestamp > {begin} AND body = ''"), Box::new(move |row| row > from)),
+        (format!("timestamp > {begin} AND service_name = 'a'"), Box::new(move |row| row > from)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn they_are_as_many_as_pass_a_filter(from in -3..43_i64, length in 0..43_i64) {
+        // Two services, whose rows lie one after the other and each over all of the time.
+        let service = |number: i64| if number % 2 == 0 { "a" } else { "b" };
+        let rows: Vec<_> = (0..40_i64)
+            .map(|number| {
+                json!({"timestamp": TEN + number, "timestamp_source": "time", "body": "", "tenant": "default",
+                    "service_name": service(number), "severity_number": 9})
+            })
+            .collect();
+        let dir = tempfile::tempdir().unwrap();
+        let options = QueryOptions { threads: 2, ..QueryOptions::default() };
+        let engine = QueryEngine::new(Arc::new(small_pages(dir.path(), &rows)), Vec::new(), options).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        for (filter, passes) in filters(from, from + length) {
+            let mut expected = BTreeMap::<&str, i64>::new();
+            let of_a = filter.contains("service_name");
+            for number in (0..40).filter(|number| passes(*number)).filter(|number| !of_a || number % 2 == 0) {
+                *expected.entry(service(number)).or_default() += 1;
+            }
+            let sql = format!("SELECT service_name, count(*) FROM logs WHERE {filter} GROUP BY 1 ORDER BY 1");
+            let answer = runtime.block_on(engine.sql(SqlRequest::new(&sql))).unwrap().rows().unwrap();
+            let found: Vec<_> = answer.iter().map(|row| (row[0].to_string(), row[1].to_string())).collect();
+            let expected = expected.iter().map(|(service, rows)| ((*service).to_owned(), rows.to_string()));
+            prop_assert_eq!(found, expected.collect::<Vec<_>>(), "{}", filter);
+        }
+    }
+}
+
+#[test]
+fn pages_that_pass_a_filter_whole_are_not_read() {
+    let rows: Vec<_> = (0..40_i64)
+        .map(|number| {
+            json!({"timestamp": TEN + number, "timestamp_source": "time", "body": "", "tenant": "default",
+                "service_name": "a", "severity_number": 9})
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let options = QueryOptions { threads: 2, ..QueryOptions::default() };
+    let engine = QueryEngine::new(Arc::new(small_pages(dir.path(), &rows)), Vec::new(), options).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let from = TEN + 11;
+    let sql = format!(
+        "EXPLAIN ANALYZE SELECT service_name, count(*) FROM logs WHERE timestamp >= to_timestamp_micros({from}) GROUP BY 1"
+    );
+    let answer = runtime.block_on(engine.sql(SqlRequest::new(&sql))).unwrap().rows().unwrap();
+    let plan = answer.iter().map(|row| row[1].to_string()).collect::<String>();
+    let scan = plan.lines().find(|line| line.contains("DataSourceExec")).unwrap();
+    // The page with the tenth row, which begins before it.
+    assert!(scan.contains("counted by their bounds") && scan.contains("output_rows=3, "), "{scan}");
+}
+
 #[test]
 fn what_is_left_is_read_by_all_workers() {
     // Two pages.

@@ -192,7 +192,13 @@ fn open_column(
 fn columns_of(block: &BlockFile, metadata: &ArrowReaderMetadata) -> Result<Vec<Column>> {
     let (wanted, have) = (file_schema(block.table), metadata.schema());
     if let Some(extra) = have.fields().iter().find(|field| wanted.index_of(field.name()).is_err()) {
-        return Err(foreign(block, format!("it has a column `{}` of its own", extra.name())));
+        return Err(foreign(
+            block,
+            format!(
+                "it has a column `{}` of its own; if another node promotes more attributes, give this one the same `[promote]` and start it again",
+                extra.name()
+            ),
+        ));
     }
     let column = |field: &Arc<Field>| match have.index_of(field.name()) {
         Ok(place) if have.field(place).data_type() != field.data_type() => {
