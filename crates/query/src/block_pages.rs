@@ -7,13 +7,14 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
-use arrow::compute::cast;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType, UInt64Type};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_expr::expressions::{Column as PhysicalColumn, DynamicFilterPhysicalExpr};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion_datasource::morsel::{MorselPlan, MorselPlanner};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -86,8 +87,8 @@ impl Pages {
     }
 
     /// The pages of `groups` that may have a row for which `filter` is true, as rows from the block's first; those of one
-    /// value in each of some columns of texts, and without a row for which `but` is true, with these values. Pages of the
-    /// first column; `None` when the block does not say where they begin.
+    /// value in each of some columns of texts, and without a row for which `but` is true, with these values. Pages of
+    /// whichever of the columns has the most; `None` when the block does not say where they begin.
     pub(crate) fn constant(
         footer: Arc<ParquetMetaData>,
         schema: SchemaRef,
@@ -96,7 +97,14 @@ impl Pages {
         filter: Option<&Arc<dyn PhysicalExpr>>,
         but: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Option<Vec<Constant>>> {
-        let base = columns.first().and_then(|first| Some(bounds_of(&footer, &schema, first)?.0));
+        let compared = but.map(collect_columns).unwrap_or_default();
+        let names = columns.iter().map(String::as_str).chain(compared.iter().map(PhysicalColumn::name));
+        let places = names.filter_map(|name| Some(bounds_of(&footer, &schema, name)?.0));
+        let pages = |place: &usize| -> usize {
+            let offsets = groups.iter().filter_map(|group| footer.offset_index()?.get(*group)?.get(*place));
+            offsets.map(|column| column.page_locations().len()).sum()
+        };
+        let base = places.max_by_key(pages);
         let Some(pages) = base.and_then(|base| Self::over(footer, schema, groups, base)) else {
             return Ok(None);
         };
@@ -126,8 +134,7 @@ impl Pages {
         let text = |array: ArrayRef| cast(&array, &DataType::Utf8View).ok();
         let (low, high) = (text(self.min_values(&of)?)?, text(self.max_values(&of)?)?);
         let (low, high) = (low.as_string_view_opt()?, high.as_string_view_opt()?);
-        let nulls = self.null_counts(&of)?;
-        let nulls = nulls.as_primitive_opt::<UInt64Type>()?;
+        let nulls = self.nulls(column)?;
         let value = |(page, rows): (usize, &Range<u64>)| {
             if nulls.is_null(page) {
                 return None;
@@ -216,21 +223,69 @@ impl Pages {
         Some(ranges)
     }
 
+    /// Where among the pages of a column those are that hold each page's rows; `None` when they hold others. A column may
+    /// have one page for all of a group, as it has for a value that all rows share.
+    fn places(&self, column: usize) -> Option<Vec<Place>> {
+        let (mut places, mut next) = (Vec::with_capacity(self.rows.len()), 0);
+        for group in &self.groups {
+            let own = self.begins(*group, column)?.count() as u64;
+            let base = self.begins(*group, self.base)?.count() as u64;
+            if own == 1 && base > 1 {
+                let rows = u64::try_from(self.footer.row_groups().get(*group)?.num_rows()).ok()?;
+                places.extend((0..base).map(|_| Place { page: next, shared: Some(rows) }));
+            } else if self.begins(*group, column)?.eq(self.begins(*group, self.base)?) {
+                places.extend((next..next + own).map(|page| Place { page, shared: None }));
+            } else {
+                return None;
+            }
+            next += own;
+        }
+        Some(places)
+    }
+
     /// A bound of each page; `None` when the column has other pages.
-    fn bounds<T>(
+    fn bounds(
         &self,
         column: &str,
-        read: impl Fn(&StatisticsConverter<'_>, &ParquetColumnIndex, &ParquetOffsetIndex) -> ParquetResult<T>,
-    ) -> Option<T> {
-        let (place, bounds) = bounds_of(&self.footer, &self.schema, column)?;
-        let alike = |group: &usize| {
-            Some(place == self.base || self.begins(*group, place)?.eq(self.begins(*group, self.base)?))
-        };
-        if !self.groups.iter().all(|group| alike(group) == Some(true)) {
-            return None;
+        read: impl Fn(
+            &StatisticsConverter<'_>,
+            &ParquetColumnIndex,
+            &ParquetOffsetIndex,
+        ) -> ParquetResult<ArrayRef>,
+    ) -> Option<ArrayRef> {
+        let (column, bounds) = bounds_of(&self.footer, &self.schema, column)?;
+        let found = read(&bounds, self.footer.column_index()?, self.footer.offset_index()?).ok()?;
+        if column == self.base {
+            return Some(found);
         }
-        read(&bounds, self.footer.column_index()?, self.footer.offset_index()?).ok()
+        let places = self.places(column)?;
+        let places: UInt64Array = places.into_iter().map(|place| Some(place.page)).collect();
+        take(&found, &places, None).ok()
     }
+
+    /// How many nulls each page has, where that is known.
+    fn nulls(&self, column: &str) -> Option<UInt64Array> {
+        let nulls = self.bounds(column, |bounds, index, offsets| {
+            Ok(Arc::new(bounds.data_page_null_counts(index, offsets, &self.groups)?))
+        })?;
+        let places = self.places(bounds_of(&self.footer, &self.schema, column)?.0)?;
+        let of_page = |((nulls, place), rows): ((Option<u64>, Place), &Range<u64>)| match place.shared {
+            None => nulls,
+            Some(_) if nulls == Some(0) => nulls,
+            Some(all) => (nulls == Some(all)).then_some(rows.end - rows.start),
+        };
+        Some(
+            nulls.as_primitive_opt::<UInt64Type>()?.iter().zip(places).zip(&self.rows).map(of_page).collect(),
+        )
+    }
+}
+
+/// The page of a column that holds a page's rows.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    page: u64,
+    /// All rows of the group, when it holds them all.
+    shared: Option<u64>,
 }
 
 impl PruningStatistics for Pages {
@@ -251,9 +306,7 @@ impl PruningStatistics for Pages {
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column.name(), |bounds, index, offsets| {
-            Ok(Arc::new(bounds.data_page_null_counts(index, offsets, &self.groups)?) as ArrayRef)
-        })
+        Some(Arc::new(self.nulls(column.name())?))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {

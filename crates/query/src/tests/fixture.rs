@@ -15,7 +15,8 @@ const DAY: i64 = 86_400_000_000;
 /// One row by column; columns left out are null, or empty where null is not allowed.
 pub(super) fn batch(table: Table, rows: &[Value]) -> RecordBatch {
     let schema = table.schema();
-    let mut decoder = arrow::json::ReaderBuilder::new(Arc::clone(&schema)).build_decoder().unwrap();
+    let decoder = arrow::json::ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(rows.len().max(1));
+    let mut decoder = decoder.build_decoder().unwrap();
     for row in rows {
         let mut row = row.clone();
         for field in schema.fields().iter().filter(|field| !field.is_nullable()) {

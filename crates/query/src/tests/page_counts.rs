@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hindsight_model::{SqlRequest, SqlSource};
+use hindsight_model::{LogicalClock, Signal, SqlRequest, SqlSource, Tenant};
+use hindsight_otlp::Encoding;
+use hindsight_store::{Ingest, Store, StoreOptions};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -147,4 +149,61 @@ fn what_is_left_is_read_by_all_workers() {
     let scan = plan.lines().find(|line| line.contains("counted by their bounds")).unwrap();
     assert!(scan.contains("output_rows=6, "), "{scan}");
     assert!(!scan.contains("output_rows_skew=100%"), "one worker read it all: {scan}");
+}
+
+/// So many logs of a service as one request, a microsecond between two, from a time on.
+fn logs(service: &str, from: i64, count: i64) -> Ingest {
+    let record = |number: i64| format!(r#"{{"timeUnixNano":"{}000","severityNumber":9}}"#, from + number);
+    let records = (0..count).map(record).collect::<Vec<_>>().join(",");
+    let resource =
+        format!(r#"{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service}"}}}}]}}"#);
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{resource},"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#
+    );
+    let body = body.into_bytes().into();
+    Ingest { tenant: Tenant::default(), signal: Signal::Logs, encoding: Encoding::Json, body, sender: None }
+}
+
+/// In a block of ours a value that all rows of a group share has one page, whatever pages the others have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_one_service_is_counted_by_the_pages_of_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = jiff::Timestamp::from_microsecond(TEN + 60_000_000).unwrap();
+    let store =
+        Store::open(StoreOptions::new(dir.path()), Arc::new(LogicalClock::starting_at(now))).await.unwrap();
+    // The first group of rows is of the first service alone.
+    for (service, rows) in [("a", 140_000), ("b", 20_000)] {
+        for from in (0..rows).step_by(20_000) {
+            store.ingest(logs(service, TEN + from, 20_000)).await.unwrap();
+        }
+    }
+    assert_eq!(store.seal().await.unwrap().blocks, 1);
+    let options = QueryOptions { threads: 2, ..QueryOptions::default() };
+    let engine = QueryEngine::new(Arc::new(store.clone()), Vec::new(), options).unwrap();
+    for (from, to) in [(0, 140_000), (0, 1), (30_000, 100_000), (5_000, 15_000), (131_071, 131_073), (7, 7)] {
+        let within = format!(
+            "timestamp >= to_timestamp_micros({}) AND timestamp < to_timestamp_micros({})",
+            TEN + from,
+            TEN + to
+        );
+        let sql = format!("SELECT service_name, count(*) FROM logs WHERE {within} GROUP BY 1 ORDER BY 1");
+        let answer = engine.sql(SqlRequest::new(&sql)).await.unwrap().rows().unwrap();
+        let found: Vec<_> = answer.iter().map(|row| (row[0].to_string(), row[1].to_string())).collect();
+        let of_b = to.min(20_000) - from.min(20_000);
+        let expected = [("a", to - from), ("b", of_b)].into_iter().filter(|(_, rows)| *rows > 0);
+        let expected: Vec<_> =
+            expected.map(|(service, rows)| (service.to_owned(), rows.to_string())).collect();
+        assert_eq!(found, expected, "{from}..{to}");
+        let answer =
+            engine.sql(SqlRequest::new(format!("EXPLAIN ANALYZE {sql}"))).await.unwrap().rows().unwrap();
+        let plan = answer.iter().map(|row| row[1].to_string()).collect::<String>();
+        let scan = plan.lines().find(|line| line.contains("DataSourceExec"));
+        let all = scan.is_some_and(|scan| scan.contains("output_rows=160.0 K"));
+        assert!(!all, "{from}..{to}: {plan}");
+        if (from, to) == (30_000, 100_000) {
+            // A page at either end of the time, and the one with both services.
+            assert!(scan.unwrap().contains("output_rows=61.44 K, "), "{plan}");
+        }
+    }
+    store.shutdown().await.unwrap();
 }
