@@ -229,6 +229,8 @@ mod tests {
             let error = with(Table::Logs, &of(Table::Logs, &texts)).unwrap_err().to_string();
             assert!(error.contains(reason), "{texts:?}: {error}");
         }
+        // Decoding keeps a bit for each.
+        assert!(promoted::fixed(Table::Spans).len() + PROMOTIONS_MAX <= 64);
         let many: Vec<String> = (0..=PROMOTIONS_MAX).map(|number| format!("a{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let error = with(Table::Spans, &of(Table::Spans, &many)).unwrap_err();

@@ -254,13 +254,12 @@ impl Pages {
         ) -> ParquetResult<ArrayRef>,
     ) -> Option<ArrayRef> {
         let (column, bounds) = bounds_of(&self.footer, &self.schema, column)?;
+        let places = if column == self.base { Vec::new() } else { self.places(column)? };
         let found = read(&bounds, self.footer.column_index()?, self.footer.offset_index()?).ok()?;
-        if column == self.base {
+        if places.iter().all(|place| place.shared.is_none()) {
             return Some(found);
         }
-        let places = self.places(column)?;
-        let places: UInt64Array = places.into_iter().map(|place| Some(place.page)).collect();
-        take(&found, &places, None).ok()
+        take(&found, &UInt64Array::from_iter_values(places.iter().map(|place| place.page)), None).ok()
     }
 
     /// How many nulls each page has, where that is known.
@@ -268,15 +267,14 @@ impl Pages {
         let nulls = self.bounds(column, |bounds, index, offsets| {
             Ok(Arc::new(bounds.data_page_null_counts(index, offsets, &self.groups)?))
         })?;
+        let nulls = nulls.as_primitive_opt::<UInt64Type>()?;
         let places = self.places(bounds_of(&self.footer, &self.schema, column)?.0)?;
         let of_page = |((nulls, place), rows): ((Option<u64>, Place), &Range<u64>)| match place.shared {
             None => nulls,
             Some(_) if nulls == Some(0) => nulls,
             Some(all) => (nulls == Some(all)).then_some(rows.end - rows.start),
         };
-        Some(
-            nulls.as_primitive_opt::<UInt64Type>()?.iter().zip(places).zip(&self.rows).map(of_page).collect(),
-        )
+        Some(nulls.iter().zip(places).zip(&self.rows).map(of_page).collect())
     }
 }
 

@@ -86,15 +86,11 @@ impl PageCounts {
         let scan = scan.counting(Arc::clone(&counts))?;
         let left = FileScanConfigBuilder::from(config.clone()).with_source(Arc::new(scan)).build();
         let left: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(left);
-        let left = if filter.is_some() {
-            {
-                let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-                Arc::clone(input).replace_children(vec![left], options).ok()?
-            }
-        } else {
-            left
-        };
-        Some((counts, left))
+        if filter.is_none() {
+            return Some((counts, left));
+        }
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        Some((counts, Arc::clone(input).replace_children(vec![left], options).ok()?))
     }
 
     /// What one worker of the scan counts with.
