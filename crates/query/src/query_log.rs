@@ -55,8 +55,20 @@ struct Running {
 #[derive(Debug, Default)]
 struct Stop {
     told: Notify,
+    /// Somebody cancelled it.
+    cancelled: AtomicBool,
     /// Not because somebody cancelled it, but because its reader is too slow.
     slow_reader: AtomicBool,
+}
+
+impl Stop {
+    /// Why it was told to stop, if it was.
+    fn reason(&self) -> Option<SqlError> {
+        if self.slow_reader.load(Ordering::Relaxed) {
+            return Some(reader_too_slow());
+        }
+        self.cancelled.load(Ordering::Relaxed).then_some(SqlError::Cancelled)
+    }
 }
 
 impl Running {
@@ -88,7 +100,7 @@ impl QueryLog {
         let (stop, usage, began) = (Arc::new(Stop::default()), Arc::new(Usage::default()), Instant::now());
         let running = Running { info, stop: Arc::clone(&stop), began, usage: Arc::clone(&usage) };
         inner.running.insert(id, running);
-        Ticket { log: Arc::clone(self), id, stop, began, usage, outcome: "dropped", rows: 0 }
+        Ticket { log: Arc::clone(self), id, stop, began, usage, outcome: None, rows: 0 }
     }
 
     pub(crate) fn running(&self) -> Vec<QueryInfo> {
@@ -99,6 +111,7 @@ impl QueryLog {
     pub(crate) fn cancel(&self, id: u64) -> bool {
         let inner = self.lock();
         let Some(running) = inner.running.get(&id) else { return false };
+        running.stop.cancelled.store(true, Ordering::Relaxed);
         running.stop.told.notify_one();
         true
     }
@@ -149,7 +162,8 @@ pub(crate) struct Ticket {
     stop: Arc<Stop>,
     began: Instant,
     usage: Arc<Usage>,
-    outcome: &'static str,
+    /// `None` until it has finished.
+    outcome: Option<&'static str>,
     rows: u64,
 }
 
@@ -161,10 +175,7 @@ impl Ticket {
     /// Resolves when the query has to stop, with the reason.
     pub(crate) async fn stopped(&self) -> SqlError {
         self.stop.told.notified().await;
-        match self.stop.slow_reader.load(Ordering::Relaxed) {
-            true => reader_too_slow(),
-            false => SqlError::Cancelled,
-        }
+        self.stop.reason().unwrap_or(SqlError::Cancelled)
     }
 
     /// Where the query notes what it takes.
@@ -176,23 +187,32 @@ impl Ticket {
         self.began.elapsed()
     }
 
-    /// Notes how it ended; a ticket dropped without this was dropped by its caller.
+    /// Notes how it ended; a ticket dropped without this was told to stop and not asked since, or was dropped by its
+    /// caller.
     pub(crate) fn finish(mut self, result: Result<Finished, &SqlError>) {
         self.rows = result.as_ref().map_or(0, |finished| finished.rows);
-        self.outcome = match result {
+        self.outcome = Some(match result {
             Ok(Finished { partial: true, .. }) => "partial",
             Ok(_) => "ok",
-            Err(SqlError::Invalid { .. }) => "invalid",
-            Err(SqlError::Limit { limit, .. }) => limit,
-            Err(SqlError::Cancelled) => "cancelled",
-            Err(SqlError::Failed { .. }) => "failed",
-        };
+            Err(error) => outcome_of(error),
+        });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.log.end(self.id, self.rows, self.outcome);
+        let told = || self.stop.reason().as_ref().map_or("dropped", outcome_of);
+        let outcome = self.outcome.unwrap_or_else(told);
+        self.log.end(self.id, self.rows, outcome);
+    }
+}
+
+fn outcome_of(error: &SqlError) -> &'static str {
+    match error {
+        SqlError::Invalid { .. } => "invalid",
+        SqlError::Limit { limit, .. } => limit,
+        SqlError::Cancelled => "cancelled",
+        SqlError::Failed { .. } => "failed",
     }
 }
 

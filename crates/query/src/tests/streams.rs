@@ -86,6 +86,17 @@ async fn a_dropped_stream_frees_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_cancelled_while_nobody_reads_and_then_dropped_was_cancelled() {
+    let laid = lay(Layout::Half, QueryOptions::default());
+    let pending = laid.engine.begin(SqlRequest::new(ENDLESS));
+    let id = pending.id();
+    let rows = pending.rows().await.unwrap();
+    assert!(laid.engine.cancel(id));
+    drop(rows);
+    assert_eq!(outcome(&laid.engine, ENDLESS).await.0, "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_who_stops_reading_keeps_his_place_only_until_the_timeout() {
     let timeout = Duration::from_millis(500);
     let wait = Duration::from_secs(20);
