@@ -87,7 +87,7 @@ async fn a_dropped_stream_frees_its_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_cancelled_while_nobody_reads_and_then_dropped_was_cancelled() {
-    let laid = lay(Layout::Half, QueryOptions::default());
+    let laid = lay(Layout::Half, QueryOptions { concurrency: 1, ..Default::default() });
     let pending = laid.engine.begin(SqlRequest::new(ENDLESS));
     let id = pending.id();
     let rows = pending.rows().await.unwrap();
