@@ -46,7 +46,7 @@ pub fn tables() -> BTreeMap<Table, Vec<RecordBatch>> {
     let mut tables: BTreeMap<Table, Vec<RecordBatch>> = BTreeMap::new();
     for (signal, line) in lines() {
         for (table, rows) in decode_body(signal, Encoding::Json, &line, &interner).batches {
-            let batch = rows.to_batch(&Tenant::default(), None).expect("a request fits in one batch");
+            let batch = rows.to_batch(&Tenant::default()).expect("a request fits in one batch");
             tables.entry(table).or_default().push(batch);
         }
     }

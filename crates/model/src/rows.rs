@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Int64Builder, ListArray, RecordBatch,
-    RecordBatchOptions, StringBuilder, TimestampMicrosecondArray, new_empty_array, new_null_array,
+    RecordBatchOptions, StringBuilder, StringViewArray, TimestampMicrosecondArray, UInt32Array,
+    new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::concat;
+use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Field, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
@@ -149,24 +150,44 @@ impl Rows {
         })
     }
 
-    /// The rows as the table's schema has them; with `columns` only those of its columns, in that order.
+    /// The rows as the table's schema has them.
     ///
     /// # Errors
     /// When a text column would exceed what one array holds.
-    pub fn to_batch(&self, tenant: &Tenant, columns: Option<&[usize]>) -> Result<RecordBatch, ArrowError> {
+    pub fn to_batch(&self, tenant: &Tenant) -> Result<RecordBatch, ArrowError> {
         let schema = self.table.schema();
-        let all: Vec<usize>;
-        let columns = match columns {
-            Some(columns) => columns,
-            None => {
-                all = (0..schema.fields().len()).collect();
-                &all
+        let fields = schema.fields().iter().enumerate();
+        let arrays: Result<Vec<_>, _> =
+            fields.map(|(column, field)| self.full_column(tenant, column, field)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
+        RecordBatch::try_new_with_options(schema, arrays?, &options)
+    }
+
+    /// The columns of the table's schema at the given places, in that order; texts as [`DataType::Utf8View`], those that
+    /// rows share without a copy for each.
+    ///
+    /// # Errors
+    /// When a place is none of the schema's.
+    pub fn to_views(&self, tenant: &Tenant, columns: &[usize]) -> Result<Vec<ArrayRef>, ArrowError> {
+        let schema = self.table.schema();
+        let keys: UInt32Array = self.keys.to_vec().into();
+        let column = |&column: &usize| {
+            let field = schema.fields().get(column);
+            let field = field.ok_or_else(|| ArrowError::SchemaError(format!("no column {column}")))?;
+            match (self.table.places()[column], field.data_type()) {
+                (Place::Tenant, DataType::Utf8) => {
+                    let name = StringViewArray::from_iter_values([tenant.as_str()]);
+                    take(&name, &UInt32Array::from(vec![0; self.num_rows()]), None)
+                }
+                (Place::Owner { level, index }, DataType::Utf8) => {
+                    let texts = self.owners.iter().map(|owner| owner.cell(level, index).as_text());
+                    take(&texts.collect::<StringViewArray>(), &keys, None)
+                }
+                (_, DataType::Utf8) => cast(&self.full_column(tenant, column, field)?, &DataType::Utf8View),
+                _ => self.full_column(tenant, column, field),
             }
         };
-        let arrays: Result<Vec<_>, _> =
-            columns.iter().map(|&column| self.full_column(tenant, column, schema.field(column))).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
-        RecordBatch::try_new_with_options(Arc::new(schema.project(columns)?), arrays?, &options)
+        columns.iter().map(column).collect()
     }
 
     fn full_column(&self, tenant: &Tenant, column: usize, field: &Field) -> Result<ArrayRef, ArrowError> {

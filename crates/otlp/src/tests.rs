@@ -88,7 +88,7 @@ fn signal_of(body: &[u8]) -> Signal {
 
 fn batch(decoded: &Decoded, table: Table) -> RecordBatch {
     let (_, rows) = decoded.batches.iter().find(|(of, _)| *of == table).expect("rows of the table");
-    rows.to_batch(&Tenant::default(), None).unwrap()
+    rows.to_batch(&Tenant::default()).unwrap()
 }
 
 /// A cell as a person reads it; `NULL` for null.

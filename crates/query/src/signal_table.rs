@@ -131,14 +131,11 @@ impl SignalTable {
     fn scan_head(&self, columns: &[usize], none_left: Option<Pruned>) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = Arc::new(self.schema.project(columns)?);
         let flat = |rows: &Rows| {
-            let batch = rows.to_batch(&self.tenant, Some(columns))?;
-            let columns = batch.columns().iter().zip(schema.fields());
-            let columns = columns.map(|(column, field)| match (column.data_type(), field.data_type()) {
-                (DataType::Utf8, DataType::Utf8View) => cast(column, &DataType::Utf8View),
-                _ => Ok(Arc::clone(column)),
-            });
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            let columns = rows.to_views(&self.tenant, columns)?.into_iter().zip(schema.fields());
+            // What is in a block's path is no view.
+            let columns = columns.map(|(column, field)| cast(&column, field.data_type()));
+            let columns = columns.collect::<std::result::Result<_, _>>()?;
             Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?)
         };
         let batches = self.head.iter().map(flat).collect::<Result<Vec<RecordBatch>>>()?;

@@ -166,7 +166,7 @@ async fn span_numbers(store: &Store) -> Vec<u64> {
 
 /// Head rows as the table's schema has them.
 fn flat(head: &[Rows]) -> Vec<RecordBatch> {
-    head.iter().map(|rows| rows.to_batch(&Tenant::default(), None).unwrap()).collect()
+    head.iter().map(|rows| rows.to_batch(&Tenant::default()).unwrap()).collect()
 }
 
 /// One decoded log whose flags are `number` + 1.

@@ -47,12 +47,12 @@ fn joined_rows_keep_their_owners_and_fill_in_what_was_left_out() {
     let second = rows(vec![cart, pay], vec![1, 0], Some(&["x", "y"]));
     let joined = Rows::concat(&[first, second]).unwrap();
     assert_eq!(joined.owners().len(), 2);
-    let batch = joined.to_batch(&Tenant::default(), None).unwrap();
+    let batch = joined.to_batch(&Tenant::default()).unwrap();
     assert_eq!(batch.schema(), Table::Logs.schema());
     let texts = |values: &[&str]| values.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
     assert_eq!(text(&batch, "service_name"), texts(&["pay", "pay", "pay", "cart"]));
     let again = Rows::from_batch(Table::Logs, &batch).unwrap();
-    assert_eq!(again.to_batch(&Tenant::default(), None).unwrap(), batch);
+    assert_eq!(again.to_batch(&Tenant::default()).unwrap(), batch);
     assert_eq!(again.owners().len(), 2);
     assert_eq!(text(&batch, "body"), [None, None, Some("x".to_owned()), Some("y".to_owned())]);
     assert_eq!(text(&batch, "attributes"), texts(&["{}"; 4]));
@@ -66,12 +66,46 @@ fn joined_rows_keep_their_owners_and_fill_in_what_was_left_out() {
 }
 
 #[test]
-fn a_projection_has_the_columns_asked_for_also_none() {
-    let rows = rows(vec![owner("cart")], vec![0], None);
-    let service = Table::Logs.schema().index_of("service_name").unwrap();
-    let batch = rows.to_batch(&Tenant::default(), Some(&[service, 0])).unwrap();
-    assert_eq!(batch.schema().field(1).name(), "tenant");
-    assert_eq!(rows.to_batch(&Tenant::default(), Some(&[])).unwrap().num_rows(), 1);
+fn views_say_what_the_batch_says() {
+    let other: Tenant = "a-tenant-of-a-long-name".parse().unwrap();
+    for table in Table::ALL {
+        let cells = |level: usize, number: i64| -> Vec<Cell> {
+            let fields =
+                table.owner_columns()[level].iter().map(|column| table.schema().field(*column).clone());
+            let text = |number: i64| Cell::Text(format!("the text of number {number}").into());
+            let cell = fields.map(|field| match field.data_type() {
+                _ if field.is_nullable() && number % 2 == 0 => Cell::Null,
+                DataType::Utf8 => text(number),
+                DataType::Boolean => Cell::Bool(true),
+                _ => Cell::Int(number),
+            });
+            cell.collect()
+        };
+        let levels = table.owner_columns().len();
+        let owner = |number: i64| {
+            let first = Arc::new(Owner::group(cells(0, number)));
+            (1..levels).fold(first, |above, level| Arc::new(Owner::within(&above, cells(level, number))))
+        };
+        let keys = vec![1, 0, 2, 1, 1];
+        let columns = table.row_columns().iter().map(|&column| {
+            let field = table.schema().field(column).clone();
+            let is_left_out = field.is_nullable() || field.name() == "attributes";
+            (!is_left_out).then(|| default_array(&field, keys.len()))
+        });
+        let columns = columns.collect();
+        let rows = Rows::try_new(table, vec![owner(1), owner(2), owner(3)], keys, columns).unwrap();
+        let batch = rows.to_batch(&other).unwrap();
+        let all: Vec<usize> = (0..batch.num_columns()).rev().collect();
+        for (column, views) in all.iter().zip(rows.to_views(&other, &all).unwrap()) {
+            let expected = match batch.column(*column) {
+                texts if texts.data_type() == &DataType::Utf8 => cast(texts, &DataType::Utf8View).unwrap(),
+                other => Arc::clone(other),
+            };
+            assert_eq!(&views, &expected, "{table} {}", batch.schema().field(*column).name());
+        }
+        assert!(rows.to_views(&other, &[]).unwrap().is_empty());
+        assert!(rows.to_views(&other, &[batch.num_columns()]).is_err());
+    }
 }
 
 #[test]
@@ -98,10 +132,10 @@ fn every_column_has_one_place_and_defaults_exist_for_all_of_the_rows_own() {
 fn rows_come_back_from_a_flat_batch_with_equal_owners_as_one() {
     let (cart, pay) = (owner("cart"), owner("pay"));
     let rows = rows(vec![cart, pay, owner("cart")], vec![0, 1, 2, 1], None);
-    let batch = rows.to_batch(&Tenant::default(), None).unwrap();
+    let batch = rows.to_batch(&Tenant::default()).unwrap();
     let back = Rows::from_batch(Table::Logs, &batch).unwrap();
     assert_eq!(back.owners().len(), 2);
     assert_eq!(back.keys(), [0, 1, 0, 1]);
     assert!(back.column(Table::Logs.row_column("flags").unwrap()).is_none());
-    assert_eq!(back.to_batch(&Tenant::default(), None).unwrap(), batch);
+    assert_eq!(back.to_batch(&Tenant::default()).unwrap(), batch);
 }

@@ -46,7 +46,7 @@ proptest! {
             prop_assert_eq!(decoded.accepted, request.items());
             let mut back = Vec::new();
             for (table, rows) in &decoded.batches {
-                let batch = rows.to_batch(&Tenant::default(), None).unwrap();
+                let batch = rows.to_batch(&Tenant::default()).unwrap();
                 prop_assert_eq!(batch.schema(), table.schema());
                 prop_assert_eq!(rows.all_promoted(), !leaves_one(*table, &batch));
                 back.extend(items(to_requests(*table, &batch).unwrap()));
@@ -111,7 +111,7 @@ proptest! {
         if whole {
             let mut back = Vec::new();
             for (table, rows) in &decoded.batches {
-                back.extend(items(to_requests(*table, &rows.to_batch(&Tenant::default(), None).unwrap()).unwrap()));
+                back.extend(items(to_requests(*table, &rows.to_batch(&Tenant::default()).unwrap()).unwrap()));
             }
             prop_assert_eq!(back, items(reference));
         }

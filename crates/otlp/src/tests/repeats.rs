@@ -107,7 +107,7 @@ fn decode(body: &[u8], interner: &Interner, stamp: u64) -> Decoded {
 fn told(mut decoded: Decoded) -> String {
     let tables: Vec<_> = std::mem::take(&mut decoded.batches)
         .into_iter()
-        .map(|(table, rows)| (table, rows.to_batch(&Tenant::default(), None).unwrap()))
+        .map(|(table, rows)| (table, rows.to_batch(&Tenant::default()).unwrap()))
         .collect();
     format!("{decoded:?} {tables:?}")
 }
