@@ -10,10 +10,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, not_impl_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::projection::{ProjectionExpr, ProjectionExprs};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder};
@@ -26,7 +26,7 @@ use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
 use crate::block_shares::{Execution, Executions, Lookup, Opening};
 use crate::page_counts::PageCounts;
-use crate::series_cuts::SERIES;
+use crate::series_cuts::{BySeries, SERIES};
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
@@ -61,6 +61,8 @@ impl fmt::Display for Pruned {
 #[derive(Clone)]
 pub(crate) struct BlockScan {
     files: Arc<dyn FileSource>,
+    /// The same with all columns and no filter.
+    bare: Arc<ParquetSource>,
     readers: Arc<BlockReaders>,
     index: Option<Arc<dyn TextIndex>>,
     pruned: Pruned,
@@ -68,24 +70,26 @@ pub(crate) struct BlockScan {
     first: Option<First>,
     /// What its pages are counted by, where their bounds tell.
     counts: Option<Arc<PageCounts>>,
-    /// The order that the rows of its only block lie in, where a series' rows are side by side.
+    /// The order that the rows of each block lie in, where a series' rows are side by side.
     series_order: Option<&'static [&'static str]>,
     /// Whether groups of rows may be read in another order than they lie in.
     is_reordered: bool,
-    /// Whether no series may be read in two shares.
-    by_series: bool,
+    /// Where no series may be read in two shares.
+    by_series: Option<BySeries>,
     executions: Arc<Executions<Execution>>,
 }
 
 impl BlockScan {
     pub(crate) fn new(
-        files: Arc<dyn FileSource>,
+        files: ParquetSource,
         readers: Arc<BlockReaders>,
         index: Option<Arc<dyn TextIndex>>,
         pruned: Pruned,
     ) -> Self {
+        let bare = Arc::new(files);
         Self {
-            files,
+            files: Arc::clone(&bare) as _,
+            bare,
             readers,
             index,
             pruned,
@@ -93,7 +97,7 @@ impl BlockScan {
             counts: None,
             series_order: None,
             is_reordered: false,
-            by_series: false,
+            by_series: None,
             executions: Arc::default(),
         }
     }
@@ -101,22 +105,59 @@ impl BlockScan {
     /// The same scan without the pages that `counts` takes; `None` where it does more than read columns. Whether its
     /// filter allows that is for `counts` to know.
     pub(crate) fn counting(&self, counts: Arc<PageCounts>) -> Option<Self> {
-        let is_plain = self.counts.is_none() && !self.by_series && self.first.is_none();
+        let is_plain = self.counts.is_none() && self.by_series.is_none() && self.first.is_none();
         is_plain.then(|| Self { counts: Some(counts), executions: Arc::default(), ..self.clone() })
     }
 
-    /// Of one block whose rows lie in the order of a key with the series in it.
+    /// Of blocks whose rows lie in the order of a key with the series in it.
     pub(crate) fn with_series_order(mut self, key: Option<&'static [&'static str]>) -> Self {
         self.series_order = key;
         self
     }
 
-    /// The same, each share with all rows of its series, one series after the other and each in the order of time;
-    /// `None` where it cannot be read so.
-    pub(crate) fn by_series(&self) -> Option<Self> {
+    /// What the blocks' order begins with, up to the id of the series, where they may be read by series.
+    pub(crate) fn series_key(&self) -> Option<&'static [&'static str]> {
         let is_plain = !self.is_reordered && self.counts.is_none() && self.asked().is_none();
-        let can = self.series_order.is_some() && is_plain;
-        can.then(|| Self { by_series: true, executions: Arc::default(), ..self.clone() })
+        let order = self.series_order.filter(|_| is_plain)?;
+        Some(BySeries { order, lead: None }.series())
+    }
+
+    /// The same, each share with all rows of its series, one series after the other and each in the order of time. With
+    /// a `lead`, of several blocks, each cut where that is; with the columns `also` behind the others.
+    ///
+    /// # Errors
+    /// When there are no such columns.
+    pub(crate) fn by_series(
+        &self,
+        lead: Option<Arc<PartitionedFile>>,
+        also: &[&str],
+    ) -> Result<Option<Self>> {
+        let Some(order) = self.series_order.filter(|_| self.series_key().is_some()) else { return Ok(None) };
+        let mut files = Arc::clone(&self.files);
+        if !also.is_empty() {
+            let whole = self.bare.table_schema().table_schema();
+            let Some(columns) = self.files.projection() else { return Ok(None) };
+            let also = also.iter().map(|name| {
+                let place = whole.index_of(name)?;
+                Ok(ProjectionExpr::new(Arc::new(Column::new(name, place)), also_named(name)))
+            });
+            let columns = columns.iter().cloned().map(Ok).chain(also).collect::<Result<Vec<_>>>()?;
+            let bare: Arc<dyn FileSource> = match self.files.filter() {
+                Some(filter) => Arc::new(self.bare.with_predicate(filter)),
+                None => Arc::clone(&self.bare) as _,
+            };
+            match bare.try_pushdown_projection(&ProjectionExprs::new(columns))? {
+                Some(wider) => files = wider,
+                None => return Ok(None),
+            }
+        }
+        let by_series = Some(BySeries { order, lead });
+        Ok(Some(Self { files, by_series, executions: Arc::default(), ..self.clone() }))
+    }
+
+    /// What its workers find out.
+    pub(crate) fn executions(&self) -> &Arc<Executions<Execution>> {
+        &self.executions
     }
 
     fn around(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -158,7 +199,7 @@ impl FileSource for BlockScan {
             schema: Arc::clone(self.files.table_schema().file_schema()),
             filter: self.files.filter(),
             first: self.first.filter(|_| self.files.filter().as_ref().is_some_and(narrows)),
-            by_series: self.series_order.filter(|_| self.by_series),
+            by_series: self.by_series.clone(),
             lookup: lookup.map(Arc::new),
             counts: self.counts.as_ref().map(|counts| counts.begin(partition)),
             execution: self.executions.begin(partition),
@@ -193,7 +234,7 @@ impl FileSource for BlockScan {
         let asked = self.asked().map(|_| "text_index=asked");
         let counted = self.counts.as_ref().map(|_| "pages=counted by their bounds where they tell");
         let blocks = format!("blocks={}", self.pruned);
-        let by_series = self.by_series.then_some("by=series");
+        let by_series = self.by_series.as_ref().map(|_| "by=series");
         for fact in [Some(blocks.as_str()), asked, counted, by_series].into_iter().flatten() {
             match t {
                 DisplayFormatType::TreeRender => writeln!(f, "{fact}")?,
@@ -252,6 +293,11 @@ impl FileSource for BlockScan {
     ) -> Result<TreeNodeRecursion> {
         self.files.apply_expressions(f)
     }
+}
+
+/// What a column is called that is read beside the others; one of them may have its own name.
+pub(crate) fn also_named(name: &str) -> String {
+    format!("{name} of the series")
 }
 
 fn begins_with(order: &[PhysicalSortExpr], name: &str) -> bool {

@@ -25,7 +25,7 @@ use tokio::sync::OnceCell;
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
 use crate::page_counts::Counting;
-use crate::series_cuts;
+use crate::series_cuts::{self, BySeries, SeriesKey};
 use crate::signal_table::is_dear;
 
 /// With fewer groups of rows for each share, those of series are evened out by pages.
@@ -70,8 +70,25 @@ impl<T> Default for Executions<T> {
     }
 }
 
-/// What is known of each block.
-pub(crate) type Execution = Mutex<HashMap<usize, Arc<OnceCell<Outlook>>>>;
+/// What the workers of a scan find out.
+#[derive(Debug, Default)]
+pub(crate) struct Execution {
+    blocks: Mutex<HashMap<usize, Arc<OnceCell<Outlook>>>>,
+    /// Where all blocks are cut, when they are cut at the same series.
+    cuts: OnceCell<Vec<SeriesKey>>,
+}
+
+impl Execution {
+    fn block(&self, block: usize) -> Arc<OnceCell<Outlook>> {
+        let mut known = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(block).or_default())
+    }
+
+    /// Where all blocks are cut, once one of them was opened.
+    pub(crate) fn cuts(&self) -> Option<&[SeriesKey]> {
+        self.cuts.get().map(Vec::as_slice)
+    }
+}
 
 impl<T: Default> Executions<T> {
     /// What a worker that begins knows together with those that began as often.
@@ -122,8 +139,8 @@ pub(crate) struct Opening {
     pub(crate) first: Option<First>,
     /// Where pages go that are counted by their bounds.
     pub(crate) counts: Option<Counting>,
-    /// The order that the block is in, when no series may be in two shares.
-    pub(crate) by_series: Option<&'static [&'static str]>,
+    /// When no series may be in two shares.
+    pub(crate) by_series: Option<BySeries>,
     pub(crate) execution: Arc<Execution>,
 }
 
@@ -155,10 +172,7 @@ impl Opening {
     async fn opened(self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
         let share = file.extension::<Share>().copied();
         let block = match share {
-            Some(Share { block, .. }) => {
-                let mut known = self.execution.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(known.entry(block).or_default())
-            }
+            Some(Share { block, .. }) => self.execution.block(block),
             None if self.first.is_some() || self.counts.is_some() || self.by_series.is_some() => {
                 Arc::default()
             }
@@ -218,19 +232,15 @@ impl Opening {
         }
         let footer = self.readers.footer(file).await?;
         let groups = row_groups(&footer, &self.schema, self.filter.clone())?;
-        let ends = footer.row_groups().iter().scan(0_u64, |end, group| {
-            *end += u64::try_from(group.num_rows()).unwrap_or(0);
-            Some(*end)
-        });
-        let mut outlook = Outlook { ends: ends.collect(), groups, ..Outlook::default() };
+        let mut outlook = Outlook::over(&footer, groups);
         if let Some(rows) = rows {
             let worthwhile = |group: &usize| !outlook.within(&rows, *group).is_empty();
             outlook.groups = outlook.groups.iter().copied().filter(worthwhile).collect();
             outlook.rows = Some(rows);
         }
         let schema = Arc::clone(&self.schema);
-        if let Some(key) = self.by_series {
-            outlook.parts = Some(self.series(file, &footer, &outlook, key, shares).await?);
+        if let Some(by_series) = &self.by_series {
+            outlook.parts = Some(self.series(file, &footer, &outlook, by_series, shares).await?);
         } else if let Some(counting) = &self.counts {
             let (groups, filter) = (outlook.groups.clone(), self.filter.as_ref());
             outlook.ranges = counting.left_to_read(footer, schema, groups, filter)?;
@@ -249,9 +259,34 @@ impl Opening {
         file: &PartitionedFile,
         footer: &Arc<ParquetMetaData>,
         outlook: &Outlook,
-        key: &[&str],
+        by_series: &BySeries,
         shares: usize,
     ) -> Result<Vec<Vec<Range<u64>>>> {
+        let ranges = self.rows_in_order(file, footer, outlook, by_series, shares)?;
+        let (readers, key) = (&self.readers, by_series.series());
+        let Some(lead) = &by_series.lead else {
+            return series_cuts::parts(readers, file, footer, &ranges, shares).await;
+        };
+        let cuts = self.execution.cuts.get_or_try_init(|| async {
+            let footer = readers.footer(lead).await?;
+            let groups = row_groups(&footer, &self.schema, self.filter.clone())?;
+            let outlook = Outlook::over(&footer, groups);
+            let ranges = self.rows_in_order(lead, &footer, &outlook, by_series, shares)?;
+            series_cuts::cuts(readers, lead, &footer, &ranges, key, shares).await
+        });
+        series_cuts::parts_at(readers, file, footer, &ranges, key, cuts.await?, shares).await
+    }
+
+    /// The rows that are worth reading of a block that lies in the order of series.
+    fn rows_in_order(
+        &self,
+        file: &PartitionedFile,
+        footer: &Arc<ParquetMetaData>,
+        outlook: &Outlook,
+        by_series: &BySeries,
+        shares: usize,
+    ) -> Result<Vec<Range<u64>>> {
+        let key = by_series.order;
         if !series_cuts::is_in_order(footer, key) {
             let path = &file.object_meta.location;
             return exec_err!(
@@ -264,9 +299,7 @@ impl Opening {
         } else {
             None
         };
-        let ranges =
-            pages.unwrap_or_else(|| outlook.groups.iter().map(|group| outlook.group(*group)).collect());
-        series_cuts::parts(&self.readers, file, footer, &ranges, shares).await
+        Ok(pages.unwrap_or_else(|| outlook.groups.iter().map(|group| outlook.group(*group)).collect()))
     }
 }
 
@@ -288,6 +321,14 @@ pub(crate) struct Outlook {
 }
 
 impl Outlook {
+    fn over(footer: &ParquetMetaData, groups: Vec<usize>) -> Self {
+        let ends = footer.row_groups().iter().scan(0_u64, |end, group| {
+            *end += u64::try_from(group.num_rows()).unwrap_or(0);
+            Some(*end)
+        });
+        Self { ends: ends.collect(), groups, ..Self::default() }
+    }
+
     /// The places in `rows` of those that lie in a group.
     fn within(&self, rows: &RowSet, group: usize) -> Range<usize> {
         places(rows, &self.group(group))

@@ -50,6 +50,7 @@ mod params;
 mod prune;
 mod query_log;
 mod series_cuts;
+mod series_merge;
 mod series_sort;
 mod series_window;
 mod session;

@@ -21,8 +21,8 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -35,7 +35,8 @@ use crate::memory::SERIES_NAME;
 use crate::once::once;
 use crate::stand_in::stands_in_for;
 
-use self::runs::{Keys, Run, Series, in_order};
+pub(crate) use self::runs::Run;
+use self::runs::{Keys, Named, Series, in_order};
 
 /// Most rows that are handed on at once; between two such pieces others get a turn.
 const PIECE_ROWS_MAX: usize = 1 << 15;
@@ -151,20 +152,54 @@ impl ExecutionPlan for SeriesSortExec {
         let Some(sort) = self.sort.downcast_ref::<SortExec>() else {
             return internal_err!("the sort of a series is no sort");
         };
+        let input = sort.input().execute(partition, Arc::clone(&context))?;
+        let (series, time) = self.keys;
         let work = Work {
-            input: sort.input().execute(partition, Arc::clone(&context))?,
-            schema: self.schema(),
+            schema: input.schema(),
+            input,
             ordering: sort.expr().clone(),
-            keys: self.keys,
+            by: By { names: None, series, time },
             held: Held::new(&context, partition),
             metrics: BaselineMetrics::new(&self.metrics, partition),
             spilling: Arc::clone(&self.spilling),
             context,
         };
-        let schema = self.schema();
-        let sorted = stream::once(work.run()).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, sorted)))
+        Ok(work.sorted())
     }
+}
+
+/// What rows are sorted by, all rising: the names of a series where there are, nothing before any name, then the series,
+/// then the time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By {
+    pub(crate) names: Option<[usize; 2]>,
+    pub(crate) series: usize,
+    pub(crate) time: usize,
+}
+
+/// The rows in the order of series and time, of which the names, if any, are [`DataType::Utf8View`] and the series is as
+/// in [`SeriesSortExec`]. They are spilled where there is no memory for them.
+///
+/// # Errors
+/// When the input has no such columns.
+pub(crate) fn sorted(
+    input: SendableRecordBatchStream,
+    by: By,
+    metrics: BaselineMetrics,
+    partition: usize,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let schema = input.schema();
+    let names = by.names.iter().flatten().map(|place| (*place, true));
+    let key = names.chain([(by.series, false), (by.time, false)]).map(|(place, nulls_first)| {
+        let name = schema.field(place).name();
+        let options = SortOptions { descending: false, nulls_first };
+        PhysicalSortExpr::new(Arc::new(Column::new(name, place)), options)
+    });
+    let Some(ordering) = LexOrdering::new(key) else { return internal_err!("rows are sorted by nothing") };
+    let held = Held::new(&context, partition);
+    let work = Work { input, schema, ordering, by, held, metrics, spilling: Arc::default(), context };
+    Ok(work.sorted())
 }
 
 /// Batches in memory and what was reserved for them.
@@ -210,7 +245,7 @@ struct Work {
     input: SendableRecordBatchStream,
     schema: SchemaRef,
     ordering: LexOrdering,
-    keys: (usize, usize),
+    by: By,
     held: Held,
     metrics: BaselineMetrics,
     spilling: Arc<Spilling>,
@@ -218,6 +253,11 @@ struct Work {
 }
 
 impl Work {
+    fn sorted(self) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::once(self.run()).try_flatten()))
+    }
+
     async fn run(mut self) -> Result<SendableRecordBatchStream> {
         while let Some(batch) = self.input.next().await {
             if !self.held.push(batch?) {
@@ -227,15 +267,18 @@ impl Work {
         if self.held.batches.is_empty() {
             return Ok(Box::pin(EmptyRecordBatchStream::new(self.schema)));
         }
-        let Self { schema, keys, held, metrics, context, .. } = self;
+        let Self { schema, by, held, metrics, context, .. } = self;
         let runs = {
             let _timer = metrics.elapsed_compute().timer();
-            let (series, time) = keys;
-            match schema.field(series).data_type() {
-                DataType::Int64 => {
-                    ordered(&held.batches, time, |batch| batch.column(series).as_primitive::<Int64Type>())
-                }
-                _ => ordered(&held.batches, time, |batch| batch.column(series).as_string_view()),
+            let By { names, series, time } = by;
+            let ids = |batch| RecordBatch::column(batch, series).as_primitive::<Int64Type>();
+            match (names, schema.field(series).data_type()) {
+                (Some(names), _) => ordered(&held.batches, time, |batch| Named {
+                    names: names.map(|name| batch.column(name).as_string_view()),
+                    ids: ids(batch),
+                }),
+                (None, DataType::Int64) => ordered(&held.batches, time, ids),
+                (None, _) => ordered(&held.batches, time, |batch| batch.column(series).as_string_view()),
             }
         };
         let rows: usize = held.batches.iter().map(RecordBatch::num_rows).sum();
@@ -327,8 +370,11 @@ impl Pieces {
     }
 }
 
-/// The rows of some runs as one batch.
-fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result<RecordBatch> {
+/// The rows of some runs as one batch, of as many of the batches' columns as `schema` has.
+///
+/// # Errors
+/// When they are too many for a column.
+pub(crate) fn gathered(schema: &SchemaRef, batches: &[RecordBatch], runs: &[Run]) -> Result<RecordBatch> {
     let rows = runs.iter().map(|run| run.rows as usize).sum();
     // Of many batches, a piece has rows of few.
     let mut used: Vec<u32> = runs.iter().map(|run| run.batch).collect();

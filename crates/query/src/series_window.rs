@@ -6,7 +6,7 @@
 
 mod calls;
 mod in_block_order;
-mod open_series;
+pub(crate) mod open_series;
 #[cfg(test)]
 mod tests;
 

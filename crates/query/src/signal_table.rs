@@ -101,7 +101,8 @@ impl SignalTable {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Survivors { blocks, ruled_out_by_id } = survivors;
-        let files = self.table_schema(columns);
+        let order = series_order(self.table, blocks);
+        let files = self.table_schema(&self.with_series_key(columns, blocks.len()));
         let whole = Arc::clone(files.table_schema());
         let projection = columns
             .iter()
@@ -116,8 +117,8 @@ impl SignalTable {
             .with_parquet_file_reader_factory(Arc::clone(&readers) as _)
             .with_pushdown_filters(columns.iter().any(|column| is_dear(self.schema.field(*column))));
         let pruned = Pruned { of: self.blocks.len(), left: blocks.len(), by_id: *ruled_out_by_id };
-        let source = BlockScan::new(Arc::new(source), readers, self.text_index.clone(), pruned)
-            .with_series_order(series_order(self.table, blocks));
+        let source =
+            BlockScan::new(source, readers, self.text_index.clone(), pruned).with_series_order(order);
         let config = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
             .with_file_groups(group.split_files(workers))
             .with_statistics(total_statistics(blocks, whole.fields().len()))
@@ -127,8 +128,29 @@ impl SignalTable {
         Ok(DataSourceExec::from_data_source(config))
     }
 
+    /// These columns, and behind them what tells the order of series where rows of several places may be merged by it.
+    fn with_series_key(&self, columns: &[usize], blocks: usize) -> Vec<usize> {
+        let mut all = columns.to_vec();
+        let places = blocks + usize::from(!self.head.is_empty());
+        let has_series = columns.iter().any(|column| self.schema.field(*column).name() == SERIES);
+        if has_series && blocks > 0 && places > 1 {
+            let names = self.table.sort_key().iter().take_while(|name| **name != SERIES);
+            let names = names.filter_map(|name| self.schema.index_of(name).ok());
+            all.extend(names.filter(|column| !columns.contains(column)));
+        }
+        all
+    }
+
     /// `none_left`: there are blocks, and all of them were ruled out.
-    fn scan_head(&self, columns: &[usize], none_left: Option<Pruned>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn scan_head(
+        &self,
+        columns: &[usize],
+        blocks: usize,
+        none_left: Option<Pruned>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted = columns.len();
+        let columns = &self.with_series_key(columns, blocks);
+        let wanted = (wanted < columns.len()).then(|| (0..wanted).collect());
         let schema = Arc::new(self.schema.project(columns)?);
         let flat = |rows: &Rows| {
             let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
@@ -139,7 +161,7 @@ impl SignalTable {
             Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?)
         };
         let batches = self.head.iter().map(flat).collect::<Result<Vec<RecordBatch>>>()?;
-        let rows = Arc::new(MemorySourceConfig::try_new(&[batches], schema, None)?);
+        let rows = Arc::new(MemorySourceConfig::try_new(&[batches], schema, wanted)?);
         Ok(Arc::new(DataSourceExec::new(match none_left {
             Some(pruned) => Arc::new(HeadScan::new(rows, pruned)),
             None => rows,
@@ -184,12 +206,12 @@ impl TableProvider for SignalTable {
         let scan = match (blocks.is_empty(), self.head.is_empty()) {
             (true, _) => {
                 let pruned = Pruned { of: self.blocks.len(), left: 0, by_id: *ruled_out_by_id };
-                self.scan_head(&stored, (pruned.of > 0).then_some(pruned))?
+                self.scan_head(&stored, 0, (pruned.of > 0).then_some(pruned))?
             }
             (false, true) => self.scan_blocks(&survivors, &stored, limit, session)?,
             (false, false) => UnionExec::try_new(vec![
                 self.scan_blocks(&survivors, &stored, limit, session)?,
-                self.scan_head(&stored, None)?,
+                self.scan_head(&stored, blocks.len(), None)?,
             ])?,
         };
         if stored == columns { Ok(scan) } else { self.computed(&columns, scan, session) }
@@ -238,11 +260,11 @@ pub(crate) fn is_dear(field: &Field) -> bool {
     field.data_type().is_nested() || field.name() == "body" || field.name().ends_with("attributes")
 }
 
-/// The order of the rows, where they lie in one block that this program wrote and each of a series.
+/// The order of the rows, where this program wrote each of the blocks and each row is of a series.
 fn series_order(table: Table, blocks: &[Arc<BlockFile>]) -> Option<&'static [&'static str]> {
-    let [block] = blocks else { return None };
     let key = table.sort_key();
-    (block.wal_position > 0 && key.contains(&SERIES)).then_some(key)
+    let are_ours = blocks.iter().all(|block| block.wal_position > 0);
+    (are_ours && key.contains(&SERIES)).then_some(key)
 }
 
 /// Blocks beyond this size are opened in shares while there are too few of them to keep every worker busy. The blocks

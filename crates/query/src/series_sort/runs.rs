@@ -8,10 +8,10 @@ use arrow::array::{Array, Int64Array, StringViewArray, TimestampMicrosecondArray
 
 /// Rows of one batch that stand side by side, before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) batch: u32,
-    pub(super) start: u32,
-    pub(super) rows: u32,
+pub(crate) struct Run {
+    pub(crate) batch: u32,
+    pub(crate) start: u32,
+    pub(crate) rows: u32,
 }
 
 impl Run {
@@ -63,6 +63,29 @@ impl Series for &Int64Array {
 
     fn same(&self, a: usize, b: usize) -> bool {
         self.is_valid(a) && self.is_valid(b) && self.values()[a] == self.values()[b]
+    }
+}
+
+/// Numbers that tell series apart, and what else they are called: series are in the order of that first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'a> {
+    pub(super) names: [&'a StringViewArray; 2],
+    pub(super) ids: &'a Int64Array,
+}
+
+impl<'a> Series for Named<'a> {
+    type Value = ([Option<&'a str>; 2], Option<i64>);
+
+    fn rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn value(&self, row: usize) -> Option<Self::Value> {
+        Some((self.names.map(|names| Series::value(&names, row)), Series::value(&self.ids, row)))
+    }
+
+    fn same(&self, a: usize, b: usize) -> bool {
+        self.ids.same(a, b) && self.names.iter().all(|names| names.same(a, b))
     }
 }
 

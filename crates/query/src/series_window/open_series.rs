@@ -154,7 +154,7 @@ impl OpenSeries {
 }
 
 /// What the batch's own rows take, of buffers that it may share.
-fn bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn bytes(batch: &RecordBatch) -> usize {
     let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0);
     batch.columns().iter().map(of).sum()
 }
