@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, Date32Array, Int64Builder, ListArray, RecordBatch,
-    RecordBatchOptions, StringBuilder, StringViewArray, TimestampMicrosecondArray, UInt32Array,
-    new_empty_array, new_null_array,
+    RecordBatchOptions, StringBuilder, TimestampMicrosecondArray, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{cast, concat, take};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
@@ -19,6 +18,7 @@ use crate::{Table, Tenant};
 mod flat;
 mod layout;
 mod owner;
+mod views;
 
 pub use layout::Place;
 pub use owner::{Cell, Owner};
@@ -161,33 +161,6 @@ impl Rows {
             fields.map(|(column, field)| self.full_column(tenant, column, field)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
         RecordBatch::try_new_with_options(schema, arrays?, &options)
-    }
-
-    /// The columns of the table's schema at the given places, in that order; texts as [`DataType::Utf8View`], those that
-    /// rows share without a copy for each.
-    ///
-    /// # Errors
-    /// When a place is none of the schema's.
-    pub fn to_views(&self, tenant: &Tenant, columns: &[usize]) -> Result<Vec<ArrayRef>, ArrowError> {
-        let schema = self.table.schema();
-        let keys: UInt32Array = self.keys.to_vec().into();
-        let column = |&column: &usize| {
-            let field = schema.fields().get(column);
-            let field = field.ok_or_else(|| ArrowError::SchemaError(format!("no column {column}")))?;
-            match (self.table.places()[column], field.data_type()) {
-                (Place::Tenant, DataType::Utf8) => {
-                    let name = StringViewArray::from_iter_values([tenant.as_str()]);
-                    take(&name, &UInt32Array::from(vec![0; self.num_rows()]), None)
-                }
-                (Place::Owner { level, index }, DataType::Utf8) => {
-                    let texts = self.owners.iter().map(|owner| owner.cell(level, index).as_text());
-                    take(&texts.collect::<StringViewArray>(), &keys, None)
-                }
-                (_, DataType::Utf8) => cast(&self.full_column(tenant, column, field)?, &DataType::Utf8View),
-                _ => self.full_column(tenant, column, field),
-            }
-        };
-        columns.iter().map(column).collect()
     }
 
     fn full_column(&self, tenant: &Tenant, column: usize, field: &Field) -> Result<ArrayRef, ArrowError> {

@@ -1,4 +1,5 @@
 use arrow::array::{Int16Array, Int64Array, StringArray};
+use arrow::compute::cast;
 
 use super::*;
 
