@@ -40,6 +40,7 @@ mod fault;
 mod functions;
 mod group_codes;
 mod head_scan;
+mod information_schema;
 mod json_operator;
 mod json_pruning;
 mod limits;

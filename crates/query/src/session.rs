@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
+use datafusion::catalog::information_schema::INFORMATION_SCHEMA;
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
-    TableProvider,
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider, TableProvider,
 };
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
@@ -26,6 +27,7 @@ use crate::attribute_functions::AttributeFunctions;
 use crate::collapse_runs::CollapseRuns;
 use crate::functions;
 use crate::group_codes::GroupByCodes;
+use crate::information_schema::InformationSchema;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
 use crate::output::sql_type;
@@ -56,7 +58,8 @@ pub(crate) fn base(
 ) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
-        .with_information_schema(true)
+        // Ours stands in its place.
+        .with_information_schema(false)
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false);
     let options = config.options_mut();
@@ -110,17 +113,10 @@ pub(crate) fn for_query(
     system: &[Arc<dyn SystemTable>],
 ) -> Result<Session> {
     let tables = Arc::new(MemorySchemaProvider::new());
-    let catalog = MemoryCatalogProvider::new();
-    catalog.register_schema(SCHEMA, Arc::clone(&tables) as Arc<dyn SchemaProvider>)?;
-    let catalogs = MemoryCatalogProviderList::new();
-    datafusion::catalog::CatalogProviderList::register_catalog(
-        &catalogs,
-        CATALOG.to_owned(),
-        Arc::new(catalog),
-    );
+    let (catalogs, catalog) = catalogs(&tables)?;
     // The builder would put in every function anew, which takes longer than a small query.
     let mut state = base.clone();
-    state.register_catalog_list(Arc::new(catalogs));
+    state.register_catalog_list(catalogs);
     let runtime = RuntimeEnv {
         memory_pool: scope.memory,
         disk_manager: scope.disk,
@@ -129,7 +125,7 @@ pub(crate) fn for_query(
     state.mark_start_execution();
     state.execution_props_mut().query_execution_start_time =
         timestamp_us_to_datetime(to_micros(scope.now)).map(|at| at.and_utc());
-    let mut session = Session { state, runtime: Arc::new(runtime), tables };
+    let mut session = Session { state, runtime: Arc::new(runtime), tables, catalog };
     for table in system {
         let provider = SystemProvider::new(Arc::clone(table), scope.tenant.clone(), scope.clearance);
         session.register(table.name(), Arc::new(provider))?;
@@ -148,6 +144,17 @@ pub(crate) fn for_query(
     Ok(session)
 }
 
+/// Catalogs with one schema, and the catalog it is in.
+fn catalogs(
+    tables: &Arc<MemorySchemaProvider>,
+) -> Result<(Arc<dyn CatalogProviderList>, Arc<MemoryCatalogProvider>)> {
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    catalog.register_schema(SCHEMA, Arc::clone(tables) as Arc<dyn SchemaProvider>)?;
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::clone(&catalog) as _);
+    Ok((Arc::new(catalogs), catalog))
+}
+
 /// A planned session: where names are looked up and plans are made.
 pub(crate) struct Session {
     /// Plans; what it would run with is not this query's.
@@ -155,6 +162,7 @@ pub(crate) struct Session {
     /// The query's own memory and scratch files.
     runtime: Arc<RuntimeEnv>,
     tables: Arc<MemorySchemaProvider>,
+    catalog: Arc<MemoryCatalogProvider>,
 }
 
 impl Session {
@@ -182,9 +190,16 @@ impl Session {
         names
     }
 
-    /// Plans the views that a statement may ask for. Views read signal tables only, so planning them on demand
-    /// saves every other query the work.
+    /// Plans the views that a statement may ask for, and `information_schema`. Views read signal tables only, so
+    /// planning them on demand saves every other query the work.
     pub(crate) async fn register_views(&self, wanted: &Wanted) -> Result<()> {
+        if matches!(wanted, Wanted::All)
+            && let Some(words) = self.tables.table("documentation").await?
+        {
+            let (catalogs, _) = catalogs(&self.tables)?;
+            self.catalog
+                .register_schema(INFORMATION_SCHEMA, Arc::new(InformationSchema::over(catalogs, words)))?;
+        }
         for view in &VIEWS {
             if wanted.includes(view.name) {
                 let statement = statement::parse_view(view.sql)
@@ -200,7 +215,7 @@ impl Session {
     pub(crate) fn wanted(&self, statement: &Statement) -> Result<Wanted> {
         let mut names = Vec::new();
         for reference in self.state.resolve_table_references(statement)? {
-            if reference.schema().is_some_and(|schema| schema == "information_schema") {
+            if reference.schema().is_some_and(|schema| schema == INFORMATION_SCHEMA) {
                 return Ok(Wanted::All);
             }
             // A table function stands where a table could.
