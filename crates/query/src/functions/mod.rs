@@ -13,6 +13,7 @@ mod span_weight;
 mod text;
 mod time_bucket;
 mod time_buckets;
+mod top_k;
 mod trace;
 
 use std::any::Any;
@@ -41,9 +42,12 @@ pub(crate) fn register(state: &mut SessionState) -> Result<()> {
     ] {
         state.register_udf(Arc::new(function))?;
     }
-    let histograms =
-        histogram::merges().into_iter().chain([histogram::increase(), histogram::exp_increase()]);
-    for function in rate::udafs().into_iter().chain(percentile::udafs()).chain(histograms) {
+    let others = histogram::merges().into_iter().chain([
+        histogram::increase(),
+        histogram::exp_increase(),
+        top_k::udaf(),
+    ]);
+    for function in rate::udafs().into_iter().chain(percentile::udafs()).chain(others) {
         state.register_udaf(Arc::new(function))?;
     }
     for function in [fill::locf(), fill::interpolate(), increment::udwf(), histogram::increment()] {
