@@ -27,8 +27,8 @@ pub(crate) const SERIES: &str = "series_id";
 /// How many ids are read first to find where a series ends; four times as many each time it was not among them.
 const LOOK_ROWS: u64 = 2048;
 
-/// Which of a block's rows are read around a place that is looked for.
-const SEARCH_ROWS: u64 = 1024;
+/// How many rows are read at a time around a place that is looked for. The blocks of tests are all small.
+const SEARCH_ROWS: u64 = if cfg!(test) { 3 } else { 1024 };
 
 /// How blocks are read so that no series is in two shares.
 #[derive(Clone, Debug)]

@@ -34,6 +34,8 @@ use crate::series_sort::SeriesSortExec;
 const NAMES: [&str; 2] = ["metric_name", "service_name"];
 /// So many blocks are merged; more are sorted.
 const MERGED_BLOCKS_MAX: usize = 32;
+/// Each block of each worker holds what it read of a group of rows. With more, fewer workers share the blocks.
+const READERS_MAX: usize = 64;
 
 /// The plan with its windows over series in the order of blocks, where that can be and nothing above counts on another.
 pub(super) fn unsorted(
@@ -284,7 +286,7 @@ fn wide_blocks(
     let Some(lead) = lead.filter(|_| are_few && is_ordered && found.is_none()) else { return Ok(None) };
     let lead = Arc::new(lead);
     let Some(blocks) = blocks.by_series(Some(lead), &NAMES)? else { return Ok(None) };
-    let shares = workers.max(1);
+    let shares = (READERS_MAX / files.len()).clamp(1, workers.max(1));
     let parts = files.iter().enumerate().flat_map(|(place, file)| {
         Share::all(place, shares).map(|share| FileGroup::new(vec![(*file).clone().with_extension(share)]))
     });

@@ -118,6 +118,8 @@ enum Laid {
     OneBlock,
     Blocks,
     BlocksAndHead,
+    /// A block for each place.
+    Many,
 }
 
 fn engine(dir: &Path, rows: &[Row], laid: Laid, threads: usize) -> QueryEngine {
@@ -128,6 +130,10 @@ fn engine(dir: &Path, rows: &[Row], laid: Laid, threads: usize) -> QueryEngine {
         Laid::OneBlock => vec![block(dir, "all", rows)],
         Laid::Blocks => vec![block(dir, "0", &of(0)), block(dir, "1", &of(1)), block(dir, "2", &of(2))],
         Laid::BlocksAndHead => vec![block(dir, "0", &of(0)), block(dir, "1", &of(1))],
+        Laid::Many => {
+            let places = rows.iter().map(|row| row.place).max().map_or(0..0, |last| 0..last + 1);
+            places.map(|place| block(dir, &place.to_string(), &of(place))).collect()
+        }
     };
     place.blocks = blocks.into_iter().flatten().collect();
     if laid == Laid::BlocksAndHead {
@@ -276,6 +282,32 @@ async fn what_counts_on_the_order_of_series_has_it() {
         ] {
             assert_eq!(answered(&engine, &sql).await, found, "{threads} {sql}");
         }
+    }
+}
+
+/// Readers of many blocks are few for each worker, and very many blocks are sorted.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_blocks_are_merged_by_few_and_more_are_sorted() {
+    for (blocks, threads, shares) in [(12, 3, Some(3)), (20, 8, Some(3)), (32, 4, Some(2)), (33, 2, None)] {
+        let rows = (0..blocks * 15).map(|point| Row {
+            series: point % 5,
+            second: i64::try_from(point / 5).unwrap(),
+            value: Some(1.0),
+            start: None,
+            place: point / 15,
+        });
+        let rows: Vec<Row> = rows.collect();
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine(dir.path(), &rows, Laid::Many, threads);
+        let sql = "SELECT sum(n), count(more) FROM (SELECT row_number() OVER w AS n, increment(value) OVER w AS more \
+                   FROM metrics WINDOW w AS (PARTITION BY series_id ORDER BY timestamp))";
+        let points = blocks * 3;
+        let expected = format!("{} {}", 5 * points * (points + 1) / 2, 5 * (points - 1));
+        assert_eq!(answered(&engine, sql).await, [expected], "{blocks}");
+        let plan = answered(&engine, &format!("EXPLAIN {sql}")).await.concat();
+        assert_eq!(plan.contains("SeriesSortExec"), shares.is_none(), "{plan}");
+        let groups = shares.map(|shares| format!("file_groups={{{} groups", shares * blocks));
+        assert!(groups.is_none_or(|groups| plan.contains(&groups)), "{plan}");
     }
 }
 
