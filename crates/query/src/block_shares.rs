@@ -24,10 +24,13 @@ use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
+use crate::group_blooms;
 use crate::page_counts::Counting;
 use crate::series_cuts::{self, BySeries, SeriesKey};
 use crate::signal_table::is_dear;
 
+/// With fewer groups of rows for each share and a dear column, pages are dealt out instead, so that no share has much more.
+const FEW_GROUPS: usize = 4;
 /// With fewer groups of rows for each share, those of series are evened out by pages.
 const EVEN_GROUPS_MIN: usize = 16;
 
@@ -231,7 +234,11 @@ impl Opening {
             return Ok(Outlook::default());
         }
         let footer = self.readers.footer(file).await?;
-        let groups = row_groups(&footer, &self.schema, self.filter.clone())?;
+        let mut groups = row_groups(&footer, &self.schema, self.filter.clone())?;
+        if let Some(filter) = self.filter.as_ref().filter(|_| shares > 1) {
+            groups =
+                group_blooms::may_have(&self.readers, file, &footer, &self.schema, filter, groups).await?;
+        }
         let mut outlook = Outlook::over(&footer, groups);
         if let Some(rows) = rows {
             let worthwhile = |group: &usize| !outlook.within(&rows, *group).is_empty();
@@ -246,7 +253,9 @@ impl Opening {
             outlook.ranges = counting.left_to_read(footer, schema, groups, filter)?;
         } else if let Some(first) = self.first {
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
-        } else if outlook.groups.len() < shares && self.schema.fields().iter().any(|field| is_dear(field)) {
+        } else if outlook.groups.len() < FEW_GROUPS * shares
+            && self.schema.fields().iter().any(|field| is_dear(field))
+        {
             // Some share would have nothing. Where all columns are cheap, choosing pages costs more than it saves.
             outlook.ranges = Pages::ranges(footer, schema, outlook.groups.clone(), self.filter.as_ref())?;
         }

@@ -38,6 +38,7 @@ mod engine;
 mod error;
 mod fault;
 mod functions;
+mod group_blooms;
 mod group_codes;
 mod head_scan;
 mod information_schema;
