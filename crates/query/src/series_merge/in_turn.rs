@@ -1,6 +1,7 @@
 //! Rows of several sources in one order, taken in runs from whichever comes next.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
@@ -167,7 +168,7 @@ impl InTurn {
             [run] => {
                 let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
                 let part = self.held[run.batch as usize].slice(run.start as usize, run.rows as usize);
-                RecordBatch::try_new(self.schema.clone(), part.project(&columns)?.columns().to_vec())?
+                RecordBatch::try_new(Arc::clone(&self.schema), part.project(&columns)?.columns().to_vec())?
             }
             runs => gathered(&self.schema, &self.held, runs)?,
         };
@@ -188,7 +189,6 @@ impl InTurn {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Arc;
 
     use arrow::array::{ArrayRef, Int64Array, StringViewArray};
     use arrow::datatypes::Int64Type;

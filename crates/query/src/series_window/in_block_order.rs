@@ -160,7 +160,7 @@ fn scan_of_series(
 /// The files of a scan, each once.
 fn files(config: &FileScanConfig) -> Vec<&PartitionedFile> {
     let mut files: Vec<&PartitionedFile> = Vec::new();
-    for file in config.file_groups.iter().flat_map(|group| group.iter()) {
+    for file in config.file_groups.iter().flat_map(FileGroup::iter) {
         if files.iter().all(|known| known.object_meta.location != file.object_meta.location) {
             files.push(file);
         }
