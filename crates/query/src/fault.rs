@@ -107,6 +107,10 @@ fn unknown_column(wrong: &Column, known: &[Column]) -> String {
 /// The engine's text without its own prefixes and internal table names.
 fn plain(text: &str) -> String {
     let mut text = text.trim();
+    // What a function says of its arguments is all there is to say.
+    if let Some((_, said)) = text.split_once(" user-defined coercion failed with: ") {
+        text = said.split(" No function matches the given name").next().unwrap_or(said).trim_end_matches('.');
+    }
     for prefix in
         ["Error during planning: ", "Execution error: ", "Arrow error: ", "Schema error: ", "SQL error: "]
     {
