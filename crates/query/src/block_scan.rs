@@ -26,7 +26,7 @@ use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
 use crate::block_shares::{Execution, Executions, Lookup, Opening};
 use crate::page_counts::PageCounts;
-use crate::series_cuts::{BySeries, SERIES};
+use crate::series_cuts::{BySeries, SERIES, series_key};
 use crate::wanted::wanted;
 
 /// The name of the counter in `EXPLAIN ANALYZE`.
@@ -118,8 +118,7 @@ impl BlockScan {
     /// What the blocks' order begins with, up to the id of the series, where they may be read by series.
     pub(crate) fn series_key(&self) -> Option<&'static [&'static str]> {
         let is_plain = !self.is_reordered && self.counts.is_none() && self.asked().is_none();
-        let order = self.series_order.filter(|_| is_plain)?;
-        Some(BySeries { order, lead: None }.series())
+        self.series_order.filter(|_| is_plain).map(series_key)
     }
 
     /// The same, each share with all rows of its series, one series after the other and each in the order of time. With

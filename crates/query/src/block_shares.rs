@@ -272,7 +272,7 @@ impl Opening {
         shares: usize,
     ) -> Result<Vec<Vec<Range<u64>>>> {
         let ranges = self.rows_in_order(file, footer, outlook, by_series, shares)?;
-        let (readers, key) = (&self.readers, by_series.series());
+        let (readers, key) = (&self.readers, series_cuts::series_key(by_series.order));
         let Some(lead) = &by_series.lead else {
             return series_cuts::parts(readers, file, footer, &ranges, shares).await;
         };

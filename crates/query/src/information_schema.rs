@@ -23,15 +23,15 @@ impl InformationSchema {
         Self { engines: InformationSchemaProvider::new(catalogs), words }
     }
 
-    /// A table with the words for its rows: those of `words` whose columns `theirs` are as its own columns `ours`.
+    /// A table with the words for its rows: those in the column `words` where the columns `keys` are alike.
     fn with_comment(
         &self,
         table: Arc<dyn TableProvider>,
-        (ours, theirs): (&[&str], &[&str]),
+        keys: &[&str],
         words: &str,
     ) -> Result<Arc<dyn TableProvider>> {
-        let keys = theirs.iter().map(|name| format!("documented_{name}")).collect::<Vec<_>>();
-        let renamed = theirs.iter().zip(&keys).map(|(name, key)| col(*name).alias(key));
+        let others = keys.iter().map(|name| format!("documented_{name}")).collect::<Vec<_>>();
+        let renamed = keys.iter().zip(&others).map(|(name, other)| col(*name).alias(other));
         let comments =
             LogicalPlanBuilder::scan("documentation", provider_as_source(Arc::clone(&self.words)), None)?
                 .project(renamed.chain([col(words).alias("comment")]))?
@@ -39,7 +39,12 @@ impl InformationSchema {
                 .build()?;
         let columns: Vec<_> = table.schema().fields().iter().map(|field| col(field.name())).collect();
         let plan = LogicalPlanBuilder::scan("listed", provider_as_source(table), None)?
-            .join(comments, JoinType::Left, (ours.to_vec(), keys.iter().map(String::as_str).collect()), None)?
+            .join(
+                comments,
+                JoinType::Left,
+                (keys.to_vec(), others.iter().map(String::as_str).collect()),
+                None,
+            )?
             .project(columns.into_iter().chain([col("comment")]))?
             .build()?;
         Ok(Arc::new(ViewTable::new(plan, None)))
@@ -59,11 +64,8 @@ impl SchemaProvider for InformationSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(table) = self.engines.table(name).await? else { return Ok(None) };
         Ok(Some(match name {
-            "tables" => self.with_comment(table, (&["table_name"], &["table_name"]), "table_doc")?,
-            "columns" => {
-                let keys: &[&str] = &["table_name", "column_name"];
-                self.with_comment(table, (keys, keys), "column_doc")?
-            }
+            "tables" => self.with_comment(table, &["table_name"], "table_doc")?,
+            "columns" => self.with_comment(table, &["table_name", "column_name"], "column_doc")?,
             _ => table,
         }))
     }

@@ -39,12 +39,10 @@ pub(crate) struct BySeries {
     pub(crate) lead: Option<Arc<PartitionedFile>>,
 }
 
-impl BySeries {
-    /// What the order begins with, up to the id of the series.
-    pub(crate) fn series(&self) -> &'static [&'static str] {
-        let id = self.order.iter().position(|name| *name == SERIES);
-        &self.order[..id.map_or(0, |id| id + 1)]
-    }
+/// What an order of rows begins with, up to the id of the series; nothing when that is not in it.
+pub(crate) fn series_key(order: &'static [&'static str]) -> &'static [&'static str] {
+    let id = order.iter().position(|name| *name == SERIES);
+    &order[..id.map_or(0, |id| id + 1)]
 }
 
 /// A series' place in the order of blocks: what its metric and service are called, and its id. Nothing comes before

@@ -34,7 +34,7 @@ use tokio::sync::OnceCell;
 use crate::block_shares::{Execution, Executions};
 use crate::series_cuts::{SeriesColumns, SeriesKey};
 use crate::series_sort::{By, sorted};
-use crate::series_window::open_series::bytes;
+use crate::series_window::bytes;
 
 use self::in_turn::InTurn;
 
@@ -271,11 +271,7 @@ impl Head {
             None if self.shares == 1 => Vec::new(),
             None => return internal_err!("the head is sorted before a block was opened"),
         };
-        let part = Part {
-            from: self.partition.checked_sub(1).map(|cut| cuts.get(cut).cloned()),
-            to: cuts.get(self.partition).cloned(),
-            by: self.by,
-        };
+        let part = Part { cuts, number: self.partition, by: self.by };
         let rows = stream::iter(rows.batches.clone()).map(move |batch| part.of(&batch));
         let rows = RecordBatchStreamAdapter::new(self.input.schema(), rows);
         sorted(Box::pin(rows), self.by, self.metrics, self.partition, self.context)
@@ -299,34 +295,24 @@ impl Head {
     }
 }
 
-/// Which series are of a part.
+/// Which series are of a part: those from the cut before it on, and before the cut behind it.
 struct Part {
-    /// Those from here on; none where the part begins where there is no cut.
-    from: Option<Option<SeriesKey>>,
-    /// Those before it.
-    to: Option<SeriesKey>,
+    cuts: Vec<SeriesKey>,
+    number: usize,
     by: By,
 }
 
 impl Part {
     fn of(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let By { names, series, .. } = self.by;
-        let from = match &self.from {
-            None => None,
-            Some(Some(from)) => Some(from),
-            Some(None) => return Ok(batch.slice(0, 0)),
-        };
-        if from.is_none() && self.to.is_none() {
-            return Ok(batch.clone());
-        }
-        let columns = SeriesColumns::of(batch, names.as_ref().map_or(&[], |names| names.as_slice()), series)
+        let names = names.as_ref().map_or(&[][..], |names| names.as_slice());
+        let columns = SeriesColumns::of(batch, names, series)
             .ok_or_else(|| internal_datafusion_err!("the head has no series"))?;
         let mut ours = BooleanBufferBuilder::new(batch.num_rows());
         let mut row = 0;
         for same in columns.ids().chunk_by(|a, b| a == b) {
-            let is_ours = from.is_none_or(|from| columns.to_key(row, from) != Ordering::Less)
-                && self.to.as_ref().is_none_or(|to| columns.to_key(row, to) == Ordering::Less);
-            ours.append_n(same.len(), is_ours);
+            let part = self.cuts.partition_point(|cut| columns.to_key(row, cut) != Ordering::Less);
+            ours.append_n(same.len(), part == self.number);
             row += same.len();
         }
         Ok(filter_record_batch(batch, &BooleanArray::new(ours.finish(), None))?)

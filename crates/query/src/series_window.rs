@@ -6,7 +6,7 @@
 
 mod calls;
 mod in_block_order;
-pub(crate) mod open_series;
+mod open_series;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +40,7 @@ use crate::series_sort::SeriesSortExec;
 
 use self::calls::Calls;
 use self::open_series::OpenSeries;
+pub(crate) use self::open_series::bytes;
 
 /// How a window over series begins the name of its memory.
 const NAME: &str = "SeriesWindow";

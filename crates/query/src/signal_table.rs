@@ -28,7 +28,7 @@ use crate::block_scan::{BlockScan, Pruned};
 use crate::block_shares::Share;
 use crate::head_scan::HeadScan;
 use crate::prune::{self, Survivors};
-use crate::series_cuts::SERIES;
+use crate::series_cuts::{SERIES, series_key};
 use crate::signal_schema::{TIME_UNIX_NANO, marked};
 use crate::source::TableSnapshot;
 
@@ -134,8 +134,8 @@ impl SignalTable {
         let places = blocks + usize::from(!self.head.is_empty());
         let has_series = columns.iter().any(|column| self.schema.field(*column).name() == SERIES);
         if has_series && blocks > 0 && places > 1 {
-            let names = self.table.sort_key().iter().take_while(|name| **name != SERIES);
-            let names = names.filter_map(|name| self.schema.index_of(name).ok());
+            let names =
+                series_key(self.table.sort_key()).iter().filter_map(|name| self.schema.index_of(name).ok());
             all.extend(names.filter(|column| !columns.contains(column)));
         }
         all

@@ -9,7 +9,7 @@ use datafusion::common::{Result, internal_datafusion_err};
 
 use crate::series_cuts::SeriesColumns;
 use crate::series_sort::{By, Run, gathered};
-use crate::series_window::open_series::bytes;
+use crate::series_window::bytes;
 
 /// Rows of some sources, each in the order of series and time, on their way to be in that order all together.
 pub(super) struct InTurn {
