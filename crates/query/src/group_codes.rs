@@ -5,12 +5,13 @@
 //! then what was grouped so far is handed on, as any first step may at any time, and the engine's own step takes the rest.
 
 mod codes;
+mod texts;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, internal_err};
@@ -31,11 +32,30 @@ use self::codes::{Codes, is_known};
 use crate::once::once;
 use crate::stand_in::stands_in_for;
 
-/// More groups than this are left to the engine.
-const GROUPS_MAX: usize = 1 << 16;
-/// So are groups of fewer rows than this on average, judged once there are [`ROWS_TO_JUDGE`].
-const ROWS_PER_GROUP_MIN: usize = 4;
-const ROWS_TO_JUDGE: usize = 4_096;
+/// How many groups are worth it; the rest is left to the engine.
+#[derive(Clone, Copy, Debug)]
+struct Worth {
+    groups_max: usize,
+    /// More groups to a hundred rows than this are too many, judged once there are so many rows.
+    groups_per_hundred_max: usize,
+    rows_to_judge: usize,
+}
+
+impl Worth {
+    /// By one column of texts, whose table serves many as well as few. Where nearly every row has its own, the engine
+    /// hands rows on as they are.
+    const TEXTS: Self = Self { groups_max: 1 << 20, groups_per_hundred_max: 80, rows_to_judge: 100_000 };
+    const OTHERS: Self = Self { groups_max: 1 << 16, groups_per_hundred_max: 25, rows_to_judge: 4_096 };
+
+    fn of(types: &[DataType]) -> Self {
+        if matches!(types, [DataType::Utf8View]) { Self::TEXTS } else { Self::OTHERS }
+    }
+
+    fn is_it(self, groups: usize, rows: usize) -> bool {
+        let are_many = rows >= self.rows_to_judge && groups * 100 > rows * self.groups_per_hundred_max;
+        !are_many && groups <= self.groups_max
+    }
+}
 
 /// Puts [`CodedGroupsExec`] in the place of each first step of grouping by a text or by several columns.
 #[derive(Debug)]
@@ -147,6 +167,7 @@ impl ExecutionPlan for CodedGroupsExec {
             schema: self.schema(),
             step: Arc::clone(&self.step),
             groups,
+            worth: Worth::of(&types),
             codes: Codes::new(types),
             rows: 0,
             calls,
@@ -189,6 +210,7 @@ struct Work {
     step: Arc<dyn ExecutionPlan>,
     groups: Vec<Arc<dyn PhysicalExpr>>,
     codes: Codes,
+    worth: Worth,
     /// Rows that were grouped.
     rows: usize,
     calls: Vec<Call>,
@@ -223,9 +245,8 @@ impl Work {
             call.add(batch, &groups, total)?;
         }
         self.rows += rows;
-        let are_many = self.rows >= ROWS_TO_JUDGE && total * ROWS_PER_GROUP_MIN > self.rows;
         let bytes = self.codes.bytes() + self.calls.iter().map(|call| call.state.size()).sum::<usize>();
-        Ok(!are_many && total <= GROUPS_MAX && self.memory.try_resize(bytes).is_ok())
+        Ok(self.worth.is_it(total, self.rows) && self.memory.try_resize(bytes).is_ok())
     }
 
     /// What was grouped so far; it counts as memory until the last of it is taken.

@@ -5,8 +5,6 @@
 //! stood for lately is remembered by these bytes alone; the text is looked at where that does not tell.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, UInt32Array};
 use arrow::compute::{cast, take};
@@ -14,8 +12,12 @@ use arrow::datatypes::{DataType, Int64Type};
 use arrow::error::ArrowError;
 use foldhash::fast::RandomState;
 
+use super::texts::{NONE, Texts};
+
 /// Values of a column that are remembered by their place.
 const RECENT_VALUES: usize = 1 << 9;
+/// With fewer rows than this for each that was not, remembering costs more than it saves.
+const ROWS_PER_MISS_MIN: usize = 4;
 /// Pairs of numbers that are.
 const RECENT_PAIRS: usize = 1 << 12;
 /// About what a value and its place in a map take beside the value itself.
@@ -99,14 +101,13 @@ struct Recent<K, const PLACES: usize> {
     keys: Box<[K; PLACES]>,
     /// [`NONE`] where there is none.
     numbers: Box<[u32; PLACES]>,
+    /// How often there was none since all were forgotten.
+    misses: usize,
 }
-
-/// No value has this number: they end far below.
-const NONE: u32 = u32::MAX;
 
 impl<K: Copy + Default + Eq, const PLACES: usize> Recent<K, PLACES> {
     fn new() -> Self {
-        Self { keys: Box::new([K::default(); PLACES]), numbers: Box::new([NONE; PLACES]) }
+        Self { keys: Box::new([K::default(); PLACES]), numbers: Box::new([NONE; PLACES]), misses: 0 }
     }
 
     /// The number that the key had lately, or else has.
@@ -116,12 +117,14 @@ impl<K: Copy + Default + Eq, const PLACES: usize> Recent<K, PLACES> {
         let place = (hash >> u32::BITS) as usize & (PLACES - 1);
         if self.keys[place] != key || self.numbers[place] == NONE {
             (self.keys[place], self.numbers[place]) = (key, number());
+            self.misses += 1;
         }
         self.numbers[place]
     }
 
     fn forget(&mut self) {
         self.numbers.fill(NONE);
+        self.misses = 0;
     }
 }
 
@@ -135,12 +138,19 @@ fn spread(bits: u64) -> u64 {
 struct Column {
     values: Values,
     views: Recent<u128, RECENT_VALUES>,
+    /// Whether its texts mostly are such as did not come lately.
+    is_varied: bool,
     numbers: Recent<i64, RECENT_VALUES>,
 }
 
 impl Column {
     fn new(data_type: DataType) -> Self {
-        Self { values: Values::new(data_type), views: Recent::new(), numbers: Recent::new() }
+        Self {
+            values: Values::new(data_type),
+            views: Recent::new(),
+            is_varied: false,
+            numbers: Recent::new(),
+        }
     }
 
     /// The number of each row's value.
@@ -149,9 +159,15 @@ impl Column {
         rows.reserve(column.len());
         if let Values::Texts(known) = &mut self.values {
             let column = column.as_string_view();
-            // A view is only worth something beside the texts it points into.
-            self.views.forget();
-            texts(known, &mut self.views, column, rows);
+            if self.is_varied {
+                known.numbers(column, rows);
+            } else {
+                // A view is only worth something beside the texts it points into.
+                self.views.forget();
+                texts(known, &mut self.views, column, rows);
+                self.is_varied = self.views.misses * ROWS_PER_MISS_MIN > column.len();
+            }
+            number_nulls(rows, || known.null());
         } else if let Values::Numbers(known, _) = &mut self.values {
             let column = cast(column, &DataType::Int64)?;
             whole(known, &mut self.numbers, column.as_primitive::<Int64Type>(), rows);
@@ -161,7 +177,7 @@ impl Column {
 }
 
 fn texts(
-    known: &mut Known<Arc<str>>,
+    known: &mut Texts,
     recent: &mut Recent<u128, RECENT_VALUES>,
     column: &StringViewArray,
     rows: &mut Vec<u32>,
@@ -172,18 +188,17 @@ fn texts(
             let halves = [*view as u64, (*view >> u64::BITS) as u64];
             let hash = spread(halves[0] ^ spread(halves[1]));
             before = *view;
-            last = recent.number(*view, hash, || known.number_of_text(column.value(row)));
+            last = recent.number(*view, hash, || known.number(column.value(row)));
         }
         last
     };
     let views = column.views().iter().enumerate();
     let Some(nulls) = column.nulls() else { return rows.extend(views.map(number)) };
     rows.extend(views.map(|(row, view)| if nulls.is_valid(row) { number((row, view)) } else { NONE }));
-    number_nulls(known, rows);
 }
 
 fn whole(
-    known: &mut Known<i64>,
+    known: &mut Numbers,
     recent: &mut Recent<i64, RECENT_VALUES>,
     column: &Int64Array,
     rows: &mut Vec<u32>,
@@ -193,34 +208,26 @@ fn whole(
     let values = column.values().iter();
     let Some(nulls) = column.nulls() else { return rows.extend(values.map(number)) };
     rows.extend(values.zip(nulls).map(|(value, is_valid)| if is_valid { number(value) } else { NONE }));
-    number_nulls(known, rows);
+    number_nulls(rows, || known.null());
 }
 
 /// Gives the rows that have no number that of null.
-fn number_nulls<V: Eq + Hash + Clone>(known: &mut Known<V>, rows: &mut [u32]) {
+fn number_nulls(rows: &mut [u32], mut null: impl FnMut() -> u32) {
     for number in rows.iter_mut().filter(|number| **number == NONE) {
-        *number = known.null();
+        *number = null();
     }
 }
 
-/// Different values in the order in which they first came.
-#[derive(Debug)]
-struct Known<V> {
-    places: HashMap<V, u32, RandomState>,
+/// Different numbers in the order in which they first came.
+#[derive(Debug, Default)]
+struct Numbers {
+    places: HashMap<i64, u32, RandomState>,
     /// None is null, which comes once at most.
-    all: Vec<Option<V>>,
+    all: Vec<Option<i64>>,
     null: Option<u32>,
-    /// What the values take on the heap.
-    heap_bytes: usize,
 }
 
-impl<V> Default for Known<V> {
-    fn default() -> Self {
-        Self { places: HashMap::default(), all: Vec::new(), null: None, heap_bytes: 0 }
-    }
-}
-
-impl<V: Eq + Hash + Clone> Known<V> {
+impl Numbers {
     fn next(&self) -> u32 {
         u32::try_from(self.all.len()).unwrap_or(NONE)
     }
@@ -233,62 +240,48 @@ impl<V: Eq + Hash + Clone> Known<V> {
         })
     }
 
-    fn number(&mut self, value: V) -> u32 {
+    fn number(&mut self, value: i64) -> u32 {
         let next = self.next();
-        *self.places.entry(value).or_insert_with_key(|value| {
-            self.all.push(Some(value.clone()));
+        *self.places.entry(value).or_insert_with(|| {
+            self.all.push(Some(value));
             next
         })
     }
 }
 
-impl Known<Arc<str>> {
-    fn number_of_text(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.places.get(text) {
-            return *number;
-        }
-        self.heap_bytes += text.len();
-        self.number(text.into())
-    }
-}
-
 #[derive(Debug)]
 enum Values {
-    Texts(Known<Arc<str>>),
+    Texts(Texts),
     /// And the type they came in.
-    Numbers(Known<i64>, DataType),
+    Numbers(Numbers, DataType),
 }
 
 impl Values {
     fn new(data_type: DataType) -> Self {
         match data_type {
-            DataType::Utf8View => Self::Texts(Known::default()),
-            other => Self::Numbers(Known::default(), other),
+            DataType::Utf8View => Self::Texts(Texts::default()),
+            other => Self::Numbers(Numbers::default(), other),
         }
     }
 
     fn len(&self) -> usize {
         match self {
-            Self::Texts(known) => known.all.len(),
+            Self::Texts(known) => known.len(),
             Self::Numbers(known, _) => known.all.len(),
         }
     }
 
     fn bytes(&self) -> usize {
-        let heap = match self {
-            Self::Texts(known) => known.heap_bytes,
-            Self::Numbers(..) => 0,
-        };
-        heap + self.len() * ENTRY_BYTES
+        match self {
+            Self::Texts(known) => known.bytes(),
+            Self::Numbers(known, _) => known.all.len() * ENTRY_BYTES,
+        }
     }
 
     /// The values with these numbers.
     fn of(&self, numbers: &UInt32Array) -> Result<ArrayRef, ArrowError> {
         match self {
-            Self::Texts(known) => {
-                let all: StringViewArray = known.all.iter().map(Option::as_deref).collect();
-                take(&all, numbers, None)
-            }
+            Self::Texts(known) => known.of(numbers),
             Self::Numbers(known, data_type) => {
                 let all: Int64Array = known.all.iter().copied().collect();
                 cast(&take(&all, numbers, None)?, data_type)
@@ -331,6 +324,7 @@ impl Pairs {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use arrow::array::{Int16Array, TimestampMicrosecondArray};
     use proptest::prelude::*;
