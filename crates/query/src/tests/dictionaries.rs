@@ -170,6 +170,7 @@ async fn rows_behind_dictionaries_are_not_read() {
         ("SELECT DISTINCT series_id FROM metrics", "output_rows=0,"),
         ("SELECT series_id FROM metrics GROUP BY 1 ORDER BY 1 LIMIT 3", "output_rows=0,"),
         ("SELECT count(DISTINCT service_name) FROM metrics", "output_rows=0,"),
+        ("SELECT DISTINCT series_id FROM metrics WHERE metric_type = 'gauge'", "output_rows=0,"),
         // The second of five groups is cut, in its second page of three rows. The third page has one row, and one name.
         (&format!("SELECT DISTINCT series_id FROM metrics {within}"), "output_rows=4,"),
         (&format!("SELECT count(DISTINCT metric_name) FROM metrics {within}"), "output_rows=3,"),
