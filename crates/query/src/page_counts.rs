@@ -13,7 +13,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, FileSource as _};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource as _,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
@@ -82,7 +84,7 @@ impl PageCounts {
             Some((stored(place)?, schema.fields().get(place)?.data_type()))
         };
         let columns = groups.iter().map(column).collect::<Option<Vec<_>>>()?;
-        let mut files = config.file_groups.iter().flat_map(|group| group.files());
+        let mut files = config.file_groups.iter().flat_map(FileGroup::files);
         let by_dictionary = is_distinct
             && columns.len() == 1
             && columns.iter().all(|(_, data_type)| Dictionaries::are_of(data_type))

@@ -208,7 +208,7 @@ async fn files_of_others_and_pages_of_values_are_read() {
     rows.iter_mut().zip(0..).for_each(|(row, number)| row["series_id"] = json!(number));
     let sql = "SELECT DISTINCT series_id FROM metrics";
     for (writer, told) in [(Writer::Other, false), (Writer::Mixed, true)] {
-        let engine = engine(dir.path(), &rows, &[0..40], writer, 2);
+        let engine = engine(dir.path(), &rows, &[0..20, 20..40], writer, 2);
         let ran = scan(&engine, &format!("EXPLAIN ANALYZE {sql}")).await;
         assert_eq!(ran.contains(TOLD), told, "{ran}");
         assert!(ran.contains("output_rows=40,"), "{ran}");
