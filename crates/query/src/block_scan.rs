@@ -231,10 +231,13 @@ impl FileSource for BlockScan {
 
     fn fmt_extra(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asked = self.asked().map(|_| "text_index=asked");
-        let counted = self.counts.as_ref().map(|_| "pages=counted by their bounds where they tell");
+        let counted = self.counts.as_ref().filter(|counts| counts.by_bounds());
+        let counted = counted.map(|_| "pages=counted by their bounds where they tell");
+        let distinct = self.counts.as_ref().filter(|counts| counts.by_dictionary());
+        let distinct = distinct.map(|_| "dictionaries=read for rows where they tell");
         let blocks = format!("blocks={}", self.pruned);
         let by_series = self.by_series.as_ref().map(|_| "by=series");
-        for fact in [Some(blocks.as_str()), asked, counted, by_series].into_iter().flatten() {
+        for fact in [Some(blocks.as_str()), asked, counted, distinct, by_series].into_iter().flatten() {
             match t {
                 DisplayFormatType::TreeRender => writeln!(f, "{fact}")?,
                 _ => write!(f, ", {fact}")?,

@@ -6,7 +6,7 @@
 //! where the groups that have it lie side by side. Where the query wants the newest or the oldest rows, the workers take
 //! page by page in that order instead.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,7 @@ use tokio::sync::OnceCell;
 
 use crate::block_pages::{First, Pages, Then};
 use crate::block_reader::{BlockReaders, row_groups};
+use crate::dictionaries::Dictionaries;
 use crate::group_blooms;
 use crate::page_counts::Counting;
 use crate::series_cuts::{self, BySeries, SeriesKey};
@@ -192,6 +193,10 @@ impl Opening {
         };
         let share = share.unwrap_or(Share { number: 0, count: 1, block: 0 });
         let outlook = block.get_or_try_init(|| self.outlook(&file, share.count)).await?;
+        if let (Some(dictionaries), Some(counting)) = (&outlook.dictionaries, &self.counts) {
+            let mine = share.of(dictionaries.groups());
+            counting.read(dictionaries, &self.readers, &file, mine).await?;
+        }
         if outlook.pages.is_some() {
             return Ok(Box::new(ByPage { file, block: Arc::clone(&block), opening: self }));
         }
@@ -250,7 +255,11 @@ impl Opening {
             outlook.parts = Some(self.series(file, &footer, &outlook, by_series, shares).await?);
         } else if let Some(counting) = &self.counts {
             let (groups, filter) = (outlook.groups.clone(), self.filter.as_ref());
-            outlook.ranges = counting.left_to_read(footer, schema, groups, filter)?;
+            outlook.ranges =
+                counting.left_to_read(Arc::clone(&footer), Arc::clone(&schema), groups, filter)?;
+            let left = outlook.groups.iter().copied().filter(|group| outlook.is_left(*group));
+            let dictionaries = counting.dictionaries(file, &footer, &schema, left)?;
+            outlook.leave_to(dictionaries);
         } else if let Some(first) = self.first {
             outlook.pages = Pages::new(footer, schema, outlook.groups.clone(), first);
         } else if outlook.groups.len() < FEW_GROUPS * shares
@@ -327,6 +336,8 @@ pub(crate) struct Outlook {
     ranges: Option<Vec<Range<u64>>>,
     /// The rows of each share, where no series may be in two.
     parts: Option<Vec<Vec<Range<u64>>>>,
+    /// What is read in the place of the rows of some groups.
+    dictionaries: Option<Dictionaries>,
 }
 
 impl Outlook {
@@ -347,6 +358,26 @@ impl Outlook {
     fn group(&self, group: usize) -> Range<u64> {
         let first = group.checked_sub(1).map_or(0, |previous| self.ends[previous]);
         first..self.ends[group]
+    }
+
+    /// Whether some rows of a group are left to read.
+    fn is_left(&self, group: usize) -> bool {
+        let Some(ranges) = &self.ranges else { return true };
+        let rows = self.group(group);
+        let first = ranges.partition_point(|range| range.end <= rows.start);
+        ranges.get(first).is_some_and(|range| range.start < rows.end)
+    }
+
+    /// Leaves groups of rows to the dictionaries that have all of their values.
+    fn leave_to(&mut self, dictionaries: Option<Dictionaries>) {
+        let Some(dictionaries) = dictionaries else { return };
+        let known: HashSet<usize> = dictionaries.groups().iter().copied().collect();
+        self.groups.retain(|group| !known.contains(group));
+        if let Some(ranges) = &mut self.ranges {
+            let group_of = |row: u64| self.ends.partition_point(|end| *end <= row);
+            ranges.retain(|range| !known.contains(&group_of(range.start)));
+        }
+        self.dictionaries = Some(dictionaries);
     }
 
     /// The rows of some pages, in order; `None` when none is worth reading.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
@@ -76,7 +77,8 @@ fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if !is_ours {
         return Ok(None);
     }
-    let Some(runs) = collapsed(groups.expr(), step.input())? else { return Ok(None) };
+    let is_distinct = step.aggr_expr().is_empty();
+    let Some(runs) = collapsed(groups.expr(), step.input(), is_distinct)? else { return Ok(None) };
     let schema = runs.schema();
     let groups = groups.expr().iter().enumerate().map(|(place, (_, name))| {
         (Arc::new(Column::new(schema.field(place).name(), place)) as Arc<dyn PhysicalExpr>, name.clone())
@@ -98,12 +100,17 @@ fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
 fn collapsed(
     groups: &[(Arc<dyn PhysicalExpr>, String)],
     input: &Arc<dyn ExecutionPlan>,
+    is_distinct: bool,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(union) = input.downcast_ref::<UnionExec>() {
-        let parts = union.inputs().iter().map(|part| collapsed(groups, part)).collect::<Result<Vec<_>>>()?;
+        let parts = union
+            .inputs()
+            .iter()
+            .map(|part| collapsed(groups, part, is_distinct))
+            .collect::<Result<Vec<_>>>()?;
         return parts.into_iter().collect::<Option<Vec<_>>>().map(UnionExec::try_new).transpose();
     }
-    let (counts, input) = match PageCounts::over(groups, input) {
+    let (counts, input) = match PageCounts::over(groups, input, is_distinct) {
         Some((counts, left)) => (Some(counts), left),
         None => (None, Arc::clone(input)),
     };
@@ -221,16 +228,28 @@ impl ExecutionPlan for CollapseRunsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (groups, schema) = (Arc::clone(&self.groups), self.schema());
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        // Each worker hands on at its end what it or another has found by then.
         let counted = self.counts.as_ref().map(|counts| counts.take(partition, self.schema()));
-        let counted = stream::iter(counted).filter_map(|counted| async { counted.rows().transpose() });
-        let runs = self.input.execute(partition, context)?.map(move |batch| {
-            let _timer = metrics.elapsed_compute().timer();
-            let runs = runs(&groups, &schema, &batch?)?;
-            metrics.record_output(runs.num_rows());
-            Ok(runs)
+        let counted = move || counted.as_ref().and_then(|counted| counted.next().transpose());
+        let mut rows = self.input.execute(partition, context)?.fuse();
+        let runs = stream::poll_fn(move |context| {
+            let found = match rows.poll_next_unpin(context) {
+                Poll::Ready(Some(batch)) => {
+                    let _timer = metrics.elapsed_compute().timer();
+                    Some(batch.and_then(|batch| runs(&groups, &schema, &batch)))
+                }
+                // While it waits and at its end each worker hands on what it or another has found by then.
+                Poll::Ready(None) => counted(),
+                Poll::Pending => match counted() {
+                    Some(found) => Some(found),
+                    None => return Poll::Pending,
+                },
+            };
+            if let Some(Ok(runs)) = &found {
+                metrics.record_output(runs.num_rows());
+            }
+            Poll::Ready(found)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), runs.chain(counted))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), runs)))
     }
 }
 

@@ -33,6 +33,7 @@ mod block_scan;
 mod block_shares;
 mod chain;
 mod collapse_runs;
+mod dictionaries;
 mod documentation;
 mod engine;
 mod error;

@@ -26,6 +26,7 @@ use object_store::ObjectMeta;
 use crate::block_reader::BlockReaders;
 use crate::block_scan::{BlockScan, Pruned};
 use crate::block_shares::Share;
+use crate::dictionaries::Ours;
 use crate::head_scan::HeadScan;
 use crate::prune::{self, Survivors};
 use crate::series_cuts::{SERIES, series_key};
@@ -263,8 +264,13 @@ pub(crate) fn is_dear(field: &Field) -> bool {
 /// The order of the rows, where this program wrote each of the blocks and each row is of a series.
 fn series_order(table: Table, blocks: &[Arc<BlockFile>]) -> Option<&'static [&'static str]> {
     let key = table.sort_key();
-    let are_ours = blocks.iter().all(|block| block.wal_position > 0);
+    let are_ours = blocks.iter().all(|block| is_ours(block));
     (are_ours && key.contains(&SERIES)).then_some(key)
+}
+
+/// Whether this program wrote the block.
+fn is_ours(block: &BlockFile) -> bool {
+    block.wal_position > 0
 }
 
 /// Blocks beyond this size are opened in shares while there are too few of them to keep every worker busy. The blocks
@@ -319,7 +325,10 @@ fn partitioned_file(block: &BlockFile, files: &TableSchema) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    PartitionedFile::from(meta).with_partition_values(in_path.collect()).with_statistics(Arc::new(statistics))
+    let file = PartitionedFile::from(meta)
+        .with_partition_values(in_path.collect())
+        .with_statistics(Arc::new(statistics));
+    if is_ours(block) { file.with_extension(Ours) } else { file }
 }
 
 fn total_statistics(blocks: &[Arc<BlockFile>], columns: usize) -> Statistics {

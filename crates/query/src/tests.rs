@@ -2,6 +2,7 @@
 
 mod bounds;
 mod coverage;
+mod dictionaries;
 mod documentation;
 mod encoded;
 mod fixture;

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal, lit};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, IsNullExpr, Literal, lit};
 use datafusion::physical_expr::utils::split_conjunction;
 
 /// A column compared with a value, both of one type whose order has no exceptions.
@@ -22,8 +22,8 @@ struct Comparison {
 pub(crate) struct WholePages(Vec<Comparison>);
 
 impl WholePages {
-    /// Of a filter over rows of a file with this schema. `None` unless it compares whole numbers and times, of columns that
-    /// are never null, with values: of nothing else do bounds tell what every row does. `name` knows the columns.
+    /// Of a filter over rows of a file with this schema. `None` unless it compares whole numbers and times with values, or
+    /// says which text a row has: of nothing else do bounds tell what every row does. `name` knows the columns.
     pub(crate) fn of(
         filter: &Arc<dyn PhysicalExpr>,
         schema: &Schema,
@@ -47,7 +47,9 @@ impl WholePages {
                 operator,
                 Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
             );
-            let is_known = is_plain && is_comparison && !field.is_nullable() && !value.is_null();
+            // Bounds of texts may be shortened. Where they are one text nevertheless, all rows have it.
+            let is_text = *field.data_type() == DataType::Utf8View && operator == Operator::Eq;
+            let is_known = (is_plain && is_comparison || is_text) && !value.is_null();
             (is_known && value.data_type() == *field.data_type()).then_some(Comparison {
                 column,
                 operator,
@@ -62,7 +64,7 @@ impl WholePages {
         other.0.iter().all(|comparison| self.0.contains(comparison))
     }
 
-    /// What is true of the rows that do not pass, over rows of this schema.
+    /// What is true of the rows that do not pass, over rows of this schema: one without a value does not.
     ///
     /// # Errors
     /// When the schema is another than that of [`Self::of`].
@@ -72,9 +74,13 @@ impl WholePages {
             let Some(operator) = operator.negate() else {
                 return internal_err!("{operator} has no opposite");
             };
-            let column = Arc::new(Column::new_with_schema(column, schema)?);
-            let one = Arc::new(BinaryExpr::new(column, operator, lit(value.clone())));
+            let is_nullable = schema.field_with_name(column)?.is_nullable();
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(column, schema)?);
+            let one = Arc::new(BinaryExpr::new(Arc::clone(&column), operator, lit(value.clone())));
             any = Arc::new(BinaryExpr::new(any, Operator::Or, one));
+            if is_nullable {
+                any = Arc::new(BinaryExpr::new(any, Operator::Or, Arc::new(IsNullExpr::new(column))));
+            }
         }
         Ok(any)
     }

@@ -1,5 +1,6 @@
 //! Any rows are read back as they were, sorted, by Parquet's own reader, and what the file says of itself is true.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
@@ -8,10 +9,16 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
 use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
 use hindsight_model::{Rows, Table};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Encoding;
 use parquet::bloom_filter::Sbbf;
+use parquet::column::page::{Page, PageReader as _};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use proptest::prelude::*;
 
@@ -106,6 +113,7 @@ fn check_file(expected: &RecordBatch, file: &Bytes, row_group_rows: usize) {
         .with_page_index_policy(PageIndexPolicy::Required)
         .parse_and_finish(file)
         .unwrap();
+    check_dictionaries(file);
     let mut start = 0;
     for group in 0..metadata.num_row_groups() {
         let rows = usize::try_from(metadata.row_group(group).num_rows()).unwrap();
@@ -143,6 +151,44 @@ fn check_row_group(expected: &RecordBatch, metadata: &ParquetMetaData, group: us
             let is_spans = expected.column_by_name("parent_span_id").is_some();
             let filtered = name == "trace_id" || name == "span_id" && !is_spans;
             assert!(!filtered || column.null_count() == column.len(), "{name}");
+        }
+    }
+}
+
+/// A dictionary has the values that the rows of its group have, each once, and no others: queries read it in their place.
+/// Of the first groups only, of which some files here have hundreds.
+pub(crate) fn check_dictionaries(file: &Bytes) {
+    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).unwrap();
+    for (number, group) in metadata.metadata().row_groups().iter().enumerate().take(2) {
+        let mut sizes = Vec::new();
+        for (leaf, chunk) in group.columns().iter().enumerate() {
+            let has_keys_only = chunk.page_encoding_stats_mask().unwrap().is_only(Encoding::RLE_DICTIONARY);
+            assert_eq!(has_keys_only, chunk.dictionary_page_offset().is_some(), "{}", chunk.column_path());
+            if has_keys_only && chunk.column_descr().max_rep_level() == 0 {
+                let file = Arc::new(file.clone());
+                let mut pages = SerializedPageReader::new(file, chunk, 0, None).unwrap();
+                let Some(Page::DictionaryPage { num_values, .. }) = pages.get_next_page().unwrap() else {
+                    panic!("{} begins with another page", chunk.column_path());
+                };
+                sizes.push((leaf, usize::try_from(num_values).unwrap()));
+            }
+        }
+        let leaves = ProjectionMask::leaves(metadata.parquet_schema(), sizes.iter().map(|(leaf, _)| *leaf));
+        let rows = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
+            .with_row_groups(vec![number])
+            .with_projection(leaves)
+            .with_batch_size(usize::try_from(group.num_rows()).unwrap())
+            .build()
+            .unwrap();
+        for batch in rows {
+            for (column, (leaf, size)) in batch.unwrap().columns().iter().zip(&sizes) {
+                let field = SortField::new(column.data_type().clone());
+                let all =
+                    RowConverter::new(vec![field]).unwrap().convert_columns(&[Arc::clone(column)]).unwrap();
+                let valid = (0..column.len()).filter(|row| column.is_valid(*row));
+                let values: HashSet<_> = valid.map(|row| all.row(row)).collect();
+                assert_eq!(*size, values.len(), "{}", group.column(*leaf).column_path());
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::durable_fs::DurableFs;
 use crate::encode::batches::write_sorted;
 use crate::encode::{BlockSink, ROW_GROUP_ROWS_MAX};
 
-use crate::encode::tests::generate;
+use crate::encode::tests::{check_dictionaries, generate};
 mod shapes;
 
 /// 2026-05-04T00:00:00Z in microseconds.
@@ -160,6 +160,7 @@ async fn check(store: &Arc<dyn ObjectStore>, table: Table, inputs: &[Vec<Row>]) 
     let blocks = seal(store, table, &inputs).await;
     let merged = merge_all(store, &blocks).await.unwrap();
     assert_eq!(read(store, &merged).await, sorted(store, &blocks).await);
+    check_dictionaries(&store.get(&merged.path).await.unwrap().bytes().await.unwrap());
     // What the log will say of it is what a seal of all these rows would say.
     let whole: Vec<Row> = inputs.concat();
     let sealed = &seal(store, table, &[whole]).await[0];
