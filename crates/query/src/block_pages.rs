@@ -185,14 +185,23 @@ impl Pages {
         Some(pages)
     }
 
-    /// The rows of the most wanted page that may have one for which `filter` is true, as it is now.
-    pub(crate) fn next(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<Option<Range<u64>>> {
+    /// The rows of the most wanted pages that may have one for which `filter` is true, as it is now, in the order in which
+    /// they lie: of so many pages at most, and a worker's part of those that are left. None when none is.
+    pub(crate) fn next(
+        &self,
+        filter: &Arc<dyn PhysicalExpr>,
+        most: usize,
+        workers: usize,
+    ) -> Result<Vec<Range<u64>>> {
         let keep = self.keep(filter)?;
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keep) = keep {
             left.retain(|page| keep[*page]);
         }
-        Ok(left.pop_front().map(|page| self.rows[page].clone()))
+        let most = most.min(left.len().div_ceil(workers.max(1)));
+        let mut next: Vec<usize> = left.drain(..most).collect();
+        next.sort_unstable();
+        Ok(next.into_iter().map(|page| self.rows[page].clone()).collect())
     }
 
     /// Of each page whether it may have a row for which `filter` is true; `None` when nothing can be told of any.

@@ -24,7 +24,8 @@ use object_store::ObjectStore;
 
 use crate::block_pages::{First, narrows};
 use crate::block_reader::BlockReaders;
-use crate::block_shares::{Execution, Executions, Lookup, Opening};
+use crate::block_shares::{Execution, Lookup, Opening};
+use crate::executions::Executions;
 use crate::page_counts::PageCounts;
 use crate::series_cuts::{BySeries, SERIES, series_key};
 use crate::wanted::wanted;

@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -32,6 +33,8 @@ use crate::signal_table::is_dear;
 
 /// With fewer groups of rows for each share and a dear column, pages are dealt out instead, so that no share has much more.
 const FEW_GROUPS: usize = 4;
+/// So often one page is taken, then as often two, four and so on: each time costs as much as reading a few.
+const PAGES_ALIKE: usize = 4;
 /// With fewer groups of rows for each share, those of series are evened out by pages.
 const EVEN_GROUPS_MIN: usize = 16;
 
@@ -56,30 +59,14 @@ impl Share {
     }
 }
 
-/// What the workers of one execution of a scan know together. A plan may run several times, each time with other
-/// bounds, and its workers begin one after the other: the first of each worker are one execution, then the second.
-#[derive(Debug)]
-pub(crate) struct Executions<T>(Mutex<Begun<T>>);
-
-#[derive(Debug)]
-struct Begun<T> {
-    /// How often each worker has begun.
-    workers: HashMap<usize, usize>,
-    executions: Vec<Arc<T>>,
-}
-
-impl<T> Default for Executions<T> {
-    fn default() -> Self {
-        Self(Mutex::new(Begun { workers: HashMap::new(), executions: Vec::new() }))
-    }
-}
-
 /// What the workers of a scan find out.
 #[derive(Debug, Default)]
 pub(crate) struct Execution {
     blocks: Mutex<HashMap<usize, Arc<OnceCell<Outlook>>>>,
     /// Where all blocks are cut, when they are cut at the same series.
     cuts: OnceCell<Vec<SeriesKey>>,
+    /// How often pages were taken in the order in which they are wanted.
+    taken: AtomicUsize,
 }
 
 impl Execution {
@@ -88,24 +75,15 @@ impl Execution {
         Arc::clone(known.entry(block).or_default())
     }
 
+    /// How many pages are taken next: where the first had little of what is wanted, many.
+    fn pages(&self) -> usize {
+        let doubled = self.taken.fetch_add(1, Ordering::Relaxed) / PAGES_ALIKE;
+        1 << doubled.min(u16::BITS as usize)
+    }
+
     /// Where all blocks are cut, once one of them was opened.
     pub(crate) fn cuts(&self) -> Option<&[SeriesKey]> {
         self.cuts.get().map(Vec::as_slice)
-    }
-}
-
-impl<T: Default> Executions<T> {
-    /// What a worker that begins knows together with those that began as often.
-    pub(crate) fn begin(&self, worker: usize) -> Arc<T> {
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Begun { workers, executions } = &mut *begun;
-        let times = workers.entry(worker).or_default();
-        if executions.len() == *times {
-            executions.push(Arc::default());
-        }
-        let execution = Arc::clone(&executions[*times]);
-        *times += 1;
-        execution
     }
 }
 
@@ -198,7 +176,12 @@ impl Opening {
             counting.read(dictionaries, &self.readers, &file, mine).await?;
         }
         if outlook.pages.is_some() {
-            return Ok(Box::new(ByPage { file, block: Arc::clone(&block), opening: self }));
+            return Ok(Box::new(ByPage {
+                file,
+                block: Arc::clone(&block),
+                opening: self,
+                workers: share.count,
+            }));
         }
         if let Some(parts) = &outlook.parts {
             let part = parts.get(share.number).and_then(|part| outlook.rows_of(part));
@@ -413,6 +396,8 @@ struct ByPage {
     file: PartitionedFile,
     block: Arc<OnceCell<Outlook>>,
     opening: Opening,
+    /// How many workers take its pages.
+    workers: usize,
 }
 
 impl MorselPlanner for ByPage {
@@ -421,14 +406,17 @@ impl MorselPlanner for ByPage {
             return Ok(None);
         };
         let Some(pages) = &outlook.pages else { return Ok(None) };
-        while let Some(page) = pages.next(filter)? {
-            if let Some(rows) = outlook.rows_of(&[page]) {
+        loop {
+            let next = pages.next(filter, self.opening.execution.pages(), self.workers)?;
+            if next.is_empty() {
+                return Ok(None);
+            }
+            if let Some(rows) = outlook.rows_of(&next) {
                 let now = self.opening.files.plan_file(self.file.clone().with_extension(rows))?;
                 let page = Then { now: [now].into(), then: self };
                 return Ok(Some(MorselPlan::new().with_planners(vec![Box::new(page)])));
             }
         }
-        Ok(None)
     }
 }
 
@@ -469,15 +457,6 @@ mod tests {
             let selection = selection(10, rows.runs()).into_inner();
             assert_eq!((selection.skipped_row_count(), selection.row_count()), (skipped, selected));
         }
-    }
-
-    #[test]
-    fn workers_that_begin_as_often_know_the_same() {
-        let executions = Executions::<Execution>::default();
-        let [a, b] = [0, 1].map(|worker| executions.begin(worker));
-        assert!(Arc::ptr_eq(&a, &b));
-        let [later_b, later_a] = [1, 0].map(|worker| executions.begin(worker));
-        assert!(Arc::ptr_eq(&later_a, &later_b) && !Arc::ptr_eq(&a, &later_a));
     }
 
     #[test]

@@ -28,8 +28,8 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::block_pages::{Pages, Values, narrows};
 use crate::block_reader::{BlockReaders, row_groups};
 use crate::block_scan::BlockScan;
-use crate::block_shares::Executions;
 use crate::dictionaries::{Dictionaries, Ours};
+use crate::executions::Executions;
 use crate::whole_pages::WholePages;
 
 /// What a scan and the step above it know together.

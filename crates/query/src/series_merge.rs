@@ -31,7 +31,8 @@ use datafusion::physical_plan::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::OnceCell;
 
-use crate::block_shares::{Execution, Executions};
+use crate::block_shares::Execution;
+use crate::executions::Executions;
 use crate::series_cuts::{SeriesColumns, SeriesKey};
 use crate::series_sort::{By, sorted};
 use crate::series_window::bytes;

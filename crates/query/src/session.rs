@@ -30,6 +30,7 @@ use crate::group_codes::GroupByCodes;
 use crate::information_schema::InformationSchema;
 use crate::json_operator::AttributePlanner;
 use crate::json_pruning::AttributeEquality;
+use crate::newest_first::NewestFirst;
 use crate::output::sql_type;
 use crate::series_sort::SortSeries;
 use crate::series_window::WindowSeries;
@@ -76,6 +77,7 @@ pub(crate) fn base(
         .with_config(config)
         .with_runtime_env(runtime(store, footers)?)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(NewestFirst))
         .with_physical_optimizer_rule(Arc::new(SortSeries))
         .with_physical_optimizer_rule(Arc::new(WindowSeries))
         .with_physical_optimizer_rule(Arc::new(CollapseRuns))

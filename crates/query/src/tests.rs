@@ -9,6 +9,7 @@ mod fixture;
 mod footers;
 mod groups;
 mod layout;
+mod newest_first;
 mod page_counts;
 mod pruning;
 mod runs;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hindsight_model::{Table, Tenant};
+use hindsight_model::{Rows, Table, Tenant};
 use object_store::local::LocalFileSystem;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -15,6 +15,11 @@ use crate::{MemorySource, Snapshot};
 
 /// The logs, in the order in which they are given, as the only block of the default tenant, in files under `dir`.
 pub(super) fn small_pages(dir: &Path, rows: &[Value]) -> MemorySource {
+    small_pages_and_head(dir, rows, &[])
+}
+
+/// The same, and the logs of `head` in memory.
+pub(super) fn small_pages_and_head(dir: &Path, rows: &[Value], head: &[Value]) -> MemorySource {
     let tenant = Tenant::default();
     let rows = batch(Table::Logs, rows);
     let mut block = write_block(dir, Table::Logs, &tenant, &rows);
@@ -34,7 +39,11 @@ pub(super) fn small_pages(dir: &Path, rows: &[Value]) -> MemorySource {
     writer.close().unwrap();
     block.size_bytes = std::fs::metadata(&file).unwrap().len();
     let mut snapshot = Snapshot::default();
-    snapshot.tables[Table::Logs.index()].blocks = [Arc::new(block)].into_iter().collect();
+    let logs = &mut snapshot.tables[Table::Logs.index()];
+    logs.blocks = [Arc::new(block)].into_iter().collect();
+    if !head.is_empty() {
+        logs.head = vec![Rows::from_batch(Table::Logs, &batch(Table::Logs, head)).unwrap()];
+    }
     let store = Arc::new(LocalFileSystem::new_with_prefix(dir).unwrap());
     MemorySource::over(store).with(tenant, snapshot)
 }
