@@ -268,8 +268,9 @@ impl FileSource for BlockScan {
         properties: &EquivalenceProperties,
     ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
         use SortOrderPushdownResult::{Exact, Inexact, Unsupported};
-        // A window sorts by series what the block has side by side: nothing is gained by reading it in another order.
-        if self.series_order.is_some() && begins_with(order, SERIES) {
+        // A window sorts by series what the block has side by side: nothing is gained by reading it in another order. Nor
+        // by being told twice.
+        if self.is_reordered || self.series_order.is_some() && begins_with(order, SERIES) {
             return Ok(Unsupported);
         }
         let ordered = |files| {
