@@ -92,7 +92,7 @@ async fn tables_of_an_older_program_get_todays_columns() -> anyhow::Result<()> {
         while server.sql(BLOCKS).await?.rows[0][0] != blocks {
             ensure!(
                 Instant::now() < deadline,
-                "{blocks} blocks of logs, not {:?}",
+                "{blocks} blocks of a table, not {:?}",
                 server.sql(BLOCKS).await?.rows
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -199,7 +199,8 @@ async fn make(target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-const BLOCKS: &str = "SELECT count(*) FROM blocks WHERE table_name = 'logs'";
+/// Of the table that has most: a merge that a server's end cuts short leaves a file that `verify` warns of.
+const BLOCKS: &str = "SELECT max(n) FROM (SELECT count(*) AS n FROM blocks GROUP BY table_name)";
 const MERGE_AT_ONCE: &str =
     "[compaction]\ninterval = \"20ms\"\nfan_in = 2\nquiet_after = \"0s\"\nremoval_grace = \"0s\"\n";
 /// What a fixture has: nanoseconds after its beginning, and rounds.
