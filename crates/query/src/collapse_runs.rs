@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::buffer::BooleanBuffer;
@@ -232,16 +232,15 @@ impl ExecutionPlan for CollapseRunsExec {
         let counted = move || counted.as_ref().and_then(|counted| counted.next().transpose());
         let mut rows = self.input.execute(partition, context)?.fuse();
         let runs = stream::poll_fn(move |context| {
-            let found = match rows.poll_next_unpin(context) {
-                Poll::Ready(Some(batch)) => {
-                    let _timer = metrics.elapsed_compute().timer();
-                    Some(batch.and_then(|batch| runs(&groups, &schema, &batch)))
-                }
-                // While it waits and at its end each worker hands on what it or another has found by then.
-                Poll::Ready(None) => counted(),
-                Poll::Pending => match counted() {
-                    Some(found) => Some(found),
-                    None => return Poll::Pending,
+            // Each worker hands on what it or another has found before it looks for more, so that little is held.
+            let found = match counted() {
+                Some(found) => Some(found),
+                None => match ready!(rows.poll_next_unpin(context)) {
+                    Some(batch) => {
+                        let _timer = metrics.elapsed_compute().timer();
+                        Some(batch.and_then(|batch| runs(&groups, &schema, &batch)))
+                    }
+                    None => counted(),
                 },
             };
             if let Some(Ok(runs)) = &found {

@@ -28,10 +28,11 @@ pub(crate) struct NewestFirst;
 impl PhysicalOptimizerRule for NewestFirst {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let tell = |plan: Arc<dyn ExecutionPlan>| {
-            let Some(sort) = plan.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_some()) else {
+            let sort = plan.downcast_ref::<SortExec>();
+            let Some((sort, rows)) = sort.and_then(|sort| Some((sort, sort.fetch()?))) else {
                 return Ok(Transformed::no(plan));
             };
-            Ok(match told(sort.input(), sort.expr(), sort.fetch().unwrap_or(0))? {
+            Ok(match told(sort.input(), sort.expr(), rows)? {
                 Some(input) => Transformed::yes(over(&plan, vec![input])?),
                 None => Transformed::no(plan),
             })

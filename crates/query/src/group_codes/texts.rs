@@ -254,7 +254,7 @@ mod tests {
             texts.number(&format!("a text of thirty-two bytes {number:05}"));
         }
         assert_eq!((empty, texts.len()), (0, 10_000));
-        // A place is taken for half the time, and a text is kept once.
+        // At most half of the places are taken, and a text is kept once.
         assert!(texts.bytes() > 10_000 * (2 * 8 + 32 + 32), "{}", texts.bytes());
     }
 }
